@@ -1,0 +1,3 @@
+"""fastmlp: scikit-learn's multilayer perceptron, many times faster on CPUs."""
+
+__version__ = "0.1.0"

@@ -1,0 +1,1 @@
+"""JIT kernels, imported only as `fastmlp.kernels`."""
