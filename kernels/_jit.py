@@ -16,13 +16,18 @@ from typing import Any
 
 from numba import njit
 
-__all__ = ["SOURCES", "entry_point", "kernel"]
+__all__ = ["SOURCES", "entry_point", "inlined", "kernel"]
 
 # error_model="numpy": with Numba's default a division may raise, and a loop that may raise is not
 # vectorised (Adam ran 7 times slower). No fast-math: an inlined copy must round like any other.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-kernel = njit(**OPTIONS)
+# Kernels are called from kernels only: wrappers for Python and C would take a third of the compile time.
+kernel = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+# For kernels that are called once, or large: every level of calls is optimised by LLVM anew, so a
+# function called by a function called by an entry point is compiled three times.
+inlined = njit(inline="always", **OPTIONS)
 
 
 def _digest(folder: Path) -> str:

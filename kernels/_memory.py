@@ -6,10 +6,12 @@ sizes and offsets are checked in Python, before a kernel runs.
 """
 
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic
+from numba.np.arrayobj import populate_array
 
-__all__ = ["at", "offset", "peek", "poke"]
+from ._jit import kernel
+
+__all__ = ["at", "copy", "fill", "offset", "peek", "poke", "view"]
 
 
 @intrinsic
@@ -48,3 +50,44 @@ def poke(typingctx, pointer, i, value):
         return context.get_dummy_value()
 
     return sig, codegen
+
+
+@intrinsic
+def view(typingctx, source, start, n):
+    """The elements `start`, ..., `start + n - 1` of a contiguous array, or behind a pointer, as an array.
+
+    It owns nothing, and unlike a slice it costs no code for steps, negative numbers and bounds.
+    """
+    sig = types.Array(source.dtype, 1, "C")(source, types.intp, types.intp)
+
+    def codegen(context, builder, sig, args):
+        data = args[0]
+        if isinstance(sig.args[0], types.Array):
+            data = context.make_array(sig.args[0])(context, builder, args[0]).data
+        array = context.make_array(sig.return_type)(context, builder)
+        size = context.get_constant(types.intp, context.get_abi_sizeof(data.type.pointee))
+        populate_array(
+            array,
+            data=builder.gep(data, [args[1]]),
+            shape=[args[2]],
+            strides=[size],
+            itemsize=size,
+            meminfo=None,
+        )
+        return array._getvalue()
+
+    return sig, codegen
+
+
+@kernel
+def fill(x, value):
+    """x <- value.   (Assigning to a slice does the same, and takes Numba ten times as long to compile.)"""
+    for i in range(x.size):
+        x[i] = value
+
+
+@kernel
+def copy(source, target):
+    """target <- source, two vectors of one length."""
+    for i in range(target.size):
+        target[i] = source[i]

@@ -1,0 +1,116 @@
+"""Initial weights: where a network begins."""
+
+import warnings
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from ._network import Array, Network
+
+__all__ = ["INITS", "initial_weights"]
+
+INITS = ("glorot", "he", "lecun", "orthogonal", "uniform")
+
+
+def _bound(init: str, activation: str, fan_in: int, fan_out: int, init_scale: float) -> float:
+    """Half the width of the uniform distribution that a layer's weights are drawn from."""
+    if init == "uniform":
+        return init_scale
+    if init == "he":  # He et al. (2015), equation 10, as a uniform distribution
+        return float(np.sqrt(6.0 / fan_in))
+    if init == "lecun":  # LeCun et al. (1998), section 4.6
+        return float(np.sqrt(3.0 / fan_in))
+    # Glorot & Bengio (2010), equation 16; scikit-learn takes 2 instead of 6 for logistic units.
+    return float(np.sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out)))
+
+
+def _orthogonal(random: np.random.RandomState, fan_in: int, fan_out: int) -> Array:
+    """A random matrix with orthonormal rows or columns (Saxe, McClelland & Ganguli 2014)."""
+    a = random.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
+    q, r = np.linalg.qr(a)
+    q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
+    return q if fan_in >= fan_out else q.T
+
+
+def initial_weights(
+    network: Network,
+    init: str | Sequence[Any],
+    init_scale: float,
+    random: np.random.RandomState,
+    dtype: DTypeLike,
+) -> Array:
+    """Return a new weight vector.
+
+    Parameters
+    ----------
+    network : Network
+    init : {'glorot', 'he', 'lecun', 'orthogonal', 'uniform'} or (coefs, intercepts)
+        scikit-learn's draws for 'glorot': layer by layer, weights, then biases, from the same range. 'he', 'lecun'
+        and 'orthogonal' begin with biases of zero; 'uniform' draws both from [-init_scale, init_scale].
+    init_scale : float
+        The epsilon of 'uniform'.
+    random : RandomState
+    dtype : dtype
+
+    Raises
+    ------
+    ValueError
+        Arrays whose shapes do not fit the network, or that are not finite.
+
+    Warns
+    -----
+    UserWarning
+        All weights of a hidden layer are equal: its units would stay identical for ever.
+    """
+    w = np.empty(network.table()[1].w, dtype)
+    parts = network.parts(w)
+    for gamma, beta in zip(parts.gammas, parts.betas, strict=True):
+        gamma[...] = 1
+        beta[...] = 0
+    if not isinstance(init, str):
+        _copy_given(network, init, parts.coefs, parts.intercepts)
+        return w
+    names = [*network.activations, network.activations[-1] if network.activations else ""]
+    for (fan_in, fan_out), activation, coef, intercept in zip(
+        network.shapes(), names, parts.coefs, parts.intercepts, strict=True
+    ):
+        if init == "orthogonal":
+            coef[...] = _orthogonal(random, fan_in, fan_out)
+            intercept[...] = 0
+            continue
+        bound = _bound(init, activation, fan_in, fan_out, init_scale)
+        coef[...] = random.uniform(-bound, bound, (fan_in, fan_out))
+        intercept[...] = random.uniform(-bound, bound, fan_out) if init in ("glorot", "uniform") else 0
+    return w
+
+
+def _copy_given(network: Network, init: Sequence[Any], coefs: list[Array], intercepts: list[Array]) -> None:
+    """Check and copy the arrays that the user gives."""
+    shapes = network.shapes()
+    try:
+        given_coefs, given_intercepts = ([np.asarray(a, dtype=float) for a in part] for part in init)
+    except (TypeError, ValueError):
+        raise ValueError(
+            f"init must be one of {list(INITS)} or a pair (coefs, intercepts) of lists of arrays, got {init!r}"
+        ) from None
+    wanted = shapes, [(fan_out,) for _, fan_out in shapes]
+    for name, arrays, expected in zip(("coefs", "intercepts"), (given_coefs, given_intercepts), wanted, strict=True):
+        if [a.shape for a in arrays] != expected:
+            raise ValueError(
+                f"init: {name} must have the shapes {expected} for this network, got {[a.shape for a in arrays]}"
+            )
+        if not all(np.isfinite(a).all() for a in arrays):
+            raise ValueError(f"init: {name} must be finite")
+    for l, coef in enumerate(given_coefs[:-1]):
+        if coef.shape[1] > 1 and np.ptp(coef, axis=1).max(initial=0) == 0 and np.ptp(given_intercepts[l]) == 0:
+            warnings.warn(
+                f"init: all weights into hidden layer {l + 1} are equal, so its units compute the same and will "
+                "stay identical for ever; begin with different (random) weights",
+                UserWarning,
+                stacklevel=2,
+            )
+            break
+    for target, source in zip([*coefs, *intercepts], [*given_coefs, *given_intercepts], strict=True):
+        target[...] = source

@@ -1,0 +1,108 @@
+"""What a network is, where its weights lie, and what memory a pass over it needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from .kernels.layout import GAMMA, NORM, PRE, STATS, UNITS, B, Sizes, W, layer_table
+from .kernels.outputs import OUTPUTS
+
+__all__ = ["Array", "Network", "Parts"]
+
+Array = NDArray[Any]
+
+
+class Parts(NamedTuple):
+    """The arrays of a network, layer by layer, as views of its weight vector."""
+
+    coefs: list[Array]
+    intercepts: list[Array]
+    gammas: list[Array]
+    betas: list[Array]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Architecture of a multilayer perceptron.
+
+    Parameters
+    ----------
+    units : tuple of int
+        Widths n_0..n_L, input and output included.
+    activations : tuple of str
+        One name for each hidden layer.
+    link, loss : str
+        A key of `fastmlp.kernels.outputs.OUTPUTS`.
+    maxout_pieces : int, default=2
+        Linear pieces of a maxout unit.
+    residual, batch_norm : bool, default=False
+        As in `MLPClassifier`.
+    """
+
+    units: tuple[int, ...]
+    activations: tuple[str, ...]
+    link: str
+    loss: str
+    maxout_pieces: int = 2
+    residual: bool = False
+    batch_norm: bool = False
+
+    @property
+    def output(self) -> int:
+        """Op code of the output layer."""
+        return OUTPUTS[self.link, self.loss].code
+
+    def table(self, rows: int = 1, *, gather: bool = True) -> tuple[Array, Sizes]:
+        """Return the layer table for buffers of `rows` rows, and the sizes of the vectors it addresses."""
+        return layer_table(
+            list(self.units),
+            list(self.activations),
+            pieces=self.maxout_pieces,
+            residual=self.residual,
+            batch_norm=self.batch_norm,
+            rows=rows,
+            gather=gather,
+        )
+
+    def shapes(self) -> list[tuple[int, int]]:
+        """Return the shape of each `coefs_` array."""
+        table, _ = self.table()
+        return list(zip(table[:-1, UNITS].tolist(), table[1:, PRE].tolist(), strict=True))
+
+    def parts(self, w: Array) -> Parts:
+        """Return views of the weight vector `w`."""
+        table, _ = self.table()
+        parts = Parts([], [], [], [])
+        for before, row in zip(table[:-1], table[1:], strict=True):
+            q = row[PRE]
+            parts.coefs.append(w[row[W] : row[B]].reshape(before[UNITS], q))
+            parts.intercepts.append(w[row[B] : row[B] + q])
+            if row[NORM]:
+                parts.gammas.append(w[row[GAMMA] : row[GAMMA] + q])
+                parts.betas.append(w[row[GAMMA] + q : row[GAMMA] + 2 * q])
+        return parts
+
+    def running(self, stats: Array) -> tuple[list[Array], list[Array]]:
+        """Return views of the running means and variances in `stats`."""
+        table, _ = self.table()
+        rows = [row for row in table if row[NORM]]
+        means = [stats[row[STATS] : row[STATS] + row[PRE]] for row in rows]
+        variances = [stats[row[STATS] + row[PRE] : row[STATS] + 2 * row[PRE]] for row in rows]
+        return means, variances
+
+    def pack(self, parts: Sequence[Sequence[Array]], dtype: Any) -> Array:
+        """Copy the arrays of `parts` (coefs, intercepts, gammas, betas) into a new weight vector."""
+        _, sizes = self.table()
+        w = np.empty(sizes.w, dtype=dtype)
+        for targets, sources in zip(self.parts(w), parts, strict=True):
+            for target, source in zip(targets, sources, strict=True):
+                target[...] = source
+        return w
+
+    def flops(self) -> int:
+        """Return the floating-point operations of one row in training: forward, delta and gradient products."""
+        products = [n * q for n, q in self.shapes()]
+        return 6 * sum(products) - 2 * products[0]

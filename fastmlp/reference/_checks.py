@@ -1,0 +1,239 @@
+"""What both twins ask of their arguments: shapes that chain, known names, targets that the loss can take."""
+
+from collections.abc import Callable, Collection, Mapping, Sequence
+from numbers import Integral
+from typing import Any, NamedTuple, TypeAlias, TypedDict
+
+import numpy as np
+from numpy.typing import ArrayLike, DTypeLike, NDArray
+
+__all__ = [
+    "Activation",
+    "Array",
+    "BatchNorm",
+    "Options",
+    "Output",
+    "Problem",
+    "check_name",
+    "check_problem",
+]
+
+Array: TypeAlias = NDArray[np.floating[Any]]
+BatchNorm: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
+
+
+class Activation(NamedTuple):
+    """A row of the table of activations: f and its derivative, side by side.
+
+    `forward(z)` is a = f(z), `derivative(z, a)` is f'(z). With `in_pieces`, z holds every piece of a unit.
+    """
+
+    forward: Callable[..., Any]
+    derivative: Callable[..., Any]
+    in_pieces: bool = False
+
+
+class Output(NamedTuple):
+    """A row of the table of outputs: the link h(z), and link and loss together, `pair(z, y)` -> (loss, D_L).
+
+    `targets` says which Y the pair is defined for: "any", "binary", "one-hot" or "non-negative".
+    """
+
+    link: Callable[..., Any]
+    pair: Callable[..., Any]
+    targets: str
+
+
+class Options(TypedDict, total=False):
+    """The keywords of `cost`, for the functions that pass them on."""
+
+    activation: str | Sequence[str]
+    output: str
+    loss: str
+    alpha: float
+    penalty: str
+    sample_weight: ArrayLike | None
+    residual: bool
+    batch_norm: BatchNorm | None
+    maxout_pieces: int
+
+
+class Problem(NamedTuple):
+    """Checked arrays and options.
+
+    `activations`, `pieces` and `batch_norm` have one entry per hidden layer; `skips` has one per layer, the
+    output included (never a skip), so that a layer may ask whether the next one skips.
+    """
+
+    coefs: list[Array]
+    intercepts: list[Array]
+    X: Array
+    Y: Array
+    sample_weight: Array | None
+    batch_norm: list[tuple[Array, Array]] | None
+    activations: tuple[str, ...]
+    pieces: tuple[int, ...]
+    skips: tuple[bool, ...]
+    output: Output
+    alpha: float
+    penalty: str
+
+
+def check_name(parameter: str, value: object, allowed: Collection[str]) -> None:
+    """Raise unless `value` is an allowed name."""
+    if value not in allowed:
+        raise ValueError(f"{parameter} must be one of {list(allowed)}, got {value!r}.")
+
+
+def _check_shape(name: str, array: Array, shape: tuple[int, ...]) -> None:
+    if array.shape != shape:
+        raise ValueError(f"{name} must have shape {shape}, got {array.shape}.")
+
+
+def _check_activations(
+    activation: str | Sequence[str], n_hidden: int, table: Mapping[str, Activation]
+) -> tuple[str, ...]:
+    """One name per hidden layer."""
+    names = (activation,) * n_hidden if isinstance(activation, str) else tuple(activation)
+    for name in (activation,) if isinstance(activation, str) else names:
+        check_name("activation", name, table)
+    if len(names) != n_hidden:
+        raise ValueError(
+            f"activation must be one name or one per hidden layer ({n_hidden}), got {len(names)}: {names}."
+        )
+    return names
+
+
+def _check_output(output: str, loss: str, table: Mapping[tuple[str, str], Output]) -> Output:
+    """The row of the table; "auto" is the first loss listed for the output."""
+    check_name("output", output, list(dict.fromkeys(link for link, _ in table)))
+    losses = [allowed for link, allowed in table if link == output]
+    check_name(f"loss (with output={output!r})", loss, ["auto", *losses])
+    return table[output, losses[0] if loss == "auto" else loss]
+
+
+def _check_chain(
+    coefs: list[Array], intercepts: list[Array], n_features: int, pieces: Sequence[int]
+) -> list[int]:
+    """The widths of layers 0..L; a layer of p pieces has p columns a unit."""
+    widths = [n_features]
+    for l, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
+        if W.ndim != 2 or W.shape[0] != widths[-1] or W.shape[1] == 0:
+            raise ValueError(
+                f"coefs[{l}] must have shape ({widths[-1]}, n) to follow the layer before it, got {W.shape}."
+            )
+        _check_shape(f"intercepts[{l}]", b, W.shape[1:])
+        p = pieces[l] if l < len(pieces) else 1
+        if W.shape[1] % p:
+            raise ValueError(
+                f"coefs[{l}] must have a multiple of maxout_pieces={p} columns, got {W.shape[1]}."
+            )
+        widths.append(W.shape[1] // p)
+    return widths
+
+
+def _check_batch_norm(
+    batch_norm: BatchNorm | None, coefs: list[Array], dtype: DTypeLike
+) -> list[tuple[Array, Array]] | None:
+    if batch_norm is None:
+        return None
+    if len(batch_norm) != len(coefs) - 1:
+        raise ValueError(
+            f"batch_norm must hold one (gamma, beta) for each of {len(coefs) - 1} hidden layers, "
+            f"got {len(batch_norm)}."
+        )
+    checked = [(np.asarray(gamma, dtype), np.asarray(beta, dtype)) for gamma, beta in batch_norm]
+    for l, (gamma, beta) in enumerate(checked):
+        _check_shape(f"gamma of batch_norm[{l}]", gamma, coefs[l].shape[1:])
+        _check_shape(f"beta of batch_norm[{l}]", beta, coefs[l].shape[1:])
+    return checked
+
+
+def _check_targets(Y: Array, shape: tuple[int, int], targets: str) -> None:
+    _check_shape("Y", Y, shape)
+    if targets in ("binary", "one-hot") and not np.isin(Y, (0, 1)).all():
+        raise ValueError("Y must hold only 0 and 1 for a log loss.")
+    if targets == "one-hot" and not (Y.sum(axis=1) == 1).all():
+        raise ValueError(
+            "Y must have exactly one 1 in every row for output='softmax'; 'logistic' allows any number."
+        )
+    if targets == "non-negative" and not (Y >= 0).all():
+        raise ValueError("Y must not be negative for the Poisson deviance.")
+
+
+def _check_sample_weight(sample_weight: ArrayLike | None, m: int, dtype: DTypeLike) -> Array | None:
+    if sample_weight is None:
+        return None
+    weights = np.asarray(sample_weight, dtype)
+    _check_shape("sample_weight", weights, (m,))
+    if not (weights >= 0).all() or not weights.sum() > 0:
+        raise ValueError("sample_weight must be non-negative with a positive sum.")
+    return weights
+
+
+def check_problem(
+    activations: Mapping[str, Activation],
+    outputs: Mapping[tuple[str, str], Output],
+    coefs: Sequence[ArrayLike],
+    intercepts: Sequence[ArrayLike],
+    X: ArrayLike,
+    Y: ArrayLike | None = None,
+    *,
+    keep_float32: bool,
+    activation: str | Sequence[str] = "relu",
+    output: str = "softmax",
+    loss: str = "auto",
+    alpha: float = 0.0,
+    penalty: str = "mean",
+    sample_weight: ArrayLike | None = None,
+    residual: bool = False,
+    batch_norm: BatchNorm | None = None,
+    maxout_pieces: int = 2,
+) -> Problem:
+    """Check everything `cost` is given; without `Y` the targets are left empty.
+
+    All arrays get one dtype: float64, or float32 if `keep_float32` and X has it; those that have it are not
+    copied.
+    """
+    X = np.asarray(X)
+    dtype = np.float32 if keep_float32 and X.dtype == np.float32 else np.float64
+    X = np.asarray(X, dtype)
+    if X.ndim != 2 or X.size == 0:
+        raise ValueError(f"X must have shape (m, n_features), neither of them 0, got {X.shape}.")
+    check_name("penalty", penalty, ["mean", "sum"])
+    if not alpha >= 0:
+        raise ValueError(f"alpha must be a number >= 0, got {alpha!r}.")
+    if not isinstance(maxout_pieces, Integral) or maxout_pieces < 1:
+        raise ValueError(f"maxout_pieces must be an integer >= 1, got {maxout_pieces!r}.")
+
+    if not len(coefs) or len(coefs) != len(intercepts):
+        raise ValueError(
+            "coefs and intercepts must have one entry for every layer, "
+            f"got {len(coefs)} and {len(intercepts)}."
+        )
+    W = [np.asarray(array, dtype) for array in coefs]
+    b = [np.asarray(array, dtype) for array in intercepts]
+    names = _check_activations(activation, len(W) - 1, activations)
+    pieces = tuple(int(maxout_pieces) if activations[name].in_pieces else 1 for name in names)
+    widths = _check_chain(W, b, X.shape[1], pieces)
+    skips = tuple(residual and widths[l] == widths[l + 1] for l in range(len(names)))
+    row = _check_output(output, loss, outputs)
+    if Y is None:
+        targets = np.empty((X.shape[0], 0), dtype)
+    else:
+        targets = np.asarray(Y, dtype)
+        _check_targets(targets, (X.shape[0], widths[-1]), row.targets)
+    return Problem(
+        coefs=W,
+        intercepts=b,
+        X=X,
+        Y=targets,
+        sample_weight=_check_sample_weight(sample_weight, X.shape[0], dtype),
+        batch_norm=_check_batch_norm(batch_norm, W, dtype),
+        activations=names,
+        pieces=pieces,
+        skips=(*skips, False),
+        output=row,
+        alpha=alpha,
+        penalty=penalty,
+    )

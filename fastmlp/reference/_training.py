@@ -1,0 +1,146 @@
+"""What the twins share word for word: the epochs and batches of a training, and central differences.
+
+Neither has a loop over samples or units, so neither has a slow and a vectorised way.
+"""
+
+from collections.abc import Callable, Mapping
+from itertools import chain
+from numbers import Integral
+from typing import Any, NamedTuple, Protocol
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.reference._checks import Array, Problem, check_name
+
+__all__ = ["Hyper", "Optimizer", "Rng", "central_differences", "train"]
+
+
+class Optimizer(NamedTuple):
+    """A row of the table of optimizers: `step(w, g, state, t, hyper)` and how many state arrays it keeps."""
+
+    step: Callable[..., None]
+    n_states: int
+
+
+class Hyper(NamedTuple):
+    """The numbers an optimizer step may use, with scikit-learn's names and defaults."""
+
+    learning_rate_init: float = 0.001
+    momentum: float = 0.9
+    nesterovs_momentum: bool = True
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+
+
+class Rng(Protocol):
+    """Anything that shuffles in place: `numpy.random.RandomState`, `numpy.random.Generator`."""
+
+    def shuffle(self, x: Any, /) -> None: ...
+
+
+def _check_fit(
+    m: int,
+    epochs: int,
+    batch_size: int | None,
+    solver: str,
+    learning_rate_init: float,
+    table: Mapping[str, Optimizer],
+) -> int:
+    """Check what only `fit` is given; return the batch size, m for a full batch."""
+    check_name("solver", solver, table)
+    if not isinstance(epochs, Integral) or epochs < 1:
+        raise ValueError(f"epochs must be an integer >= 1, got {epochs!r}.")
+    if not learning_rate_init > 0:
+        raise ValueError(f"learning_rate_init must be a number > 0, got {learning_rate_init!r}.")
+    if batch_size is None:
+        return m
+    if not isinstance(batch_size, Integral) or not 1 <= batch_size <= m:
+        raise ValueError(f"batch_size must be None or an integer from 1 to the {m} rows, got {batch_size!r}.")
+    return int(batch_size)
+
+
+def _flat(coefs: list[Array], intercepts: list[Array], batch_norm: Any = ()) -> list[Array]:
+    return [*coefs, *intercepts, *chain.from_iterable(batch_norm)]
+
+
+def _take(problem: Problem, rows: slice | NDArray[np.intp]) -> Problem:
+    weights = problem.sample_weight
+    return problem._replace(
+        X=problem.X[rows], Y=problem.Y[rows], sample_weight=None if weights is None else weights[rows]
+    )
+
+
+def _with_copies(problem: Problem) -> Problem:
+    """The problem with weights of its own, to be changed in place."""
+    batch_norm = problem.batch_norm
+    return problem._replace(
+        coefs=[W.copy() for W in problem.coefs],
+        intercepts=[b.copy() for b in problem.intercepts],
+        batch_norm=batch_norm and [(gamma.copy(), beta.copy()) for gamma, beta in batch_norm],
+    )
+
+
+def train(
+    problem: Problem,
+    cost_and_gradient: Callable[[Problem], tuple[Any, ...]],
+    table: Mapping[str, Optimizer],
+    solver: str,
+    hyper: Hyper,
+    epochs: int,
+    batch_size: int | None,
+    rng: Rng | None,
+) -> tuple[Any, ...]:
+    """Train copies of the problem's weights; return them as `fit` does."""
+    m = len(problem.X)
+    batch_size = _check_fit(m, epochs, batch_size, solver, hyper.learning_rate_init, table)
+    problem = _with_copies(problem)
+    weights = _flat(problem.coefs, problem.intercepts, problem.batch_norm or ())
+    step, n_states = table[solver]
+    states = [[np.zeros_like(w) for _ in range(n_states)] for w in weights]
+
+    t, order, loss_curve = 0, np.arange(m), []
+    for _ in range(epochs):
+        if rng is not None:
+            # A permutation of the last order, not a fresh one: scikit-learn's way.
+            permutation = np.arange(m)
+            rng.shuffle(permutation)
+            order = order[permutation]
+        total = 0.0
+        for start in range(0, m, batch_size):
+            rows = slice(start, start + batch_size)
+            batch = _take(problem, rows if rng is None else order[rows])
+            if batch.sample_weight is not None and not batch.sample_weight.any():
+                continue
+            t += 1
+            J, *gradients = cost_and_gradient(batch)
+            total += J * len(batch.X)
+            for w, g, state in zip(weights, _flat(*gradients), states, strict=True):
+                step(w, g, state, t, hyper)
+        loss_curve.append(total / m)
+    result = (problem.coefs, problem.intercepts, loss_curve)
+    return result if problem.batch_norm is None else (*result, problem.batch_norm)
+
+
+def central_differences(J: Callable[[Problem], float], problem: Problem, epsilon: float) -> tuple[Any, ...]:
+    """(J(t + e) - J(t - e)) / 2e for every component t of the weights, grouped as by `cost_and_gradient`."""
+    if not epsilon > 0:
+        raise ValueError(f"epsilon must be a number > 0, got {epsilon!r}.")
+    problem = _with_copies(problem)
+
+    def slopes(theta: Array) -> Array:
+        gradient = np.empty_like(theta)
+        for i in np.ndindex(theta.shape):
+            kept = theta[i]
+            theta[i] = kept + epsilon
+            above = J(problem)
+            theta[i] = kept - epsilon
+            gradient[i] = (above - J(problem)) / (2 * epsilon)
+            theta[i] = kept
+        return gradient
+
+    result = ([slopes(W) for W in problem.coefs], [slopes(b) for b in problem.intercepts])
+    if problem.batch_norm is None:
+        return result
+    return (*result, [(slopes(gamma), slopes(beta)) for gamma, beta in problem.batch_norm])

@@ -1,0 +1,166 @@
+"""What the CPU's vectors look like, and vector instructions for kernels.
+
+Numba generates code for the host, or for the CPU named by `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES`. Which
+vectors that code may use is asked of LLVM itself: one fused multiply-add is compiled and its assembly read.
+So the answer is right for any CPU name, and for features that imply each other.
+
+Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `fma` and `lanes` are for
+kernels.
+"""
+
+from typing import Any
+
+import llvmlite.binding as llvm
+from llvmlite import ir
+from numba import config, types
+from numba.core.codegen import get_host_cpu_features
+from numba.extending import intrinsic
+
+__all__ = [
+    "HAS_FMA",
+    "HAS_MASKS",
+    "VECTOR_BYTES",
+    "fma",
+    "lanes",
+    "lanes_below",
+    "lanes_of",
+    "load",
+    "splat",
+    "square_transpose",
+    "store",
+    "vector_fma",
+]
+
+_PROBE = """
+declare <16 x float> @llvm.fma.v16f32(<16 x float>, <16 x float>, <16 x float>)
+define void @probe(ptr %p) {
+  %v = load <16 x float>, ptr %p
+  %r = call <16 x float> @llvm.fma.v16f32(<16 x float> %v, <16 x float> %v, <16 x float> %v)
+  store <16 x float> %r, ptr %p
+  ret void
+}
+"""
+
+
+def _fma_assembly() -> str:
+    """Assembly of a fused multiply-add of 16 float32, for the CPU that Numba compiles for."""
+    llvm.initialize_native_target()
+    llvm.initialize_native_asmprinter()
+    cpu = llvm.get_host_cpu_name() if config.CPU_NAME is None else config.CPU_NAME
+    features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    target = llvm.Target.from_triple(llvm.get_process_triple())
+    machine = target.create_target_machine(cpu=cpu, features=features)
+    return str(machine.emit_assembly(llvm.parse_assembly(_PROBE)))
+
+
+_assembly = _fma_assembly()
+
+# Without a fused multiply-add in hardware LLVM calls the C library, lane by lane: slow, with the same bits.
+HAS_FMA = "fmaf" not in _assembly
+VECTOR_BYTES = 64 if "zmm" in _assembly else 32 if "ymm" in _assembly and HAS_FMA else 16
+# Loads and stores of a part of the lanes cost the same as those of all.
+HAS_MASKS = VECTOR_BYTES == 64
+
+_I32 = ir.IntType(32)
+
+
+def _size(scalar: Any) -> int:
+    return 4 if isinstance(scalar, ir.FloatType) else 8
+
+
+def _suffix(kind: Any) -> str:
+    """Name of a value type inside the name of an LLVM intrinsic."""
+    if isinstance(kind, ir.VectorType):
+        return f"v{kind.count}{_suffix(kind.element)}"
+    return "f32" if isinstance(kind, ir.FloatType) else "f64"
+
+
+def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
+    """Emit a call of an LLVM intrinsic."""
+    function = builder.module.globals.get(name)
+    if function is None:
+        function = ir.Function(builder.module, ir.FunctionType(result, [arg.type for arg in args]), name)
+    return builder.call(function, args)
+
+
+def lanes_of(scalar: Any) -> int:
+    """Number of values of the LLVM type `scalar` in one vector."""
+    return VECTOR_BYTES // _size(scalar)
+
+
+def vector_fma(builder: Any, x: Any, y: Any, z: Any) -> Any:
+    """Emit x y + z, rounded once; scalars or vectors."""
+    return _call(builder, f"llvm.fma.{_suffix(x.type)}", x.type, x, y, z)
+
+
+def splat(builder: Any, scalar: Any, lanes: int) -> Any:
+    """Emit a vector of `lanes` copies of `scalar`."""
+    undefined = ir.Constant(ir.VectorType(scalar.type, lanes), ir.Undefined)
+    first = builder.insert_element(undefined, scalar, _I32(0))
+    return builder.shuffle_vector(first, undefined, ir.Constant(ir.VectorType(_I32, lanes), [0] * lanes))
+
+
+def lanes_below(builder: Any, count: Any, first: int, lanes: int) -> Any:
+    """Emit the mask of those of `lanes` lanes, numbered from `first`, that are below `count` (int32)."""
+    numbers = ir.Constant(ir.VectorType(_I32, lanes), list(range(first, first + lanes)))
+    return builder.icmp_signed("<", numbers, splat(builder, count, lanes))
+
+
+def load(builder: Any, pointer: Any, lanes: int, mask: Any = None) -> Any:
+    """Emit the load of a vector from where its first value is; lanes outside `mask` are not read and 0."""
+    scalar = pointer.type.pointee
+    vector = ir.VectorType(scalar, lanes)
+    pointer = builder.bitcast(pointer, vector.as_pointer())
+    if mask is None:
+        return builder.load(pointer, align=_size(scalar))
+    # Since LLVM 22 the alignment is an attribute; its parser still reads this older form.
+    name = f"llvm.masked.load.{_suffix(vector)}.p0"
+    return _call(builder, name, vector, pointer, _I32(_size(scalar)), mask, ir.Constant(vector, None))
+
+
+def store(builder: Any, vector: Any, pointer: Any, mask: Any = None) -> None:
+    """Emit the store of a vector to where its first value goes; lanes outside `mask` are not written."""
+    size = _size(vector.type.element)
+    pointer = builder.bitcast(pointer, vector.type.as_pointer())
+    if mask is None:
+        builder.store(vector, pointer, align=size)
+        return
+    name = f"llvm.masked.store.{_suffix(vector.type)}.p0"
+    _call(builder, name, ir.VoidType(), vector, pointer, _I32(size), mask)
+
+
+def square_transpose(builder: Any, rows: list[Any]) -> list[Any]:
+    """Emit the columns of as many rows as each row has lanes."""
+    lanes = len(rows)
+    lines = list(rows)
+    half = lanes // 2
+    while half:
+        # exchange the upper right and the lower left quarter of every square of 2 half rows
+        upper = [lanes + lane - half if lane & half else lane for lane in range(lanes)]
+        lower = [lanes + lane if lane & half else lane + half for lane in range(lanes)]
+        orders = [ir.Constant(ir.VectorType(_I32, lanes), order) for order in (upper, lower)]
+        for i in range(lanes):
+            if not i & half:
+                pair = lines[i], lines[i + half]
+                lines[i], lines[i + half] = (builder.shuffle_vector(*pair, order) for order in orders)
+        half //= 2
+    return lines
+
+
+@intrinsic
+def lanes(typingctx, pointer):
+    """Number of values like `pointer`'s in one vector."""
+    sig = types.intp(pointer)
+
+    def codegen(context, builder, sig, args):
+        return context.get_constant(types.intp, lanes_of(args[0].type.pointee))
+
+    return sig, codegen
+
+
+@intrinsic
+def fma(typingctx, x, y, z):
+    """x y + z, rounded once; three float32 or three float64."""
+    if x not in (types.float32, types.float64) or x != y or x != z:
+        return None
+    return x(x, x, x), lambda context, builder, sig, args: vector_fma(builder, *args)

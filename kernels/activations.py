@@ -1,0 +1,259 @@
+"""Activation functions of the hidden layers, each with its derivative under it.
+
+Both work in place on contiguous slices. `*_backward(K, D)` gets the values `K` that the table row asks to keep:
+the activation's output A (most derivatives are short in it), or the pre-activation Z where the row says
+`needs_z`. To add an activation: a code, a row of the table, the two functions, a branch in each dispatcher;
+then its twin in `fastmlp.reference`.
+"""
+
+from typing import NamedTuple
+
+from ._jit import inlined, kernel
+from ._memory import copy, view
+from .functions import expm1, gelu_cdf, gelu_pdf, log1p_exp, logistic, tanh
+
+__all__ = ["ACTIVATIONS", "MAXOUT", "Activation", "backward", "forward", "maxout", "maxout_backward"]
+
+IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, SOFTPLUS, MAXOUT = range(11)
+
+
+class Activation(NamedTuple):
+    """One row of the table: the op code, and whether the derivative needs Z instead of A."""
+
+    code: int
+    needs_z: bool = False
+
+
+ACTIVATIONS = {
+    "identity": Activation(IDENTITY),
+    "logistic": Activation(LOGISTIC),
+    "tanh": Activation(TANH),
+    "relu": Activation(RELU),
+    "leaky_relu": Activation(LEAKY_RELU),
+    "elu": Activation(ELU),
+    "selu": Activation(SELU),
+    "gelu": Activation(GELU, needs_z=True),
+    "silu": Activation(SILU, needs_z=True),
+    "softplus": Activation(SOFTPLUS),
+    "maxout": Activation(MAXOUT, needs_z=True),
+}
+
+LEAKY_SLOPE = 0.01  # Maas, Hannun & Ng (2013), section 2.3
+# Klambauer et al. (2017), equation 14.
+SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
+
+
+@kernel
+def logistic_forward(A):
+    """A <- 1 / (1 + exp(-A))."""
+    for i in range(A.size):
+        A[i] = logistic(A[i])
+
+
+@kernel
+def logistic_backward(A, D):
+    """D <- D A (1 - A)."""
+    one = A.dtype.type(1)
+    for i in range(A.size):
+        D[i] = D[i] * A[i] * (one - A[i])
+
+
+@kernel
+def tanh_forward(A):
+    """A <- tanh(A)."""
+    for i in range(A.size):
+        A[i] = tanh(A[i])
+
+
+@kernel
+def tanh_backward(A, D):
+    """D <- D (1 - A^2)."""
+    one = A.dtype.type(1)
+    for i in range(A.size):
+        D[i] = D[i] * (one - A[i] * A[i])
+
+
+@kernel
+def relu_forward(A):
+    """A <- max(0, A); a NaN stays one, so that a diverging fit is seen."""
+    zero = A.dtype.type(0)
+    for i in range(A.size):
+        A[i] = zero if A[i] <= zero else A[i]
+
+
+@kernel
+def relu_backward(A, D):
+    """D <- D 1[A > 0]."""
+    zero = A.dtype.type(0)
+    for i in range(A.size):
+        D[i] = zero if A[i] == zero else D[i]
+
+
+@kernel
+def leaky_relu_forward(A):
+    """A <- A where A >= 0, else 0.01 A."""
+    zero, slope = A.dtype.type(0), A.dtype.type(LEAKY_SLOPE)
+    for i in range(A.size):
+        A[i] = slope * A[i] if A[i] < zero else A[i]
+
+
+@kernel
+def leaky_relu_backward(A, D):
+    """D <- D where A >= 0, else 0.01 D."""
+    zero, slope = A.dtype.type(0), A.dtype.type(LEAKY_SLOPE)
+    for i in range(A.size):
+        D[i] = slope * D[i] if A[i] < zero else D[i]
+
+
+@kernel
+def elu_forward(A):
+    """A <- A where A > 0, else e^A - 1."""
+    zero = A.dtype.type(0)
+    for i in range(A.size):
+        negative = expm1(A[i])
+        A[i] = A[i] if A[i] > zero else negative
+
+
+@kernel
+def elu_backward(A, D):
+    """D <- D where A > 0, else D (A + 1)."""
+    zero, one = A.dtype.type(0), A.dtype.type(1)
+    for i in range(A.size):
+        D[i] = D[i] if A[i] > zero else D[i] * (A[i] + one)
+
+
+@kernel
+def selu_forward(A):
+    """A <- scale A where A > 0, else scale alpha (e^A - 1)."""
+    zero = A.dtype.type(0)
+    scale, scale_alpha = A.dtype.type(SELU_SCALE), A.dtype.type(SELU_SCALE * SELU_ALPHA)
+    for i in range(A.size):
+        negative = scale_alpha * expm1(A[i])
+        A[i] = scale * A[i] if A[i] > zero else negative
+
+
+@kernel
+def selu_backward(A, D):
+    """D <- scale D where A > 0, else D (A + scale alpha)."""
+    zero = A.dtype.type(0)
+    scale, scale_alpha = A.dtype.type(SELU_SCALE), A.dtype.type(SELU_SCALE * SELU_ALPHA)
+    for i in range(A.size):
+        D[i] = scale * D[i] if A[i] > zero else D[i] * (A[i] + scale_alpha)
+
+
+@kernel
+def gelu_forward(A):
+    """A <- A Phi(A), Phi the normal distribution function (Hendrycks & Gimpel 2016, exact form)."""
+    for i in range(A.size):
+        A[i] = A[i] * gelu_cdf(A[i])
+
+
+@kernel
+def gelu_backward(Z, D):
+    """D <- D (Phi(Z) + Z phi(Z))."""
+    for i in range(Z.size):
+        D[i] = D[i] * (gelu_cdf(Z[i]) + Z[i] * gelu_pdf(Z[i]))
+
+
+@kernel
+def silu_forward(A):
+    """A <- A s(A), s the logistic function."""
+    for i in range(A.size):
+        A[i] = A[i] * logistic(A[i])
+
+
+@kernel
+def silu_backward(Z, D):
+    """D <- D (s + Z s (1 - s)), s = s(Z)."""
+    one = Z.dtype.type(1)
+    for i in range(Z.size):
+        s = logistic(Z[i])
+        D[i] = D[i] * (s + Z[i] * s * (one - s))
+
+
+@kernel
+def softplus_forward(A):
+    """A <- log(1 + e^A)."""
+    for i in range(A.size):
+        A[i] = log1p_exp(A[i])
+
+
+@kernel
+def softplus_backward(A, D):
+    """D <- D s(Z), where s(Z) = 1 - e^-A."""
+    for i in range(A.size):
+        D[i] = -D[i] * expm1(-A[i])
+
+
+@kernel
+def maxout(Z, A, rows, units, pieces):
+    """A[i, j] <- max over p of Z[i, p units + j].   Z (rows, pieces units), A (rows, units) is written."""
+    for i in range(rows):
+        a = view(A, i * units, units)
+        copy(view(Z, i * pieces * units, units), a)
+        for p in range(1, pieces):
+            z = view(Z, (i * pieces + p) * units, units)
+            for j in range(units):
+                # A NaN on either side is kept.
+                a[j] = a[j] if a[j] >= z[j] or a[j] != a[j] else z[j]
+
+
+@kernel
+def maxout_backward(Z, D, rows, units, pieces):
+    """Z[i, p units + j] <- D[i, j] for the first piece p that reaches the maximum, else 0."""
+    zero = Z.dtype.type(0)
+    for i in range(rows):
+        for j in range(units):
+            here = i * pieces * units + j
+            winner, top = 0, Z[here]
+            for p in range(1, pieces):
+                z = Z[here + p * units]
+                winner, top = (winner, top) if top >= z or top != top else (p, z)
+            for p in range(pieces):
+                Z[here + p * units] = D[i * units + j] if p == winner else zero
+
+
+@inlined
+def forward(code, A):
+    """Apply activation `code` to the slice A in place (maxout has its own function: it narrows)."""
+    if code == RELU:
+        relu_forward(A)
+    elif code == LOGISTIC:
+        logistic_forward(A)
+    elif code == TANH:
+        tanh_forward(A)
+    elif code == LEAKY_RELU:
+        leaky_relu_forward(A)
+    elif code == ELU:
+        elu_forward(A)
+    elif code == SELU:
+        selu_forward(A)
+    elif code == GELU:
+        gelu_forward(A)
+    elif code == SILU:
+        silu_forward(A)
+    elif code == SOFTPLUS:
+        softplus_forward(A)
+
+
+@inlined
+def backward(code, K, D):
+    """Multiply D by the derivative of activation `code`, given the kept values K (A, or Z where needed)."""
+    if code == RELU:
+        relu_backward(K, D)
+    elif code == LOGISTIC:
+        logistic_backward(K, D)
+    elif code == TANH:
+        tanh_backward(K, D)
+    elif code == LEAKY_RELU:
+        leaky_relu_backward(K, D)
+    elif code == ELU:
+        elu_backward(K, D)
+    elif code == SELU:
+        selu_backward(K, D)
+    elif code == GELU:
+        gelu_backward(K, D)
+    elif code == SILU:
+        silu_backward(K, D)
+    elif code == SOFTPLUS:
+        softplus_backward(K, D)

@@ -1,0 +1,463 @@
+"""Matrix products in which every value is one chain of fused multiply-adds, in the order of k.
+
+So a value depends on neither the tile that computes it, nor the length of vectors, nor the way A is stored,
+nor how the work is cut into blocks: the same bits on every CPU.
+
+`gemm` is for kernels. Its heart are tiles: some rows of A times some vectors of B, all sums in registers.
+Large B goes through a block on the stack (`_blocked`); for few columns the rows of A become the lanes
+(`_swapped`, `_columns`). No heap, no thread, no library is used. `matmul` is the same for Python.
+"""
+
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+from llvmlite import ir
+from numba import types
+from numba.core import cgutils
+from numba.extending import intrinsic, overload
+
+from . import _simd
+from ._jit import OPTIONS, SOURCES, entry_point, inlined
+from ._memory import at, offset, peek, poke
+from ._simd import HAS_MASKS, VECTOR_BYTES, lanes
+
+__all__ = ["gemm", "matmul", "transpose"]
+
+# (rows, vectors, masked) of the tiles, largest first. At least 8 chains of fused multiply-adds are needed to
+# hide the latency of two units, so fewer rows have more vectors. Columns left over go through masked tiles:
+# where masks cost nothing, low tiles are always masked; all others have a masked twin of one vector.
+TILES = {
+    64: ((14, 2, False), (8, 2, False), (4, 2, True), (2, 4, True), (1, 8, True)),
+    32: ((6, 2, False), (4, 2, False), (2, 4, False), (1, 8, False)),
+    16: ((8, 2, False), (4, 2, False), (2, 4, False), (1, 8, False)),
+}[VECTOR_BYTES]
+ROWS = tuple(rows for rows, _, _ in TILES)
+VECTORS = tuple(vectors for _, vectors, _ in TILES)
+MASKED = tuple(masked for _, _, masked in TILES)
+
+# Stack memory; even small stacks of threads have some hundred KB.
+BLOCK_BYTES = 49152
+SUMS_BYTES = 8192
+# Rows of a block of B.
+DEPTH = BLOCK_BYTES // (VECTORS[0] * VECTOR_BYTES)
+# A block pays if B is larger than a level-1 cache, and if some tiles read it.
+LARGE_BYTES = 32768
+LARGE_ROWS = 4 * ROWS[0]
+# Vectors in a row of C', and rows from which on B has to be long enough to pay for two transposes.
+FLAT = VECTORS[-1]
+LONG = 32
+
+SIZE = ir.IntType(64)
+
+
+def shared(function: Any) -> Any:
+    """Kernel compiled once per dtype: unlike `kernel`, not again for every literal among its arguments."""
+
+    def stub(*args: Any) -> None:
+        raise NotImplementedError("only kernels can call this")
+
+    options = {"no_cpython_wrapper": True, "no_cfunc_wrapper": True, **OPTIONS}
+    overload(stub, jit_options=options, strict=False)(lambda *args: function)
+    stub.__name__ = function.__name__
+    stub.__doc__ = function.__doc__
+    return stub
+
+
+@intrinsic
+def never_inline(typingctx):
+    """Keep the kernel that calls this out of its callers: each of them would be compiled with its code."""
+    sig = types.void()
+
+    def codegen(context, builder, sig, args):
+        builder.function.attributes.add("noinline")
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic(prefer_literal=True)
+def stack(typingctx, pointer, size):
+    """Uninitialised memory for values like `pointer`'s, of `size` bytes: a constant."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
+    sig = pointer(pointer, size)
+
+    def codegen(context, builder, sig, args):
+        scalar = args[0].type.pointee
+        count = size.literal_value // context.get_abi_sizeof(scalar)
+        memory = cgutils.alloca_once(builder, scalar, SIZE(count))
+        memory.align = VECTOR_BYTES
+        return memory
+
+    return sig, codegen
+
+
+def _gep(builder: Any, pointer: Any, stride: Any, i: int) -> Any:
+    """Emit `pointer + i stride`."""
+    return builder.gep(pointer, [builder.mul(stride, SIZE(i))])
+
+
+def _emit_loop(builder: Any, steps: Any, stride: int, first: list[Any], body: Any) -> list[Any]:
+    """Emit `for k in range(0, steps, stride): values = body(k, values)`; return the last values."""
+    before = builder.block
+    head, inside, after = (builder.append_basic_block(name) for name in ("k", "k.body", "k.end"))
+    builder.branch(head)
+    builder.position_at_end(head)
+    k = builder.phi(SIZE)
+    values = [builder.phi(value.type) for value in first]
+    builder.cbranch(builder.icmp_signed("<", k, steps), inside, after)
+    builder.position_at_end(inside)
+    new = [builder.add(k, SIZE(stride)), *body(k, values)]
+    for phi, start, value in zip([k, *values], [SIZE(0), *first], new, strict=True):
+        phi.add_incoming(start, before)
+        phi.add_incoming(value, inside)
+    builder.branch(head)
+    builder.position_at_end(after)
+    return values
+
+
+def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[Any]) -> None:
+    """Emit C = start + A B for a tile; only its first `width` columns are read and written where `masked`."""
+    a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row = args
+    lanes = _simd.lanes_of(a.type.pointee)
+    firsts = [SIZE(j * lanes) for j in range(vectors)]
+    masks = [None] * vectors
+    if masked:
+        width = builder.trunc(width, ir.IntType(32))
+        masks = [_simd.lanes_below(builder, width, j * lanes, lanes) for j in range(vectors)]
+
+    def load_row(row: Any) -> list[Any]:
+        pointers = [builder.gep(row, [first]) for first in firsts]
+        return [_simd.load(builder, p, lanes, mask) for p, mask in zip(pointers, masks, strict=True)]
+
+    def add_products(k: Any, sums: list[Any]) -> list[Any]:
+        a_k = builder.gep(a, [builder.mul(k, a_col)])
+        b_k = load_row(builder.gep(b, [builder.mul(k, ldb)]))
+        new = []
+        for i in range(rows):
+            a_ik = _simd.splat(builder, builder.load(_gep(builder, a_k, a_row, i)), lanes)
+            for j in range(vectors):
+                new.append(_simd.vector_fma(builder, a_ik, b_k[j], sums[i * vectors + j]))
+        return new
+
+    sums = [value for i in range(rows) for value in load_row(_gep(builder, start, start_row, i))]
+    sums = _emit_loop(builder, k, 1, sums, add_products)
+    for i in range(rows):
+        row = _gep(builder, c, ldc, i)
+        for j in range(vectors):
+            _simd.store(builder, sums[i * vectors + j], builder.gep(row, [firsts[j]]), masks[j])
+
+
+@intrinsic
+def _tile(typingctx, step, narrow, a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row):
+    """C = start + A B for the tile `step` of `TILES`, of one vector if `narrow`."""
+    size = types.intp
+    sig = types.void(size, types.boolean, a, size, size, b, size, c, size, size, size, start, size)
+
+    def codegen(context, builder, sig, args):
+        code = builder.add(builder.shl(args[0], SIZE(1)), builder.zext(args[1], SIZE))
+        after = builder.append_basic_block("tile.end")
+        switch = builder.switch(code, after)
+        for step, (rows, vectors, masked) in enumerate(TILES):
+            variants = [(2 * step, vectors, masked)]
+            if not masked:
+                variants.append((2 * step + 1, 1, True))
+            for case, count, partial in variants:
+                block = builder.append_basic_block(f"tile.{rows}.{count}")
+                switch.add_case(SIZE(case), block)
+                builder.position_at_end(block)
+                _emit_tile(builder, rows, count, partial, args[2:])
+                builder.branch(after)
+        builder.position_at_end(after)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@shared
+def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
+    """As `gemm`, tile by tile. Over no k it copies start to C."""
+    never_inline()
+    top = 0
+    for step in range(len(TILES)):
+        rows = ROWS[step]
+        wide = VECTORS[step] * lanes(c)
+        i = top
+        j = 0
+        while top + rows <= m and j < n:
+            narrow = n - j < wide and not MASKED[step]
+            i = top
+            while i + rows <= m:
+                _tile(
+                    step,
+                    narrow,
+                    offset(a, i * a_row),
+                    a_row,
+                    a_col,
+                    offset(b, j),
+                    ldb,
+                    offset(c, i * ldc + j),
+                    ldc,
+                    k,
+                    n - j,
+                    offset(start, i * start_row + j),
+                    start_row,
+                )
+                i += rows
+            j += lanes(c) if narrow else wide
+        top = i
+
+
+@inlined
+def _blocked(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
+    """As `gemm`, from blocks of B copied to the stack: from its rows far apart tiles would read slowly."""
+    block = stack(b, BLOCK_BYTES)
+    width = VECTORS[0] * lanes(b)
+    blocks = (k + DEPTH - 1) // DEPTH
+    for step in range(blocks):
+        top = step * k // blocks
+        depth = (step + 1) * k // blocks - top
+        for j in range(0, n, width):
+            cols = min(width, n - j)
+            _product(a, 0, 0, b, 0, block, width, depth, 0, cols, offset(b, top * ldb + j), ldb)
+            _product(
+                offset(a, top * a_col),
+                a_row,
+                a_col,
+                block,
+                width,
+                offset(c, j),
+                ldc,
+                m,
+                depth,
+                cols,
+                offset(start, j),
+                start_row,
+            )
+        # the chains go on where those of the last block ended
+        start, start_row = c, ldc
+
+
+@intrinsic
+def _transpose_square(typingctx, src, ld_src, dst, ld_dst, rows, cols):
+    """Transpose a square as wide as a vector; where masks are cheap, its first `rows` and `cols` only."""
+    size = types.intp
+    sig = types.void(src, size, dst, size, size, size)
+
+    def codegen(context, builder, sig, args):
+        src, ld_src, dst, ld_dst, rows, cols = args
+        i32 = ir.IntType(32)
+        lanes = _simd.lanes_of(src.type.pointee)
+        rows, cols = (builder.trunc(count, i32) for count in (rows, cols))
+
+        def mask(i, height, width):
+            if not HAS_MASKS:
+                return None
+            inside = builder.icmp_signed("<", i32(i), height)
+            return _simd.lanes_below(builder, builder.select(inside, width, i32(0)), 0, lanes)
+
+        lines = []
+        for i in range(lanes):
+            lines.append(_simd.load(builder, _gep(builder, src, ld_src, i), lanes, mask(i, rows, cols)))
+        for j, line in enumerate(_simd.square_transpose(builder, lines)):
+            _simd.store(builder, line, _gep(builder, dst, ld_dst, j), mask(j, cols, rows))
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@shared
+def transpose(src, ld_src, dst, ld_dst, rows, cols):
+    """T = S'.   S (rows, cols) at `src`, rows `ld_src` apart; T at `dst`, rows `ld_dst` apart, is written."""
+    never_inline()
+    side = lanes(src)
+    for i in range(0, rows, side):
+        for j in range(0, cols, side):
+            square = offset(src, i * ld_src + j)
+            target = offset(dst, j * ld_dst + i)
+            if HAS_MASKS or (rows - i >= side and cols - j >= side):
+                _transpose_square(square, ld_src, target, ld_dst, rows - i, cols - j)
+            else:
+                for r in range(min(side, rows - i)):
+                    for s in range(min(side, cols - j)):
+                        poke(target, s * ld_dst + r, peek(square, r * ld_src + s))
+
+
+@inlined
+def _swapped(a, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
+    """As `gemm` for few columns and rows of A one value apart: C' = start' + B' A'."""
+    sums = stack(c, SUMS_BYTES)
+    width = FLAT * lanes(c)
+    for i in range(0, m, width):
+        rows = min(width, m - i)
+        transpose(offset(start, i * start_row), start_row, sums, width, rows, n)
+        _product(b, 1, ldb, offset(a, i), a_col, sums, width, n, k, rows, sums, width)
+        transpose(sums, width, offset(c, i * ldc), ldc, n, rows)
+
+
+@intrinsic
+def _column_tile(typingctx, a, a_row, b, ldb, sums, k):
+    """sums += A b.   Two vectors of sums, a row of A a lane, transposed in registers; k in whole vectors."""
+    size = types.intp
+    sig = types.void(a, size, b, size, sums, size)
+
+    def codegen(context, builder, sig, args):
+        a, a_row, b, ldb, sums, k = args
+        lanes = _simd.lanes_of(a.type.pointee)
+        # two chains: one alone would wait for itself
+        pieces = [(first, builder.gep(sums, [SIZE(first)])) for first in (0, lanes)]
+
+        def add_products(k, totals):
+            a_k = builder.gep(a, [k])
+            b_k = builder.gep(b, [builder.mul(k, ldb)])
+            new = []
+            for (first, _), total in zip(pieces, totals, strict=True):
+                rows = [_gep(builder, a_k, a_row, first + i) for i in range(lanes)]
+                columns = [_simd.load(builder, row, lanes) for row in rows]
+                for i, column in enumerate(_simd.square_transpose(builder, columns)):
+                    b_value = _simd.splat(builder, builder.load(_gep(builder, b_k, ldb, i)), lanes)
+                    total = _simd.vector_fma(builder, column, b_value, total)
+                new.append(total)
+            return new
+
+        totals = [_simd.load(builder, piece, lanes) for _, piece in pieces]
+        totals = _emit_loop(builder, k, lanes, totals, add_products)
+        for (_, piece), total in zip(pieces, totals, strict=True):
+            _simd.store(builder, total, piece)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@inlined
+def _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row):
+    """As `gemm` for very few columns and columns of A one value apart."""
+    sums = stack(c, SUMS_BYTES)
+    height = 2 * lanes(c)
+    rows = m - m % height
+    depth = k - k % lanes(c)
+    for i in range(0, rows, height):
+        for j in range(n):
+            for r in range(height):
+                poke(sums, r, peek(start, (i + r) * start_row + j))
+            _column_tile(offset(a, i * a_row), a_row, offset(b, j), ldb, sums, depth)
+            for r in range(height):
+                poke(c, (i + r) * ldc + j, peek(sums, r))
+    # the rest of these rows, then the rows left over
+    _product(offset(a, depth), a_row, 1, offset(b, depth * ldb), ldb, c, ldc, rows, k - depth, n, c, ldc)
+    a = offset(a, rows * a_row)
+    start = offset(start, rows * start_row)
+    _product(a, a_row, 1, b, ldb, offset(c, rows * ldc), ldc, m - rows, k, n, start, start_row)
+
+
+@shared
+def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
+    """C[i, j] = start[i, j] + sum over k of A[i, k] B[k, j], as one chain of fused multiply-adds.
+
+    A (m, k) at `a`, its rows `a_row` and its columns `a_col` apart; B (k, n) at `b`, rows `ldb` apart;
+    C (m, n) at `c`, rows `ldc` apart, is written; start (m, n) at `start`, rows `start_row` apart. Distances
+    count values.
+
+    A' costs nothing, as `a_row` and `a_col` may be anything; 0 repeats a value. With `start_row` = 0 one row
+    starts all. start may be C itself, with `start_row` = `ldc`: then the product is added to C.
+    """
+    never_inline()
+    lane = lanes(c)
+    if n == 1 and a_row == 1 and ldc == 1:
+        if start_row != 1:
+            for i in range(m):
+                poke(c, i, peek(start, i * start_row))
+            start = c
+        _product(b, 1, ldb, a, a_col, c, m, 1, k, m, start, m)
+    elif a_row == 1 and n <= lane * 3 // 4 and m >= 2 * lane and k >= LONG:
+        _swapped(a, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
+    elif a_col == 1 and n <= 2 and m >= 2 * lane and k >= LONG:
+        _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row)
+    elif m >= LARGE_ROWS and k * ldb > LARGE_BYTES // VECTOR_BYTES * lane:
+        _blocked(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
+    else:
+        _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
+
+
+def _build(sources: str) -> Any:
+    @entry_point
+    def product(A, B, C, transpose_a):
+        """C = A B, or A' B where `transpose_a`."""
+        _ = sources
+        k = B.shape[0]
+        m, n = C.shape
+        a_row, a_col = k, 1
+        if transpose_a:
+            a_row, a_col = 1, m
+        zeros = np.zeros(n, C.dtype)
+        gemm(at(A, 0), a_row, a_col, at(B, 0), n, at(C, 0), n, m, k, n, at(zeros, 0), 0)
+
+    return product
+
+
+_entry = _build(SOURCES)
+
+
+def _check(name: str, array: Any) -> None:
+    if not isinstance(array, np.ndarray):
+        raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
+    if array.dtype not in (np.float32, np.float64):
+        raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
+    if array.ndim != 2:
+        raise ValueError(f"{name} must have 2 dimensions, got {array.ndim}")
+    if not array.flags.c_contiguous:
+        raise ValueError(f"{name} must be C-contiguous; numpy.ascontiguousarray makes it so")
+
+
+def matmul(
+    A: npt.NDArray[Any], B: npt.NDArray[Any], C: npt.NDArray[Any], transpose_a: bool = False
+) -> npt.NDArray[Any]:
+    """Matrix product C = A B, or C = A' B, in one thread.
+
+    Every value of C is one chain of fused multiply-adds in the order of the sum, beginning with 0: its bits
+    depend neither on the other rows and columns, nor on how A is stored, nor on the CPU.
+
+    Parameters
+    ----------
+    A : ndarray of shape (m, k), or (k, m) with `transpose_a`
+        float32 or float64, C-contiguous.
+    B : ndarray of shape (k, n)
+        Of A's dtype, C-contiguous.
+    C : ndarray of shape (m, n)
+        Of A's dtype, C-contiguous. It is written, and must not overlap A or B.
+    transpose_a : bool, default=False
+        Multiply by the transpose of A.
+
+    Returns
+    -------
+    ndarray of shape (m, n)
+        C.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp.kernels.matmul import matmul
+    >>> A = np.array([[1.0, 2.0], [3.0, 4.0]])
+    >>> matmul(A, np.eye(2), np.empty((2, 2)), transpose_a=True)
+    array([[1., 3.],
+           [2., 4.]])
+    """
+    for name, array in (("A", A), ("B", B), ("C", C)):
+        _check(name, array)
+    if not A.dtype == B.dtype == C.dtype:
+        raise TypeError(f"A, B and C must have the same dtype, got {A.dtype}, {B.dtype} and {C.dtype}")
+    k, m = A.shape if transpose_a else A.shape[::-1]
+    if B.shape[0] != k:
+        raise ValueError(f"B must have {k} rows to be multiplied by A, got shape {B.shape}")
+    if C.shape != (m, B.shape[1]):
+        raise ValueError(f"C must have shape {(m, B.shape[1])}, got {C.shape}")
+    if not C.flags.writeable:
+        raise ValueError("C must be writeable")
+    if np.may_share_memory(C, A) or np.may_share_memory(C, B):
+        raise ValueError("C must not overlap A or B")
+    # Always read-only: arrays that may be written are another type, hence another compilation.
+    A, B = A.view(), B.view()
+    A.flags.writeable = B.flags.writeable = False
+    _entry(A, B, C, bool(transpose_a))
+    return C

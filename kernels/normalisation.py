@@ -1,0 +1,89 @@
+"""Batch normalisation (Ioffe & Szegedy 2015): forward beside backward.
+
+The statistics are over the whole mini-batch. Each thread computes them for its own columns, over all rows in
+their order, so they do not depend on the size of the team.
+"""
+
+import math
+
+from ._jit import kernel
+from ._memory import fill, view
+
+__all__ = ["EPSILON", "MOMENTUM", "column_gradients", "column_statistics", "normalise", "normalise_backward", "normalise_running"]
+
+EPSILON, MOMENTUM = 1e-5, 0.9  # as PyTorch's BatchNorm1d (whose momentum 0.1 is 1 - ours)
+
+
+@kernel
+def column_statistics(Z, rows, q, lo, hi, mean, scale, running_mean, running_variance):
+    """mean_k, scale_k = 1 / sqrt(variance_k + EPSILON) of columns lo..hi of Z (rows, q); both (q,) are written.
+
+    The running statistics follow: r <- MOMENTUM r + (1 - MOMENTUM) new. The variance is divided by `rows`.
+    """
+    number = Z.dtype.type
+    keep, add = number(MOMENTUM), number(1 - MOMENTUM)
+    width = hi - lo
+    total, square = view(mean, lo, width), view(scale, lo, width)
+    fill(total, 0)
+    fill(square, 0)
+    for i in range(rows):
+        z = view(Z, i * q + lo, width)
+        for k in range(width):
+            total[k] += z[k]
+    for k in range(width):
+        total[k] = total[k] / number(rows)
+    for i in range(rows):
+        z = view(Z, i * q + lo, width)
+        for k in range(width):
+            gap = z[k] - total[k]
+            square[k] += gap * gap
+    for k in range(width):
+        variance = square[k] / number(rows)
+        running_mean[lo + k] = keep * running_mean[lo + k] + add * total[k]
+        running_variance[lo + k] = keep * running_variance[lo + k] + add * variance
+        square[k] = number(1) / math.sqrt(variance + number(EPSILON))
+
+
+@kernel
+def normalise(Z, H, gamma, beta, mean, scale, rows, q):
+    """H <- (H - mean) scale;  Z <- gamma H + beta.   Z, H (rows, q)."""
+    for i in range(rows):
+        z, h = view(Z, i * q, q), view(H, i * q, q)
+        for k in range(q):
+            h[k] = (h[k] - mean[k]) * scale[k]
+            z[k] = gamma[k] * h[k] + beta[k]
+
+
+@kernel
+def normalise_running(Z, gamma, beta, mean, variance, rows, q):
+    """Z <- gamma (Z - mean) / sqrt(variance + EPSILON) + beta.   Z (rows, q)."""
+    number = Z.dtype.type
+    for i in range(rows):
+        z = view(Z, i * q, q)
+        for k in range(q):
+            scale = number(1) / math.sqrt(variance[k] + number(EPSILON))
+            z[k] = gamma[k] * ((z[k] - mean[k]) * scale) + beta[k]
+
+
+@kernel
+def column_gradients(D, H, rows, q, lo, hi, d_gamma, d_beta):
+    """d_gamma_k = sum_i D_ik H_ik, d_beta_k = sum_i D_ik for columns lo..hi; both (q,) are written."""
+    width = hi - lo
+    by_gamma, by_beta = view(d_gamma, lo, width), view(d_beta, lo, width)
+    fill(by_gamma, 0)
+    fill(by_beta, 0)
+    for i in range(rows):
+        d, h = view(D, i * q + lo, width), view(H, i * q + lo, width)
+        for k in range(width):
+            by_gamma[k] += d[k] * h[k]
+            by_beta[k] += d[k]
+
+
+@kernel
+def normalise_backward(D, H, gamma, scale, d_gamma, d_beta, rows, q, batch):
+    """D <- gamma scale (D - (d_beta + H d_gamma) / batch), the gradient through the statistics included."""
+    share = D.dtype.type(1) / D.dtype.type(batch)
+    for i in range(rows):
+        d, h = view(D, i * q, q), view(H, i * q, q)
+        for k in range(q):
+            d[k] = gamma[k] * scale[k] * (d[k] - share * (d_beta[k] + h[k] * d_gamma[k]))

@@ -1,0 +1,72 @@
+"""Optimizer steps on slices of the weight vector.
+
+A step sees one slice of weights `w`, its gradient `g` and its state, and knows nothing of layers. To add an
+optimizer: a code, a row of the table, the step, a branch in `update`; then its twin in `fastmlp.reference`.
+"""
+
+import math
+from typing import NamedTuple
+
+from ._jit import inlined, kernel
+
+__all__ = ["OPTIMIZERS", "STORE", "Optimizer", "update"]
+
+STORE, SGD, NESTEROV, ADAM = range(4)
+
+
+class Optimizer(NamedTuple):
+    """One row of the table: the op code, and how many vectors of state it keeps."""
+
+    code: int
+    states: int
+
+
+OPTIMIZERS = {
+    "sgd": Optimizer(SGD, 1),
+    "nesterov": Optimizer(NESTEROV, 1),
+    "adam": Optimizer(ADAM, 2),
+}
+
+
+@kernel
+def sgd(w, g, m, rate, momentum):
+    """Velocity m <- momentum m - rate g; w <- w + m (Polyak's heavy ball, as in Sutskever et al. 2013)."""
+    for i in range(w.size):
+        m[i] = momentum * m[i] - rate * g[i]
+        w[i] = w[i] + m[i]
+
+
+@kernel
+def nesterov(w, g, m, rate, momentum):
+    """Velocity as in `sgd`, w <- w + momentum m - rate g (Sutskever et al. 2013, after Bengio's rewriting)."""
+    for i in range(w.size):
+        m[i] = momentum * m[i] - rate * g[i]
+        w[i] = w[i] + (momentum * m[i] - rate * g[i])
+
+
+@kernel
+def adam(w, g, m, v, rate, beta_1, beta_2, epsilon):
+    """One step of Adam (Kingma & Ba 2015, end of section 2: `rate` holds the bias corrections).
+
+    epsilon stands outside the square root and is not corrected, as in scikit-learn.
+    """
+    one = w.dtype.type(1)
+    for i in range(w.size):
+        m[i] = beta_1 * m[i] + (one - beta_1) * g[i]
+        v[i] = beta_2 * v[i] + (one - beta_2) * (g[i] * g[i])
+        w[i] = w[i] - rate * m[i] / (math.sqrt(v[i]) + epsilon)
+
+
+@inlined
+def update(code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon):
+    """One step of optimizer `code` on the slices w, m, v (written), given the gradient g.
+
+    The numbers arrive in float64 and are rounded once to the dtype of w, so that no loop computes in float64.
+    """
+    number = w.dtype.type
+    if code == ADAM:
+        adam(w, g, m, v, number(rate), number(beta_1), number(beta_2), number(epsilon))
+    elif code == NESTEROV:
+        nesterov(w, g, m, number(rate), number(momentum))
+    elif code == SGD:
+        sgd(w, g, m, number(rate), number(momentum))

@@ -1,0 +1,184 @@
+"""Output layers: a link and a loss together, because D = h - y is true for some pairs only.
+
+Everything here works unit-major: Z (K, n) with one row per output unit, so that every loop runs over samples
+and vectorises, and a sum over units is one chain whatever the vector length. To add an output: a code, a row
+of the table, the pair of functions, a branch in each dispatcher; then its twin in `fastmlp.reference`.
+"""
+
+from typing import NamedTuple
+
+from ._jit import inlined, kernel
+from ._memory import copy, fill, view
+from .functions import exp, log, log1p_exp, logistic
+
+__all__ = ["OUTPUTS", "Output", "link", "output_error"]
+
+IDENTITY, LOGISTIC, SOFTMAX, EXP, LOGISTIC_SQUARED = range(5)
+
+
+class Output(NamedTuple):
+    """One row of the table: the op code, the activation that users see, and the loss that goes with it."""
+
+    code: int
+    link: str
+    loss: str
+
+
+OUTPUTS = {
+    ("identity", "squared_error"): Output(IDENTITY, "identity", "squared_error"),
+    ("logistic", "log_loss"): Output(LOGISTIC, "logistic", "log_loss"),
+    ("softmax", "log_loss"): Output(SOFTMAX, "softmax", "log_loss"),
+    ("exp", "poisson"): Output(EXP, "exp", "poisson"),
+    ("logistic", "squared_error"): Output(LOGISTIC_SQUARED, "logistic", "squared_error"),
+}
+
+
+@kernel
+def logistic_link(Z):
+    """Z <- 1 / (1 + exp(-Z)), elementwise."""
+    for i in range(Z.size):
+        Z[i] = logistic(Z[i])
+
+
+@kernel
+def exp_link(Z):
+    """Z <- exp(Z), elementwise."""
+    for i in range(Z.size):
+        Z[i] = exp(Z[i])
+
+
+@kernel
+def softmax_link(Z, total, K, n):
+    """Z[k, i] <- exp(Z[k, i] - top_i) / sum_k exp(Z[k, i] - top_i).   Z (K, n); total (n,) is overwritten."""
+    top = total
+    copy(Z, top)
+    for k in range(1, K):
+        z = view(Z, k * n, n)
+        for i in range(n):
+            top[i] = top[i] if top[i] >= z[i] else z[i]
+    for k in range(K):
+        z = view(Z, k * n, n)
+        for i in range(n):
+            z[i] = exp(z[i] - top[i])
+    copy(Z, total)
+    for k in range(1, K):
+        z = view(Z, k * n, n)
+        for i in range(n):
+            total[i] += z[i]
+    for k in range(K):
+        z = view(Z, k * n, n)
+        for i in range(n):
+            z[i] = z[i] / total[i]
+
+
+@kernel
+def identity_squared_error(Z, Y, loss, K, n):
+    """Z <- Z - Y;  loss_i += 1/2 sum_k (Z - Y)^2.   Z, Y (K, n); loss (n,) float64."""
+    for k in range(K):
+        z, y = view(Z, k * n, n), view(Y, k * n, n)
+        for i in range(n):
+            z[i] = z[i] - y[i]
+            loss[i] += 0.5 * float(z[i]) * float(z[i])
+
+
+@kernel
+def logistic_squared_error(Z, Y, loss, K, n):
+    """h = logistic(Z):  Z <- (h - Y) h (1 - h);  loss_i += 1/2 sum_k (h - Y)^2."""
+    one = Z.dtype.type(1)
+    for k in range(K):
+        z, y = view(Z, k * n, n), view(Y, k * n, n)
+        for i in range(n):
+            h = logistic(z[i])
+            error = h - y[i]
+            z[i] = error * h * (one - h)
+            loss[i] += 0.5 * float(error) * float(error)
+
+
+@kernel
+def logistic_log_loss(Z, Y, loss, K, n, cap):
+    """Z <- logistic(Z) - Y;  loss_i += sum_k Y min(log(1 + e^-Z), cap) + (1 - Y) min(log(1 + e^Z), cap).
+
+    `cap` = -log(eps) is what scikit-learn's clipping of probabilities amounts to; infinity leaves it out.
+    """
+    one, cap = Z.dtype.type(1), Z.dtype.type(cap)
+    for k in range(K):
+        z, y = view(Z, k * n, n), view(Y, k * n, n)
+        for i in range(n):
+            if_one, if_zero = log1p_exp(-z[i]), log1p_exp(z[i])
+            if_one = cap if if_one > cap else if_one
+            if_zero = cap if if_zero > cap else if_zero
+            loss[i] += float(y[i] * if_one + (one - y[i]) * if_zero)
+            z[i] = logistic(z[i]) - y[i]
+
+
+@kernel
+def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
+    """p = softmax(Z):  Z <- p - Y (times sum_k Y, which is 1 for classes);  loss_i += -sum_k Y min(-log p, cap).
+
+    Z, Y (K, n); top, total (n,) are overwritten. The largest logit is taken off first, so exp never overflows.
+    """
+    cap = Z.dtype.type(cap)
+    copy(Z, top)
+    for k in range(1, K):
+        z = view(Z, k * n, n)
+        for i in range(n):
+            top[i] = top[i] if top[i] >= z[i] else z[i]
+    fill(total, 0)
+    for k in range(K):
+        z = view(Z, k * n, n)
+        for i in range(n):
+            z[i] = z[i] - top[i]
+            total[i] += exp(z[i])
+    for i in range(n):
+        top[i] = log(total[i])
+    for k in range(K):
+        z, y = view(Z, k * n, n), view(Y, k * n, n)
+        for i in range(n):
+            nll = top[i] - z[i]
+            nll = cap if nll > cap else nll
+            loss[i] += float(y[i] * nll)
+            z[i] = exp(z[i]) / total[i] - y[i]
+
+
+@kernel
+def exp_poisson(Z, Y, loss, K, n):
+    """h = exp(Z):  Z <- h - Y;  loss_i += sum_k Y log(Y / h) - Y + h, with 0 log 0 = 0."""
+    zero = Z.dtype.type(0)
+    for k in range(K):
+        z, y = view(Z, k * n, n), view(Y, k * n, n)
+        for i in range(n):
+            h = exp(z[i])
+            entropy = y[i] * (log(y[i]) - z[i])
+            entropy = entropy if y[i] > zero else zero * z[i]
+            loss[i] += float(entropy - y[i] + h)
+            z[i] = h - y[i]
+
+
+@inlined
+def link(code, Z, work, K, n):
+    """Turn pre-activations into outputs in place.   Z (K, n); work (n,) is overwritten."""
+    if code == SOFTMAX:
+        softmax_link(Z, work, K, n)
+    elif code in (LOGISTIC, LOGISTIC_SQUARED):
+        logistic_link(Z)
+    elif code == EXP:
+        exp_link(Z)
+
+
+@inlined
+def output_error(code, Z, Y, loss, work, K, n, cap):
+    """D_L = dJ/dZ_L per sample, written over Z, and the loss of each sample, written to `loss`.
+
+    Z, Y (K, n); loss (n,) float64; work (2 n,) is overwritten.
+    """
+    fill(loss, 0.0)
+    if code == SOFTMAX:
+        softmax_log_loss(Z, Y, loss, view(work, 0, n), view(work, n, n), K, n, cap)
+    elif code == LOGISTIC:
+        logistic_log_loss(Z, Y, loss, K, n, cap)
+    elif code == IDENTITY:
+        identity_squared_error(Z, Y, loss, K, n)
+    elif code == EXP:
+        exp_poisson(Z, Y, loss, K, n)
+    else:
+        logistic_squared_error(Z, Y, loss, K, n)

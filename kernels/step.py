@@ -1,0 +1,434 @@
+"""The two phases of one training step.
+
+Phase A shares out the rows of the batch: gather, forward pass, output error, delta recurrence. Phase B shares
+out the rows of the weight matrices: each thread forms the gradient of its own rows over the whole batch and
+updates them while they are in the first-level cache. There is no reduction over threads, so every number is
+the same for any size of the team.
+
+Letters as in the literature: A_0 = X, Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l), D_l = dJ/dZ_l. A thread's share of a
+chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch's order is the chunk's first.
+"""
+
+import numpy as np
+
+from . import activations, normalisation, optimizers, outputs
+from ._jit import inlined, kernel
+from ._memory import copy, fill, offset, peek, poke, view
+from .activations import MAXOUT, maxout, maxout_backward
+from .layout import (
+    ACTIVATION,
+    BLOCK,
+    BLOCK_ROWS,
+    GAMMA,
+    KEEP,
+    KEEP_ACTIVATED,
+    NORM,
+    PIECES,
+    PRE,
+    RESIDUAL,
+    STATS,
+    UNITS,
+    A,
+    B,
+    D,
+    H,
+    T,
+    W,
+)
+from .matmul import gemm, transpose
+from .optimizers import STORE
+from .reductions import LANES, add_squares
+from .sparse import csr_affine, csr_gradient, csr_seek
+from .team import barrier
+
+__all__ = ["backward_rows", "forward_rows", "gather_rows", "gradient_of_rows", "output_rows", "predict_rows"]
+
+# Rows of W that one round of phase B takes: two 14-row tiles and seven blocks of the penalty's sum.
+ROUND_ROWS = 28
+
+# As literals these would be types of their own, and `gemm` one compile for each combination.
+ZERO, ONE = np.int64(0), np.int64(1)
+
+
+@inlined
+def row_of(options, memory, i):
+    """Row of the data that stands at place i of the epoch's order."""
+    if options.ordered:
+        return np.int64(peek(memory.order, i))
+    return np.int64(i)
+
+
+@inlined
+def gather_rows(table, options, memory, start, rows, lo, n):
+    """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
+
+    Writes A_0 (dense X in a new order only), the targets' half of `units`, and `row_weight`.
+    """
+    d, K = table[0, UNITS], table[-1, UNITS]
+    copied = options.ordered and not options.sparse
+    y = view(memory.units, (rows + lo) * K, n * K)
+    if options.labelled:
+        fill(y, 0)
+    for i in range(n):
+        row = row_of(options, memory, start + lo + i)
+        if copied:
+            a, x = view(memory.A, (lo + i) * d, d), view(memory.X, row * d, d)
+            for j in range(d):
+                a[j] = x[j]
+        if options.labelled:
+            y[peek(memory.labels, row) * n + i] = 1
+        else:
+            for k in range(K):
+                y[k * n + i] = peek(memory.Y, row * K + k)
+        if options.weighted:
+            poke(memory.row_weight, lo + i, peek(memory.sample_weight, row))
+
+
+@inlined
+def layer_rows(l, table, options, memory, start, lo):
+    """Pointer to row `lo` of A_l; A_0 is X itself where rows are taken as they come."""
+    if l == 0 and not options.ordered:
+        return offset(memory.X, (start + lo) * table[0, UNITS])
+    return offset(memory.A, table[l, A] + lo * table[l, UNITS])
+
+
+@inlined
+def affine_rows(l, table, options, memory, start, lo, n, Z):
+    """Z <- A_{l-1} W_l + b_l for this thread's rows.   Z points to (n, q_l) values, written."""
+    fan_in, q = table[l - 1, UNITS], table[l, PRE]
+    if l == 1 and options.sparse:
+        W_1, b_1 = view(memory.w, table[1, W], fan_in * q), view(memory.w, table[1, B], q)
+        for i in range(n):
+            row = row_of(options, memory, start + lo + i)
+            begin, end = peek(memory.indptr, row), peek(memory.indptr, row + 1)
+            csr_affine(
+                view(memory.values, begin, end - begin),
+                view(memory.indices, begin, end - begin),
+                W_1,
+                b_1,
+                view(Z, i * q, q),
+            )
+        return
+    before = layer_rows(l - 1, table, options, memory, start, lo)
+    gemm(
+        before, fan_in, ONE, offset(memory.w, table[l, W]), q, Z, q, n, fan_in, q, offset(memory.w, table[l, B]), ZERO
+    )
+
+
+@inlined
+def add_input(l, table, options, memory, start, lo, n):
+    """A_l <- A_l + A_{l-1} for this thread's rows of a residual layer."""
+    units = table[l, UNITS]
+    a = view(memory.A, table[l, A] + lo * units, n * units)
+    if l == 1 and options.sparse:
+        for i in range(n):
+            row = row_of(options, memory, start + lo + i)
+            for p in range(peek(memory.indptr, row), peek(memory.indptr, row + 1)):
+                a[i * units + peek(memory.indices, p)] += peek(memory.values, p)
+        return
+    x = view(layer_rows(l - 1, table, options, memory, start, lo), 0, n * units)
+    for i in range(n * units):
+        a[i] += x[i]
+
+
+@inlined
+def normalise_rows(l, table, options, memory, rows, lo, n, z, rank, team, signals):
+    """Batch-normalise this thread's z (n q,) in place; H keeps the normalised values, statistics behind them.
+
+    Predictions take the running statistics instead of the batch's.
+    """
+    q, h = table[l, PRE], table[l, H]
+    gamma, beta = view(memory.w, table[l, GAMMA], q), view(memory.w, table[l, GAMMA] + q, q)
+    if options.predicting:
+        running = table[l, STATS]
+        normalisation.normalise_running(
+            z, gamma, beta, view(memory.stats, running, q), view(memory.stats, running + q, q), n, q
+        )
+        return True
+    mine = view(memory.H, h + lo * q, n * q)
+    copy(z, mine)
+    if not barrier(signals, team):
+        return False
+    mean, scale = view(memory.H, h + rows * q, q), view(memory.H, h + (rows + 1) * q, q)
+    normalisation.column_statistics(
+        view(memory.H, h, rows * q),
+        rows,
+        q,
+        q * rank // team,
+        q * (rank + 1) // team,
+        mean,
+        scale,
+        view(memory.stats, table[l, STATS], q),
+        view(memory.stats, table[l, STATS] + q, q),
+    )
+    if not barrier(signals, team):
+        return False
+    normalisation.normalise(z, mine, gamma, beta, mean, scale, n, q)
+    return True
+
+
+@inlined
+def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals):
+    """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L.
+
+    Where the derivative needs more than A_l (`KEEP`), D_l holds Z_l, or f(Z_l) before a residual sum. Returns
+    False where the team is told to abort.
+    """
+    last = table.shape[0] - 1
+    for l in range(1, last):
+        units, q, code = table[l, UNITS], table[l, PRE], table[l, ACTIVATION]
+        a = view(memory.A, table[l, A] + lo * units, n * units)
+        d = view(memory.D, table[l, D] + lo * q, n * q)
+        keep = table[l, KEEP] != 0
+        z = offset(memory.D, table[l, D] + lo * q) if keep else offset(memory.A, table[l, A] + lo * units)
+        affine_rows(l, table, options, memory, start, lo, n, z)
+        if table[l, NORM] and not normalise_rows(
+            l, table, options, memory, rows, lo, n, view(z, 0, n * q), rank, team, signals
+        ):
+            return False
+        if keep and code == MAXOUT:
+            maxout(d, a, n, units, table[l, PIECES])
+        else:
+            if keep:
+                copy(d, a)
+            activations.forward(code, a)
+        if table[l, RESIDUAL]:
+            if table[l, KEEP] == KEEP_ACTIVATED:
+                copy(a, d)
+            add_input(l, table, options, memory, start, lo, n)
+    Z = offset(memory.D, table[last, D] + lo * table[last, UNITS])
+    affine_rows(last, table, options, memory, start, lo, n, Z)
+    return True
+
+
+@inlined
+def output_rows(table, options, memory, rows, lo, n):
+    """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
+    last = table.shape[0] - 1
+    K = table[last, UNITS]
+    d = offset(memory.D, table[last, D] + lo * K)
+    Z, Y = view(memory.units, lo * K, n * K), view(memory.units, (rows + lo) * K, n * K)
+    work, loss = view(memory.units, 2 * rows * K + 2 * lo, 2 * n), view(memory.loss, lo, n)
+    transpose(d, K, offset(memory.units, lo * K), n, n, K)
+    outputs.output_error(options.output, Z, Y, loss, work, K, n, options.cap)
+    if options.weighted:
+        weight = view(memory.row_weight, lo, n)
+        for k in range(K):
+            z = view(Z, k * n, n)
+            for i in range(n):
+                z[i] = z[i] * weight[i]
+        for i in range(n):
+            loss[i] = loss[i] * float(weight[i])
+    transpose(offset(memory.units, lo * K), n, d, K, K, n)
+
+
+@inlined
+def predict_rows(table, options, memory, start, lo, n):
+    """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
+    last = table.shape[0] - 1
+    K = table[last, UNITS]
+    Z, work = offset(memory.units, lo * K), view(memory.units, options.chunk * K + lo, n)
+    transpose(offset(memory.D, table[last, D] + lo * K), K, Z, n, n, K)
+    outputs.link(options.output, view(Z, 0, n * K), work, K, n)
+    transpose(Z, n, offset(memory.outputs, (start + lo) * K), K, K, n)
+
+
+@inlined
+def normalise_backward_rows(l, table, memory, rows, lo, n, d, rank, team, signals):
+    """Take this thread's error d (n q,) back through the normalisation; the sums over rows stay behind H."""
+    q, h = table[l, PRE], table[l, H]
+    if not barrier(signals, team):
+        return False
+    d_gamma, d_beta = view(memory.H, h + (rows + 2) * q, q), view(memory.H, h + (rows + 3) * q, q)
+    normalisation.column_gradients(
+        view(memory.D, table[l, D], rows * q),
+        view(memory.H, h, rows * q),
+        rows,
+        q,
+        q * rank // team,
+        q * (rank + 1) // team,
+        d_gamma,
+        d_beta,
+    )
+    if not barrier(signals, team):
+        return False
+    gamma, scale = view(memory.w, table[l, GAMMA], q), view(memory.H, h + (rows + 1) * q, q)
+    normalisation.normalise_backward(
+        d, view(memory.H, h + lo * q, n * q), gamma, scale, d_gamma, d_beta, n, q, rows
+    )
+    return True
+
+
+@inlined
+def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
+    """Delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
+
+    A residual layer also passes its dJ/dA on to the layer below: `kept` holds it between two layers. Returns
+    False where the team is told to abort.
+    """
+    arrived, kept = lo * options.widest, (rows + lo) * options.widest
+    for l in range(table.shape[0] - 2, 0, -1):
+        units, q, above = table[l, UNITS], table[l, PRE], table[l + 1, PRE]
+        d = view(memory.D, table[l, D] + lo * q, n * q)
+        keep = table[l, KEEP] != 0
+        target = offset(memory.T, arrived) if keep else offset(memory.D, table[l, D] + lo * q)
+        first, first_row = offset(memory.zeros, 0), ZERO
+        if table[l + 1, RESIDUAL]:
+            first, first_row = offset(memory.T, kept), units
+        gemm(
+            offset(memory.D, table[l + 1, D] + lo * above),
+            above,
+            ONE,
+            offset(memory.transposed, table[l + 1, T]),
+            units,
+            target,
+            units,
+            n,
+            above,
+            units,
+            first,
+            first_row,
+        )
+        if keep:
+            t = view(memory.T, arrived, n * units)
+            if table[l, RESIDUAL]:
+                copy(t, view(memory.T, kept, n * units))
+            if table[l, ACTIVATION] == MAXOUT:
+                maxout_backward(d, t, n, units, table[l, PIECES])
+            else:
+                activations.backward(table[l, ACTIVATION], d, t)
+                copy(t, d)
+        else:
+            activations.backward(table[l, ACTIVATION], view(memory.A, table[l, A] + lo * units, n * units), d)
+        if table[l, NORM] and not normalise_backward_rows(
+            l, table, memory, rows, lo, n, d, rank, team, signals
+        ):
+            return False
+    return True
+
+
+@kernel
+def finish_gradient(g, w, penalty, scale):
+    """g <- (g + penalty w) scale."""
+    for i in range(g.size):
+        g[i] = (g[i] + penalty * w[i]) * scale
+
+
+@kernel
+def scale_gradient(g, scale):
+    """g <- g scale."""
+    for i in range(g.size):
+        g[i] = g[i] * scale
+
+
+@inlined
+def update_slice(options, memory, start, g, rate):
+    """Optimizer step on the weights start..start + g.size, given their finished gradient g."""
+    n = g.size
+    w, m, v = view(memory.w, start, n), view(memory.m, start, n), view(memory.v, start, n)
+    optimizers.update(
+        options.optimizer, w, g, m, v, rate, options.momentum, options.beta_1, options.beta_2, options.epsilon
+    )
+
+
+@inlined
+def sparse_gradient(table, options, memory, cursor, start, rows, i, count, g, continued):
+    """g <- (or +=, if continued) rows i..i + count of A_0^T D_1, X in CSR.   g (count q,) is written.
+
+    cursor (rows,) says where the stored columns >= i of each row begin, and moves on.
+    """
+    q = table[1, PRE]
+    if not continued:
+        fill(g, 0)
+    for b in range(rows):
+        row = row_of(options, memory, start + b)
+        begin, end = cursor[b], peek(memory.indptr, row + 1)
+        cursor[b] = begin + csr_gradient(
+            view(memory.values, begin, end - begin),
+            view(memory.indices, begin, end - begin),
+            i,
+            i + count,
+            view(memory.D, table[1, D] + b * q, q),
+            g,
+        )
+
+
+@inlined
+def seek_rows(options, memory, cursor, start, rows, column):
+    """cursor[b] <- where the stored columns >= `column` of row b of the chunk begin."""
+    for b in range(rows):
+        row = row_of(options, memory, start + b)
+        begin, end = peek(memory.indptr, row), peek(memory.indptr, row + 1)
+        cursor[b] = begin + csr_seek(view(memory.indices, begin, end - begin), column)
+
+
+@inlined
+def gradient_of_rows(
+    table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank
+):
+    """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
+
+    G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. A batch may come in several chunks:
+    `continued` says that g holds the sum of those before, `final` that the batch ends here. With the optimizer
+    STORE the gradient stays in g. Writes w, m, v (or g), the transposed copies and `squares`.
+    """
+    scratch = offset(memory.scratch, rank * options.scratch)
+    cursor = view(memory.cursor, rank * options.chunk, rows if options.sparse else 0)
+    storing = options.optimizer == STORE
+    stored = storing or continued or not final
+    number = view(scratch, 0, 0).dtype.type
+    penalty, scale = number(penalty), number(scale)
+    for l in range(1, table.shape[0]):
+        fan_in, q = table[l - 1, UNITS], table[l, PRE]
+        lo, hi = share[l, rank], share[l, rank + 1]
+        d = offset(memory.D, table[l, D])
+        height = max(1, options.scratch // (q * ROUND_ROWS)) * ROUND_ROWS
+        if l == 1 and options.sparse:
+            seek_rows(options, memory, cursor, start, rows, lo)
+        for i in range(lo, min(hi, fan_in), height):
+            count = min(height, min(hi, fan_in) - i)
+            begin = table[l, W] + i * q
+            target = offset(memory.g, begin) if stored else scratch
+            g, w = view(target, 0, count * q), view(memory.w, begin, count * q)
+            if l == 1 and options.sparse:
+                sparse_gradient(table, options, memory, cursor, start, rows, i, count, g, continued)
+            else:
+                first, first_row = (target, q) if continued else (offset(memory.zeros, 0), ZERO)
+                before = offset(layer_rows(l - 1, table, options, memory, start, ZERO), i)
+                gemm(before, ONE, fan_in, d, q, target, q, count, rows, q, first, first_row)
+            if not final:
+                continue
+            if penalty != 0:
+                for r in range(0, count, BLOCK_ROWS):
+                    block = table[l, BLOCK] + (i + r) // BLOCK_ROWS
+                    add_squares(
+                        view(w, r * q, min(BLOCK_ROWS, count - r) * q), view(memory.squares, block * LANES, LANES)
+                    )
+                finish_gradient(g, w, penalty, scale)
+            else:
+                scale_gradient(g, scale)
+            if not storing:
+                update_slice(options, memory, begin, g, rate)
+                if l > 1:
+                    transpose(
+                        offset(memory.w, begin), q, offset(memory.transposed, table[l, T] + i), fan_in, count, q
+                    )
+        if hi <= fan_in:
+            continue
+        begin = table[l, B]
+        target = offset(memory.g, begin) if stored else scratch
+        first = target if continued else offset(memory.zeros, 0)
+        gemm(offset(memory.ones, 0), ZERO, ZERO, d, q, target, q, ONE, rows, q, first, ZERO)
+        if final:
+            g = view(target, 0, q)
+            scale_gradient(g, scale)
+            if not storing:
+                update_slice(options, memory, begin, g, rate)
+        if table[l, NORM]:
+            # The sums over the batch that the backward pass left behind H: of gamma, then of beta.
+            begin = table[l, GAMMA]
+            g = view(offset(memory.g, begin) if stored else scratch, 0, 2 * q)
+            copy(view(memory.H, table[l, H] + (rows + 2) * q, 2 * q), g)
+            scale_gradient(g, scale)
+            if not storing:
+                update_slice(options, memory, begin, g, rate)

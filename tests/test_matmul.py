@@ -1,0 +1,403 @@
+"""Matrix products: exact chains, every shape, nothing outside the arrays, the same bits on every CPU."""
+
+import ctypes
+import ctypes.util
+import hashlib
+import mmap
+import os
+import platform
+import subprocess
+import sys
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+from fastmlp.kernels import matmul as module
+from fastmlp.kernels._jit import kernel
+from fastmlp.kernels._memory import at
+from fastmlp.kernels.matmul import gemm, matmul, transpose
+from numba import njit
+
+DTYPES = [np.float32, np.float64]
+TOLERANCE = {np.float32: 2e-5, np.float64: 1e-13}
+# Around the lengths of vectors and tiles of every instruction set, and primes.
+ROWS = [0, 1, 2, 3, 7, 8, 13, 14, 15, 29, 33, 61]
+DEPTHS = [0, 1, 2, 31, 32, 33, 67]
+COLUMNS = [0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 15, 16, 17, 31, 32, 33, 63, 65, 129]
+
+
+@njit(nogil=True)
+def run_gemm(a, a_row, a_col, b, ldb, c, ldc, shape, start, start_row):
+    """`gemm` on arrays, each used from its first value on."""
+    m, k, n = shape
+    gemm(at(a, 0), a_row, a_col, at(b, 0), ldb, at(c, 0), ldc, m, k, n, at(start, 0), start_row)
+
+
+@njit(nogil=True)
+def run_in_place(a, a_row, a_col, b, ldb, c, ldc, shape):
+    """C += A B."""
+    m, k, n = shape
+    gemm(at(a, 0), a_row, a_col, at(b, 0), ldb, at(c, 0), ldc, m, k, n, at(c, 0), ldc)
+
+
+@njit(nogil=True)
+def run_transpose(src, ld_src, dst, ld_dst, rows, cols):
+    transpose(at(src, 0), ld_src, at(dst, 0), ld_dst, rows, cols)
+
+
+def c_fma(dtype):
+    """The C library's fused multiply-add."""
+    library = ctypes.CDLL(ctypes.util.find_library("m") or "ucrtbase")
+    function, kind = (library.fmaf, ctypes.c_float) if dtype == np.float32 else (library.fma, ctypes.c_double)
+    function.restype, function.argtypes = kind, [kind] * 3
+    return function
+
+
+def chain(a, b, start):
+    """start + a b, slowly: one fused multiply-add after the other."""
+    fma = c_fma(a.dtype)
+    total = float(start)
+    for x, y in zip(a.tolist(), b.tolist(), strict=True):
+        total = fma(x, y, total)
+    return a.dtype.type(total)
+
+
+def draw(rng, m, k, n, dtype):
+    """A, B and start of every size of number, so that the order of a sum shows."""
+    arrays = (
+        rng.normal(size=shape) * 10.0 ** rng.integers(-2, 3, shape) for shape in ((m, k), (k, n), (m, n))
+    )
+    return tuple(array.astype(dtype) for array in arrays)
+
+
+def product(a, b, start, transposed=False):
+    """start + A B by `gemm`, from A or its transpose in memory; `start` may be one row."""
+    (m, k), n = a.shape, b.shape[1]
+    c = np.full((m, n), np.nan, a.dtype)
+    memory = np.ascontiguousarray(a.T if transposed else a)
+    a_row, a_col = (1, m) if transposed else (k, 1)
+    run_gemm(memory, a_row, a_col, b, n, c, n, (m, k, n), start, n if start.ndim == 2 else 0)
+    return c
+
+
+def assert_same_bits(x, y):
+    assert x.dtype == y.dtype
+    assert x.shape == y.shape
+    assert x.tobytes() == y.tobytes()
+
+
+@pytest.fixture
+def rng():
+    return np.random.default_rng(7)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(
+    "shape", [(5, 9, 7), (16, 33, 1), (33, 40, 1), (40, 37, 5), (3, 21, 140), (29, 1, 33), (1, 50, 9)]
+)
+def test_every_value_is_one_chain_in_order(shape, dtype, rng):
+    a, b, start = draw(rng, *shape, dtype)
+    expected = np.array(
+        [[chain(x, y, s) for y, s in zip(b.T, t, strict=True)] for x, t in zip(a, start, strict=True)]
+    )
+    for transposed in (False, True):
+        assert_same_bits(product(a, b, start, transposed), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_blocks_do_not_change_the_chain(transposed, dtype, rng):
+    m, k, n = module.LARGE_ROWS + 3, 2 * module.DEPTH + 5, 45
+    a, b, start = draw(rng, m, k, n, dtype)
+    c = product(a, b, start, transposed)
+    for i, j in zip(rng.integers(0, m, 20), rng.integers(0, n, 20), strict=True):
+        assert c[i, j] == chain(a[i], b[:, j], start[i, j])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+def test_every_shape(transposed, dtype, rng):
+    for m in ROWS:
+        for k in DEPTHS:
+            for n in COLUMNS:
+                a, b, start = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
+                exact = start.astype(np.float64) + a.astype(np.float64) @ b.astype(np.float64)
+                bound = TOLERANCE[dtype] * (1 + np.abs(a) @ np.abs(b))
+                assert (np.abs(product(a, b, start, transposed) - exact) <= bound).all(), (m, k, n)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_a_value_does_not_depend_on_its_neighbours(dtype, rng):
+    """The same row and column in products of other shapes, by other tiles: the same bits."""
+    a, b, start = draw(rng, 70, 700, 70, dtype)
+    full = product(a, b, start)
+    for rows in (1, 2, 5, 14, 33, 57):
+        for cols in (1, 2, 5, 11, 17, 33, 47):
+            b_part, start_part = np.ascontiguousarray(b[:, :cols]), np.ascontiguousarray(start[:rows, :cols])
+            expected = np.ascontiguousarray(full[:rows, :cols])
+            for transposed in (False, True):
+                assert_same_bits(product(a[:rows], b_part, start_part, transposed), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(9, 50, 20), (40, 50, 1), (40, 50, 4), (70, 700, 60)])
+def test_adding_to_c_continues_the_chain(shape, dtype, rng):
+    m, k, n = shape
+    a, b, start = draw(rng, m, k, n, dtype)
+    once = product(a, b, start)
+    for cut in (0, 1, k // 2, k):
+        twice = product(np.ascontiguousarray(a[:, :cut]), b[:cut], start)
+        run_in_place(a[:, cut:].copy(), k - cut, 1, b[cut:], n, twice, n, (m, k - cut, n))
+        assert_same_bits(twice, once)
+        twice = product(np.ascontiguousarray(a[:, :cut]), b[:cut], start)
+        run_in_place(a[:, cut:].T.copy(), 1, m, b[cut:], n, twice, n, (m, k - cut, n))
+        assert_same_bits(twice, once)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(9, 50, 20), (40, 50, 1), (40, 50, 4), (70, 700, 60), (5, 0, 3)])
+def test_one_row_starts_all(shape, dtype, rng):
+    a, b, start = draw(rng, *shape, dtype)
+    bias = start[0].copy()
+    rows = np.repeat(bias[None], shape[0], axis=0)
+    for transposed in (False, True):
+        assert_same_bits(product(a, b, bias, transposed), product(a, b, rows))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("n", [1, 3, 10, 100, 300])
+def test_a_single_one_gives_column_sums(n, dtype, rng):
+    b = rng.normal(size=(57, n)).astype(dtype)
+    sums, zeros = np.empty(n, dtype), np.zeros(n, dtype)
+    run_gemm(np.ones(1, dtype), 0, 0, b, n, sums, n, (1, 57, n), zeros, 0)
+    expected = zeros.copy()
+    for row in b:
+        expected += row
+    assert_same_bits(sums, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_terms_copy_the_start_bit_for_bit(dtype):
+    start = np.array([[-0.0, 0.0, np.inf, -np.inf, np.nan] * 9] * 5, dtype)
+    assert_same_bits(product(np.empty((5, 0), dtype), np.empty((0, 45), dtype), start), start)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(1, 3, 1), (33, 40, 1), (33, 40, 5), (17, 20, 70)])
+def test_infinities_and_nans_stay_in_their_rows_and_columns(shape, dtype):
+    m, k, n = shape
+    a, b, start = (np.ones(s, dtype) for s in ((m, k), (k, n), (m, n)))
+    a[-1, 0], b[1, -1], start[0, 0] = np.inf, np.nan, -np.inf
+    with np.errstate(invalid="ignore"):
+        expected = start + a @ b
+    for transposed in (False, True):
+        np.testing.assert_array_equal(product(a, b, start, transposed), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("transposed", [False, True])
+@pytest.mark.parametrize(
+    "shape",
+    [(1, 5, 3), (3, 33, 1), (35, 33, 1), (35, 33, 2), (40, 40, 5), (31, 9, 17), (15, 40, 100), (59, 701, 51)],
+)
+def test_guards_are_neither_used_nor_written(shape, transposed, dtype, rng):
+    """Every array is a window of a larger one full of NaN."""
+    m, k, n = shape
+
+    def window(values):
+        rows, cols = values.shape
+        frame = np.full((rows + 2, cols + 37), np.nan, dtype)
+        inside = frame[1:-1, 19 : 19 + cols]
+        inside[...] = values
+        return frame, inside.base.reshape(-1)[frame.shape[1] + 19 :], frame.shape[1]
+
+    a, b, start = draw(rng, m, k, n, dtype)
+    expected = product(a, b, start)
+    _, a_at, lda = window(a.T if transposed else a)
+    _, b_at, ldb = window(b)
+    _, start_at, ld_start = window(start)
+    frame, c_at, ldc = window(np.zeros((m, n), dtype))
+    a_row, a_col = (1, lda) if transposed else (lda, 1)
+    run_gemm(a_at, a_row, a_col, b_at, ldb, c_at, ldc, shape, start_at, ld_start)
+    assert_same_bits(frame[1:-1, 19 : 19 + n].copy(), expected)
+    frame[1:-1, 19 : 19 + n] = np.nan
+    assert np.isnan(frame).all()
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_no_load_or_store_beyond_the_last_value(dtype, rng):
+    """Every array ends where memory that cannot be accessed begins: one step too far ends the process."""
+    library = ctypes.CDLL(None, use_errno=True)
+
+    def at_the_edge(values):
+        size = -(-max(values.nbytes, 1) // mmap.PAGESIZE) * mmap.PAGESIZE
+        memory = mmap.mmap(-1, size + mmap.PAGESIZE)
+        address = ctypes.addressof(ctypes.c_char.from_buffer(memory))
+        assert library.mprotect(ctypes.c_void_p(address + size), ctypes.c_size_t(mmap.PAGESIZE), 0) == 0
+        array = np.frombuffer(memory, dtype, values.size, offset=size - values.nbytes).reshape(values.shape)
+        array[...] = values
+        return array
+
+    for m, k, n in [(1, 5, 3), (2, 5, 70), (5, 33, 1), (35, 33, 1), (40, 40, 5), (31, 9, 17), (59, 701, 51)]:
+        a, b, start = draw(rng, m, k, n, dtype)
+        expected = product(a, b, start)
+        c = at_the_edge(np.zeros((m, n), dtype))
+        b, start = at_the_edge(b), at_the_edge(start)
+        run_gemm(at_the_edge(a), k, 1, b, n, c, n, (m, k, n), start, n)
+        assert_same_bits(c.copy(), expected)
+        run_gemm(at_the_edge(a.T), 1, m, b, n, c, n, (m, k, n), start, n)
+        assert_same_bits(c.copy(), expected)
+        turned = at_the_edge(np.zeros((n, m), dtype))
+        run_transpose(start, n, turned, m, m, n)
+        assert_same_bits(turned.copy(), start.T.copy())
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_transpose(dtype, rng):
+    for rows in (0, 1, 3, 7, 8, 15, 16, 17, 40):
+        for cols in (0, 1, 2, 8, 9, 15, 16, 33):
+            source = rng.normal(size=(rows, cols + 3)).astype(dtype)
+            target = np.full((cols + 1, rows + 5), np.nan, dtype)
+            run_transpose(source, cols + 3, target, rows + 5, rows, cols)
+            assert_same_bits(target[:cols, :rows].copy(), source[:, :cols].T.copy())
+            target[:cols, :rows] = np.nan
+            assert np.isnan(target).all()
+
+
+DIGEST = """
+import hashlib, sys
+import numpy as np
+sys.path.insert(0, sys.argv[1])
+from test_matmul import digest
+print(digest())
+"""
+
+
+def digest():
+    """Digest of products by all tiles and all ways of cutting them."""
+    rng, result = np.random.default_rng(3), hashlib.sha256()
+    shapes = [(1, 40, 150), (47, 5, 67), (2, 3, 1), (70, 64, 1), (70, 64, 2), (70, 40, 5), (60, 1000, 40)]
+    for dtype in DTYPES:
+        for shape in shapes:
+            a, b, start = draw(rng, *shape, dtype)
+            for transposed in (False, True):
+                result.update(product(a, b, start, transposed).tobytes())
+    return result.hexdigest()
+
+
+# name and features of CPUs, and what this machine needs to run their code
+X86 = {
+    "AVX2 and FMA": ("haswell", None, "avx2"),
+    "baseline and FMA": ("x86-64", "+fma", "fma"),
+    "baseline": ("x86-64", "", "sse2"),
+}
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the CPUs tried are x86")
+def test_same_bits_with_every_instruction_set(tmp_path):
+    has = llvm.get_host_cpu_features()
+    runs = {}
+    for name, (cpu, features, needed) in X86.items():
+        if not has.get(needed):
+            continue
+        environment = os.environ | {"NUMBA_CPU_NAME": cpu, "NUMBA_CACHE_DIR": str(tmp_path / cpu)}
+        environment["NUMBA_CPU_FEATURES"] = features or ""
+        command = [sys.executable, "-c", DIGEST, os.path.dirname(__file__)]
+        runs[name] = subprocess.Popen(command, env=environment, stdout=subprocess.PIPE, text=True)
+    here = digest()
+    for name, process in runs.items():
+        output, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, name
+        assert output.strip() == here, name
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", [(0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (20, 30, 17), (90, 500, 60)])
+def test_matmul(shape, dtype, rng):
+    m, k, n = shape
+    a, b, _ = draw(rng, m, k, n, dtype)
+    c = np.full((m, n), np.nan, dtype)
+    assert matmul(a, b, c) is c
+    assert_same_bits(c, product(a, b, np.zeros(n, dtype)))
+    assert_same_bits(matmul(a.T.copy(), b, np.empty_like(c), transpose_a=True), c)
+
+
+def test_matmul_compiles_once_a_dtype(rng):
+    for dtype in DTYPES:
+        a, b, _ = draw(rng, 4, 3, 2, dtype)
+        c = np.empty((4, 2), dtype)
+        for writeable in (True, False):
+            a.flags.writeable = b.flags.writeable = writeable
+            matmul(a, b, c)
+    assert len(module._entry.signatures) == len(DTYPES)
+
+
+def test_gemm_compiles_once_for_literals_and_variables():
+    @kernel
+    def literals(a, b, c):
+        gemm(at(a, 0), 1, 1, at(b, 0), 1, at(c, 0), 1, 1, 1, 1, at(c, 0), 0)
+
+    @njit
+    def both(a, b, c, one):
+        literals(a, b, c)
+        gemm(at(a, 0), one, one, at(b, 0), one, at(c, 0), one, one, one, one, at(c, 0), one)
+
+    one = np.ones(1)
+    c = np.zeros(1)
+    both(one, one, c, 1)
+    assert c[0] == 2.0
+    code = next(iter(both.inspect_llvm().values()))
+    definitions = [line for line in code.splitlines() if line.startswith("define") and "_product" in line]
+    assert len(definitions) == 1
+
+
+def test_gemm_is_for_kernels_only():
+    with pytest.raises(NotImplementedError, match="only kernels"):
+        gemm()
+
+
+GOOD = np.ones((2, 3))
+
+
+@pytest.mark.parametrize(
+    ("a", "b", "c", "error", "message"),
+    [
+        ([[1.0]], GOOD, GOOD, TypeError, "A must be a NumPy array, got list"),
+        (GOOD.astype(int), GOOD, GOOD, TypeError, "A must be float32 or float64, got int64"),
+        (GOOD[0], GOOD, GOOD, ValueError, "A must have 2 dimensions, got 1"),
+        (GOOD, GOOD.T, GOOD, ValueError, "B must be C-contiguous"),
+        (
+            GOOD,
+            np.ones((3, 2), np.float32),
+            GOOD,
+            TypeError,
+            "must have the same dtype, got float64, float32",
+        ),
+        (
+            GOOD,
+            GOOD,
+            np.ones((2, 3)),
+            ValueError,
+            r"B must have 3 rows to be multiplied by A, got shape \(2, 3\)",
+        ),
+        (GOOD, np.ones((3, 5)), np.ones((2, 4)), ValueError, r"C must have shape \(2, 5\), got \(2, 4\)"),
+        (GOOD, np.ones((3, 3)), GOOD, ValueError, "C must not overlap A or B"),
+    ],
+)
+def test_matmul_refuses(a, b, c, error, message):
+    with pytest.raises(error, match=message):
+        matmul(a, b, c)
+
+
+def test_matmul_refuses_a_read_only_result():
+    c = np.ones((2, 2))
+    c.flags.writeable = False
+    with pytest.raises(ValueError, match="C must be writeable"):
+        matmul(GOOD, np.ones((3, 2)), c)
+
+
+def test_matmul_refuses_part_of_an_operand_as_result():
+    memory = np.zeros(10)
+    with pytest.raises(ValueError, match="C must not overlap A or B"):
+        matmul(np.ones((2, 2)), memory[:4].reshape(2, 2), memory[2:6].reshape(2, 2))
