@@ -11,6 +11,7 @@ from numpy.typing import DTypeLike
 
 from ._network import Array, Network
 from ._team import Team
+from .kernels._link import linked_kernels
 from .kernels.layout import (
     BATCH_LOSS,
     BEST_LOSS,
@@ -168,10 +169,11 @@ def prepare_data(X: Any, Y: Array, sample_weight: Array | None, dtype: DTypeLike
 def addresses_of(memory: Memory, dtype: np.dtype[Any]) -> Array:
     """Return the addresses of the arrays of `memory`, having checked that each is what a kernel takes it for."""
     kinds = [np.dtype(str(kind)) if kind else dtype for kind, count in KINDS for _ in range(count)]
-    for name, array, kind in zip(Memory._fields, memory, kinds, strict=True):
+    *arrays, linked = memory
+    for name, array, kind in zip(Memory._fields, arrays, kinds, strict=False):
         if array.dtype != kind or not array.flags.c_contiguous:
             raise TypeError(f"{name} must be a C-contiguous array of {kind}, got {array.dtype}")
-    return np.array([array.__array_interface__["data"][0] for array in memory], dtype=np.int64)
+    return np.array([*(a.__array_interface__["data"][0] for a in arrays), *linked], dtype=np.int64)
 
 
 def _chunk(network: Network, batch: int, itemsize: int, threads: int) -> int:
@@ -272,12 +274,14 @@ class Engine:
             lanes=np.empty(LANES),
             indptr=self.data.indptr,
             cursor=np.empty((self.threads, chunk if sparse else 0), np.int64),
+            rows=np.empty(chunk if sparse else 0, np.int64),
             indices=self.data.indices,
             labels=self.data.labels,
             order=self._order,
             picks=np.empty(m if draws else 0, np.int32),
             random=self._random,
             words=np.empty(KEYS, np.uint32),
+            linked=linked_kernels(dtype, batch_norm=self.network.batch_norm, csr=sparse),
         )
         self._addresses = addresses_of(self._memory, dtype)
         h = self.hyper

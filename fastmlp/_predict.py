@@ -8,6 +8,7 @@ import scipy.sparse
 from ._engine import addresses_of, csr_arrays
 from ._network import Array, Network
 from ._team import Team
+from .kernels._link import linked_kernels
 from .kernels.layout import FLOATS, INTS, Memory, Options
 from .kernels.train import train
 
@@ -81,12 +82,14 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> A
             lanes=np.empty(0),
             indptr=indptr,
             cursor=np.empty(0, np.int64),
+            rows=np.empty(chunk if sparse else 0, np.int64),
             indices=indices,
             labels=integers,
             order=integers,
             picks=integers,
             random=np.empty(0, np.uint32),
             words=np.empty(0, np.uint32),
+            linked=linked_kernels(dtype, batch_norm=network.batch_norm, csr=sparse),
         )
         options = Options(
             rows=m,

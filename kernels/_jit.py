@@ -1,9 +1,10 @@
 """The JIT options of the whole package, in one place.
 
 `kernel` compiles a function that other kernels call; it is inlined or called, never cached on its own.
-`entry_point` compiles a function that Python calls, and caches it on disk.
+`entry_point` compiles a function that Python calls, `linked_kernel` one that kernels call by address; both are
+cached on disk.
 
-Numba's cache notices a change in the file of the entry point only. Entry points are therefore built by a
+Numba's cache notices a change in the file of the function only. These two are therefore built by a
 function that closes over `SOURCES`, a digest of every kernel file: the values a function closes over are part
 of the cache's key, so an edited kernel, or one of another version, is never served from an old cache.
 """
@@ -14,9 +15,9 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from numba import njit
+from numba import cfunc, njit
 
-__all__ = ["SOURCES", "entry_point", "inlined", "kernel"]
+__all__ = ["SOURCES", "elementary", "entry_point", "inlined", "kernel", "linked_kernel"]
 
 # error_model="numpy": with Numba's default a division may raise, and a loop that may raise is not
 # vectorised (Adam ran 7 times slower). No fast-math: an inlined copy must round like any other.
@@ -25,9 +26,11 @@ OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 # Kernels are called from kernels only: wrappers for Python and C would take a third of the compile time.
 kernel = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
-# For kernels that are called once, or large: every level of calls is optimised by LLVM anew, so a
-# function called by a function called by an entry point is compiled three times.
-inlined = njit(inline="always", **OPTIONS)
+# For functions of one number: a loop over a call that LLVM has not inlined is not vectorised.
+elementary = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
+
+# For parts of one kernel: put in place by Numba, so that LLVM sees them once.
+inlined = njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
 def _digest(folder: Path) -> str:
@@ -42,21 +45,34 @@ def _digest(folder: Path) -> str:
 SOURCES = _digest(Path(__file__).parent)
 
 
-def entry_point(function: Callable[..., Any]) -> Any:
-    """Compile `function` with an on-disk cache; without one where no cache folder can be written.
-
-    `function` must close over `SOURCES`, see above.
-    """
+def _cached(compiler: Callable[..., Any], function: Callable[..., Any]) -> Any:
+    """Return compiler(function, cache=True); without the cache where no folder for it can be written."""
     try:
-        return njit(cache=True, **OPTIONS)(function)
+        return compiler(function, cache=True)
     except RuntimeError as error:
         if "cannot cache function" not in str(error):
             raise
-        # One warning text for all entry points: the default filter shows it once.
+        # One text for all functions: the default filter shows it once.
         warnings.warn(
             "fastmlp cannot write its compiled kernels to disk, so every process compiles them again "
             "(some seconds). Set the environment variable NUMBA_CACHE_DIR to a writable folder.",
             RuntimeWarning,
             stacklevel=2,
         )
-        return kernel(function)
+        return compiler(function, cache=False)
+
+
+def entry_point(function: Callable[..., Any]) -> Any:
+    """Compile `function` for callers in Python, with an on-disk cache where that can be written.
+
+    `function` must close over `SOURCES`, see above.
+    """
+    return _cached(lambda function, cache: njit(cache=cache, **OPTIONS)(function), function)
+
+
+def linked_kernel(signature: Any) -> Callable[[Callable[..., Any]], Any]:
+    """Compile a function at once, for callers that know its address; cached as an entry point is."""
+    options = {"error_model": OPTIONS["error_model"]}
+    return lambda function: _cached(
+        lambda function, cache: cfunc(signature, cache=cache, **options)(function), function
+    )

@@ -8,7 +8,7 @@ then its twin in `fastmlp.reference`.
 
 from typing import NamedTuple
 
-from ._jit import inlined, kernel
+from ._jit import kernel
 from ._memory import copy, view
 from .functions import expm1, gelu_cdf, gelu_pdf, log1p_exp, logistic, tanh
 
@@ -213,7 +213,7 @@ def maxout_backward(Z, D, rows, units, pieces):
                 Z[here + p * units] = D[i * units + j] if p == winner else zero
 
 
-@inlined
+@kernel
 def forward(code, A):
     """Apply activation `code` to the slice A in place (maxout has its own function: it narrows)."""
     if code == RELU:
@@ -236,7 +236,7 @@ def forward(code, A):
         softplus_forward(A)
 
 
-@inlined
+@kernel
 def backward(code, K, D):
     """Multiply D by the derivative of activation `code`, given the kept values K (A, or Z where needed)."""
     if code == RELU:

@@ -12,20 +12,17 @@ The polynomials are minimax fits of the relative error, coefficients in the dtyp
 from typing import Any, NamedTuple
 
 import numpy as np
-from fastmlp.kernels._jit import OPTIONS
-from fastmlp.kernels._simd import fma, vector_fma
 from llvmlite import ir
-from numba import njit, types
+from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
+
+from ._jit import elementary
+from ._simd import fma, vector_fma
 
 __all__ = ["exp", "expm1", "gelu_cdf", "gelu_pdf", "log", "log1p_exp", "logistic", "tanh"]
 
 f32, f64 = np.float32, np.float64
-
-# A loop over a function that is called, not inlined, is not vectorised.
-inlined = njit(forceinline=True, **OPTIONS)
-
 
 def row(dtype: type, text: str) -> tuple[Any, ...]:
     """The numbers in `text`."""
@@ -286,13 +283,13 @@ def split(typingctx, x):
 # The functions
 
 
-@inlined
+@elementary
 def exp(x):
     """e^x, within 1 ulp."""
     return scaled_exp(x, type(x)(-0.0), type(x)(1))
 
 
-@inlined
+@elementary
 def scaled_exp(x, rest, factor):
     """factor e^(x + rest), for |rest| below 2^-10 and a factor in (2^-10, 1]."""
     k = for_dtype(x, EXP)
@@ -305,7 +302,7 @@ def scaled_exp(x, rest, factor):
     return fma(fma(r * r, p, r), scale, scale) * (k.lift if x > zero else k.lower)
 
 
-@inlined
+@elementary
 def reduced(x, rest, rounder, k):
     """(2^n times what `rounder` stands for, r, p), where x + rest = n ln 2 + r and e^r = 1 + r + r^2 p.
 
@@ -317,7 +314,7 @@ def reduced(x, rest, rounder, k):
     return power_of_two(t), r, polynomial(r, k.c)
 
 
-@inlined
+@elementary
 def expm1(x):
     """e^x - 1, within 2 ulp."""
     k = for_dtype(x, EXP)
@@ -329,7 +326,7 @@ def expm1(x):
     return x if abs(x) < k.tiny else y + y
 
 
-@inlined
+@elementary
 def logistic(x):
     """1 / (1 + e^-x), within 2 ulp."""
     k = for_dtype(x, EXP)
@@ -343,7 +340,7 @@ def logistic(x):
     return k.lower / (fma(fma(r * r, p, r), scale, lost) + total)
 
 
-@inlined
+@elementary
 def tanh(x):
     """The hyperbolic tangent, within 2 ulp: 1 - 2 / (1 + e^2x), and a polynomial where that would cancel."""
     k, e = for_dtype(x, TANH), for_dtype(x, EXP)
@@ -358,7 +355,7 @@ def tanh(x):
     return copysign(large if a > k.small else small, x)
 
 
-@inlined
+@elementary
 def log(x):
     """The natural logarithm, within 1 ulp; -inf for 0 and nan below."""
     k = for_dtype(x, LOG)
@@ -371,7 +368,7 @@ def log(x):
     return y if x > zero else (-infinity if x == zero else real(np.nan))
 
 
-@inlined
+@elementary
 def scaled_log1p(f, e, k):
     """log(1 + f) + e ln 2, for sqrt(1/2) <= 1 + f < sqrt(2).
 
@@ -385,7 +382,7 @@ def scaled_log1p(f, e, k):
     return fma(e, k.ln2_high, f - (square - tail))
 
 
-@inlined
+@elementary
 def log1p_exp(x):
     """log(1 + e^x) (softplus), within 2 ulp."""
     k = for_dtype(x, LOG)
@@ -397,7 +394,7 @@ def log1p_exp(x):
     return x + y if x > zero else y
 
 
-@inlined
+@elementary
 def gelu_cdf(x):
     """The standard normal distribution function P(X < x), within 4 ulp."""
     k = for_dtype(x, NORMAL)
@@ -412,7 +409,7 @@ def gelu_cdf(x):
     return real(1) - y if x > real(0) else y
 
 
-@inlined
+@elementary
 def gelu_pdf(x):
     """The derivative of `gelu_cdf`, the standard normal density e^(-x^2/2) / sqrt(2 pi), within 2 ulp."""
     k = for_dtype(x, NORMAL)
@@ -421,7 +418,7 @@ def gelu_pdf(x):
     return scaled_normal(a, type(x)(-0.0), k.density_at_0)
 
 
-@inlined
+@elementary
 def scaled_normal(x, rest, factor):
     """factor e^(rest - x^2/2).   The square is taken to double length: rounded, it would cost 2^7 ulp."""
     half = type(x)(-0.5)

@@ -11,6 +11,7 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
+from ._link import Linked
 from .activations import ACTIVATIONS, MAXOUT
 
 __all__ = ["BLOCK_ROWS", "Memory", "Options", "Sizes", "layer_table", "share_weights"]
@@ -69,31 +70,40 @@ class Memory(NamedTuple):
     lanes: Any  # (16,) float64
     indptr: Any  # (m + 1,) int64
     cursor: Any  # (team, rows) int64
+    rows: Any  # (rows,) int64: which rows of X the chunk has, for sparse X
     indices: Any  # (nnz,) int32, increasing within a row
     labels: Any  # (m,) int32, where `labelled`
     order: Any  # (m,) int32, where `ordered`: row order of this epoch
     picks: Any  # (m,) int32
     random: Any  # (625,) uint32
     words: Any  # (624,) uint32
+    linked: Any  # the kernels of `Linked`, for `call`
 
 
 # How many fields of Memory are of which type, in their order; None stands for the dtype of the network.
-KINDS = ((None, 21), (types.float64, 2), (types.int64, 2), (types.int32, 4), (types.uint32, 2))
+KINDS = ((None, 21), (types.float64, 2), (types.int64, 3), (types.int32, 4), (types.uint32, 2))
 
 
 @intrinsic
 def memory_of(typingctx, addresses, like):
     """The Memory whose addresses stand, in the order of its fields, in `addresses` (int64); `like` has the dtype."""
-    kinds = [kind or like.dtype for kind, count in KINDS for _ in range(count)]
-    sig = types.NamedTuple([types.CPointer(kind) for kind in kinds], Memory)(addresses, like)
+    kinds = [types.CPointer(kind or like.dtype) for kind, count in KINDS for _ in range(count)]
+    linked = types.NamedTuple([types.voidptr] * len(Linked._fields), Linked)
+    sig = types.NamedTuple([*kinds, linked], Memory)(addresses, like)
 
     def codegen(context, builder, sig, args):
         data = context.make_array(sig.args[0])(context, builder, args[0]).data
-        pointers = []
-        for i, kind in enumerate(sig.return_type.types):
+
+        def pointer(i, kind):
             address = builder.load(builder.gep(data, [context.get_constant(types.intp, i)]))
-            pointers.append(builder.inttoptr(address, context.get_value_type(kind)))
-        return context.make_tuple(builder, sig.return_type, pointers)
+            return builder.inttoptr(address, context.get_value_type(kind))
+
+        linked = sig.return_type.types[-1]
+        functions = [pointer(len(kinds) + i, kind) for i, kind in enumerate(linked.types)]
+        pointers = [pointer(i, kind) for i, kind in enumerate(kinds)]
+        return context.make_tuple(
+            builder, sig.return_type, [*pointers, context.make_tuple(builder, linked, functions)]
+        )
 
     return sig, codegen
 

@@ -7,7 +7,7 @@ optimizer: a code, a row of the table, the step, a branch in `update`; then its 
 import math
 from typing import NamedTuple
 
-from ._jit import inlined, kernel
+from ._jit import kernel
 
 __all__ = ["OPTIMIZERS", "STORE", "Optimizer", "update"]
 
@@ -57,7 +57,7 @@ def adam(w, g, m, v, rate, beta_1, beta_2, epsilon):
         w[i] = w[i] - rate * m[i] / (math.sqrt(v[i]) + epsilon)
 
 
-@inlined
+@kernel
 def update(code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon):
     """One step of optimizer `code` on the slices w, m, v (written), given the gradient g.
 

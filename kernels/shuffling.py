@@ -6,7 +6,7 @@ the same generator (Matsumoto & Nishimura 1998), keeps its seeds valid, and lets
 
 import numpy as np
 
-from ._jit import inlined, kernel
+from ._jit import kernel
 
 __all__ = ["KEYS", "shuffle"]
 
@@ -16,7 +16,7 @@ UPPER, LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 TWIST = np.uint32(0x9908B0DF)
 
 
-@inlined
+@kernel
 def twist(keys, i, following, other):
     """New word i of the state."""
     y = (keys[i] & UPPER) | (keys[following] & LOWER)
@@ -34,7 +34,7 @@ def refill(keys):
     twist(keys, KEYS - 1, 0, MIDDLE - 1)
 
 
-@inlined
+@kernel
 def temper(y):
     """The number that a word of state stands for."""
     y ^= y >> np.uint32(11)

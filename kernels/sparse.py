@@ -1,51 +1,55 @@
 """The first layer on CSR input: nothing is turned dense, and the sums run in the order of the dense ones.
 
 A stored row has its columns in increasing order, and a zero adds nothing, so the results equal those of the
-dense products bit for bit (up to the sign of a zero).
+dense products bit for bit (up to the sign of a zero). `rows` (n,) are the rows of the matrix that make the batch.
 """
 
 from ._jit import kernel
-from ._memory import copy, view
+from ._memory import copy, peek, poke, view
 from ._simd import fma
 
 __all__ = ["csr_affine", "csr_gradient", "csr_seek"]
 
 
 @kernel
-def csr_affine(x, columns, W, b, z):
-    """z <- b + x W for one sparse row: values x at `columns`.   W (d q,), b, z (q,); z is written."""
-    q = z.size
-    copy(b, z)
-    for p in range(x.size):
-        value, w = x[p], view(W, columns[p] * q, q)
-        for k in range(q):
-            z[k] = fma(value, w[k], z[k])
+def csr_affine(values, indices, indptr, rows, n, W, b, Z, q):
+    """Z <- X[rows] W + b.   W (d, q), b (q,), Z (n, q); Z is written."""
+    for i in range(n):
+        row = peek(rows, i)
+        z = view(Z, i * q, q)
+        copy(view(b, 0, q), z)
+        for p in range(peek(indptr, row), peek(indptr, row + 1)):
+            x, w = peek(values, p), view(W, peek(indices, p) * q, q)
+            for k in range(q):
+                z[k] = fma(x, w[k], z[k])
 
 
 @kernel
-def csr_gradient(x, columns, lo, hi, d, G):
-    """G[j - lo] += x_j d for the stored columns j < hi of a row (none is below lo); return how many they are.
+def csr_gradient(values, indices, indptr, rows, n, cursor, lo, hi, D, G, q):
+    """G += X[rows, lo:hi]' D.   D (n, q), G (hi - lo, q), G is written.
 
-    d (q,) is the row's error; G ((hi - lo) q,) is written.
+    cursor (n,) says where the stored columns >= lo of each row begin, and moves on to those >= hi.
     """
-    q = d.size
-    p = 0
-    while p < x.size and columns[p] < hi:
-        value, g = x[p], view(G, (columns[p] - lo) * q, q)
-        for k in range(q):
-            g[k] = fma(value, d[k], g[k])
-        p += 1
-    return p
+    for i in range(n):
+        p, end = peek(cursor, i), peek(indptr, peek(rows, i) + 1)
+        d = view(D, i * q, q)
+        while p < end and peek(indices, p) < hi:
+            x, g = peek(values, p), view(G, (peek(indices, p) - lo) * q, q)
+            for k in range(q):
+                g[k] = fma(x, d[k], g[k])
+            p += 1
+        poke(cursor, i, p)
 
 
 @kernel
-def csr_seek(columns, column):
-    """Number of stored columns below `column`."""
-    start, stop = 0, columns.size
-    while start < stop:
-        middle = (start + stop) // 2
-        if columns[middle] < column:
-            start = middle + 1
-        else:
-            stop = middle
-    return start
+def csr_seek(indices, indptr, rows, n, cursor, column):
+    """cursor[i] <- where the stored columns >= `column` of row rows[i] begin, by bisection."""
+    for i in range(n):
+        start, stop = peek(indptr, peek(rows, i)), peek(indptr, peek(rows, i) + 1)
+        while start < stop:
+            middle = (start + stop) // 2
+            if peek(indices, middle) < column:
+                start = middle + 1
+            else:
+                stop = middle
+        poke(cursor, i, start)

@@ -11,8 +11,8 @@ chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch
 
 import numpy as np
 
-from . import activations, normalisation, optimizers, outputs
-from ._jit import inlined, kernel
+from ._jit import kernel
+from ._link import call
 from ._memory import copy, fill, offset, peek, poke, view
 from .activations import MAXOUT, maxout, maxout_backward
 from .layout import (
@@ -35,10 +35,8 @@ from .layout import (
     T,
     W,
 )
-from .matmul import gemm, transpose
 from .optimizers import STORE
 from .reductions import LANES, add_squares
-from .sparse import csr_affine, csr_gradient, csr_seek
 from .team import barrier
 
 __all__ = ["backward_rows", "forward_rows", "gather_rows", "gradient_of_rows", "output_rows", "predict_rows"]
@@ -46,11 +44,8 @@ __all__ = ["backward_rows", "forward_rows", "gather_rows", "gradient_of_rows", "
 # Rows of W that one round of phase B takes: two 14-row tiles and seven blocks of the penalty's sum.
 ROUND_ROWS = 28
 
-# As literals these would be types of their own, and `gemm` one compile for each combination.
-ZERO, ONE = np.int64(0), np.int64(1)
 
-
-@inlined
+@kernel
 def row_of(options, memory, i):
     """Row of the data that stands at place i of the epoch's order."""
     if options.ordered:
@@ -58,7 +53,7 @@ def row_of(options, memory, i):
     return np.int64(i)
 
 
-@inlined
+@kernel
 def gather_rows(table, options, memory, start, rows, lo, n):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
@@ -84,7 +79,7 @@ def gather_rows(table, options, memory, start, rows, lo, n):
             poke(memory.row_weight, lo + i, peek(memory.sample_weight, row))
 
 
-@inlined
+@kernel
 def layer_rows(l, table, options, memory, start, lo):
     """Pointer to row `lo` of A_l; A_0 is X itself where rows are taken as they come."""
     if l == 0 and not options.ordered:
@@ -92,30 +87,35 @@ def layer_rows(l, table, options, memory, start, lo):
     return offset(memory.A, table[l, A] + lo * table[l, UNITS])
 
 
-@inlined
+@kernel
 def affine_rows(l, table, options, memory, start, lo, n, Z):
     """Z <- A_{l-1} W_l + b_l for this thread's rows.   Z points to (n, q_l) values, written."""
     fan_in, q = table[l - 1, UNITS], table[l, PRE]
     if l == 1 and options.sparse:
-        W_1, b_1 = view(memory.w, table[1, W], fan_in * q), view(memory.w, table[1, B], q)
+        mine = offset(memory.rows, lo)
         for i in range(n):
-            row = row_of(options, memory, start + lo + i)
-            begin, end = peek(memory.indptr, row), peek(memory.indptr, row + 1)
-            csr_affine(
-                view(memory.values, begin, end - begin),
-                view(memory.indices, begin, end - begin),
-                W_1,
-                b_1,
-                view(Z, i * q, q),
-            )
+            poke(mine, i, row_of(options, memory, start + lo + i))
+        call(
+            memory.linked.csr_affine,
+            memory.values,
+            memory.indices,
+            memory.indptr,
+            mine,
+            n,
+            offset(memory.w, table[1, W]),
+            offset(memory.w, table[1, B]),
+            Z,
+            q,
+        )
         return
     before = layer_rows(l - 1, table, options, memory, start, lo)
-    gemm(
-        before, fan_in, ONE, offset(memory.w, table[l, W]), q, Z, q, n, fan_in, q, offset(memory.w, table[l, B]), ZERO
+    call(
+        memory.linked.gemm,
+        before, fan_in, 1, offset(memory.w, table[l, W]), q, Z, q, n, fan_in, q, offset(memory.w, table[l, B]), 0
     )
 
 
-@inlined
+@kernel
 def add_input(l, table, options, memory, start, lo, n):
     """A_l <- A_l + A_{l-1} for this thread's rows of a residual layer."""
     units = table[l, UNITS]
@@ -131,43 +131,34 @@ def add_input(l, table, options, memory, start, lo, n):
         a[i] += x[i]
 
 
-@inlined
+@kernel
 def normalise_rows(l, table, options, memory, rows, lo, n, z, rank, team, signals):
-    """Batch-normalise this thread's z (n q,) in place; H keeps the normalised values, statistics behind them.
+    """Batch-normalise this thread's z (n, q) in place; H keeps the normalised values, statistics behind them.
 
     Predictions take the running statistics instead of the batch's.
     """
     q, h = table[l, PRE], table[l, H]
-    gamma, beta = view(memory.w, table[l, GAMMA], q), view(memory.w, table[l, GAMMA] + q, q)
+    gamma, beta = offset(memory.w, table[l, GAMMA]), offset(memory.w, table[l, GAMMA] + q)
+    running = offset(memory.stats, table[l, STATS])
     if options.predicting:
-        running = table[l, STATS]
-        normalisation.normalise_running(
-            z, gamma, beta, view(memory.stats, running, q), view(memory.stats, running + q, q), n, q
-        )
+        call(memory.linked.normalise_running, z, gamma, beta, running, offset(running, q), n, q)
         return True
-    mine = view(memory.H, h + lo * q, n * q)
-    copy(z, mine)
+    all_rows, mine = offset(memory.H, h), offset(memory.H, h + lo * q)
+    copy(view(z, 0, n * q), view(mine, 0, n * q))
     if not barrier(signals, team):
         return False
-    mean, scale = view(memory.H, h + rows * q, q), view(memory.H, h + (rows + 1) * q, q)
-    normalisation.column_statistics(
-        view(memory.H, h, rows * q),
-        rows,
-        q,
-        q * rank // team,
-        q * (rank + 1) // team,
-        mean,
-        scale,
-        view(memory.stats, table[l, STATS], q),
-        view(memory.stats, table[l, STATS] + q, q),
+    mean, scale = offset(memory.H, h + rows * q), offset(memory.H, h + (rows + 1) * q)
+    first, stop = q * rank // team, q * (rank + 1) // team
+    call(
+        memory.linked.column_statistics, all_rows, rows, q, first, stop, mean, scale, running, offset(running, q)
     )
     if not barrier(signals, team):
         return False
-    normalisation.normalise(z, mine, gamma, beta, mean, scale, n, q)
+    call(memory.linked.normalise, z, mine, gamma, beta, mean, scale, n, q)
     return True
 
 
-@inlined
+@kernel
 def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals):
     """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L.
 
@@ -183,7 +174,7 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
         z = offset(memory.D, table[l, D] + lo * q) if keep else offset(memory.A, table[l, A] + lo * units)
         affine_rows(l, table, options, memory, start, lo, n, z)
         if table[l, NORM] and not normalise_rows(
-            l, table, options, memory, rows, lo, n, view(z, 0, n * q), rank, team, signals
+            l, table, options, memory, rows, lo, n, z, rank, team, signals
         ):
             return False
         if keep and code == MAXOUT:
@@ -191,7 +182,7 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
         else:
             if keep:
                 copy(d, a)
-            activations.forward(code, a)
+            call(memory.linked.forward, code, offset(memory.A, table[l, A] + lo * units), n * units)
         if table[l, RESIDUAL]:
             if table[l, KEEP] == KEEP_ACTIVATED:
                 copy(a, d)
@@ -201,65 +192,57 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
     return True
 
 
-@inlined
+@kernel
 def output_rows(table, options, memory, rows, lo, n):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
     last = table.shape[0] - 1
     K = table[last, UNITS]
     d = offset(memory.D, table[last, D] + lo * K)
-    Z, Y = view(memory.units, lo * K, n * K), view(memory.units, (rows + lo) * K, n * K)
-    work, loss = view(memory.units, 2 * rows * K + 2 * lo, 2 * n), view(memory.loss, lo, n)
-    transpose(d, K, offset(memory.units, lo * K), n, n, K)
-    outputs.output_error(options.output, Z, Y, loss, work, K, n, options.cap)
+    Z, Y = offset(memory.units, lo * K), offset(memory.units, (rows + lo) * K)
+    work, loss = offset(memory.units, 2 * rows * K + 2 * lo), offset(memory.loss, lo)
+    call(memory.linked.transpose, d, K, Z, n, n, K)
+    call(memory.linked.output_error, options.output, Z, Y, loss, work, K, n, options.cap)
     if options.weighted:
-        weight = view(memory.row_weight, lo, n)
+        weight, losses = view(memory.row_weight, lo, n), view(loss, 0, n)
         for k in range(K):
             z = view(Z, k * n, n)
             for i in range(n):
                 z[i] = z[i] * weight[i]
         for i in range(n):
-            loss[i] = loss[i] * float(weight[i])
-    transpose(offset(memory.units, lo * K), n, d, K, K, n)
+            losses[i] = losses[i] * float(weight[i])
+    call(memory.linked.transpose, Z, n, d, K, K, n)
 
 
-@inlined
+@kernel
 def predict_rows(table, options, memory, start, lo, n):
     """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
     last = table.shape[0] - 1
     K = table[last, UNITS]
-    Z, work = offset(memory.units, lo * K), view(memory.units, options.chunk * K + lo, n)
-    transpose(offset(memory.D, table[last, D] + lo * K), K, Z, n, n, K)
-    outputs.link(options.output, view(Z, 0, n * K), work, K, n)
-    transpose(Z, n, offset(memory.outputs, (start + lo) * K), K, K, n)
+    Z, work = offset(memory.units, lo * K), offset(memory.units, options.chunk * K + lo)
+    call(memory.linked.transpose, offset(memory.D, table[last, D] + lo * K), K, Z, n, n, K)
+    call(memory.linked.link, options.output, Z, work, K, n)
+    call(memory.linked.transpose, Z, n, offset(memory.outputs, (start + lo) * K), K, K, n)
 
 
-@inlined
+@kernel
 def normalise_backward_rows(l, table, memory, rows, lo, n, d, rank, team, signals):
-    """Take this thread's error d (n q,) back through the normalisation; the sums over rows stay behind H."""
+    """Take this thread's error d (n, q) back through the normalisation; the sums over rows stay behind H."""
     q, h = table[l, PRE], table[l, H]
     if not barrier(signals, team):
         return False
-    d_gamma, d_beta = view(memory.H, h + (rows + 2) * q, q), view(memory.H, h + (rows + 3) * q, q)
-    normalisation.column_gradients(
-        view(memory.D, table[l, D], rows * q),
-        view(memory.H, h, rows * q),
-        rows,
-        q,
-        q * rank // team,
-        q * (rank + 1) // team,
-        d_gamma,
-        d_beta,
-    )
+    d_gamma, d_beta = offset(memory.H, h + (rows + 2) * q), offset(memory.H, h + (rows + 3) * q)
+    d_all, h_all = offset(memory.D, table[l, D]), offset(memory.H, h)
+    first, stop = q * rank // team, q * (rank + 1) // team
+    call(memory.linked.column_gradients, d_all, h_all, rows, q, first, stop, d_gamma, d_beta)
     if not barrier(signals, team):
         return False
-    gamma, scale = view(memory.w, table[l, GAMMA], q), view(memory.H, h + (rows + 1) * q, q)
-    normalisation.normalise_backward(
-        d, view(memory.H, h + lo * q, n * q), gamma, scale, d_gamma, d_beta, n, q, rows
-    )
+    gamma, scale = offset(memory.w, table[l, GAMMA]), offset(memory.H, h + (rows + 1) * q)
+    mine = offset(h_all, lo * q)
+    call(memory.linked.normalise_backward, d, mine, gamma, scale, d_gamma, d_beta, n, q, rows)
     return True
 
 
-@inlined
+@kernel
 def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
     """Delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
@@ -271,14 +254,16 @@ def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
         units, q, above = table[l, UNITS], table[l, PRE], table[l + 1, PRE]
         d = view(memory.D, table[l, D] + lo * q, n * q)
         keep = table[l, KEEP] != 0
-        target = offset(memory.T, arrived) if keep else offset(memory.D, table[l, D] + lo * q)
-        first, first_row = offset(memory.zeros, 0), ZERO
+        held, t_at = offset(memory.D, table[l, D] + lo * q), offset(memory.T, arrived)
+        target = t_at if keep else held
+        first, first_row = offset(memory.zeros, 0), np.int64(0)
         if table[l + 1, RESIDUAL]:
             first, first_row = offset(memory.T, kept), units
-        gemm(
+        call(
+        memory.linked.gemm,
             offset(memory.D, table[l + 1, D] + lo * above),
             above,
-            ONE,
+            1,
             offset(memory.transposed, table[l + 1, T]),
             units,
             target,
@@ -296,12 +281,13 @@ def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
             if table[l, ACTIVATION] == MAXOUT:
                 maxout_backward(d, t, n, units, table[l, PIECES])
             else:
-                activations.backward(table[l, ACTIVATION], d, t)
+                call(memory.linked.backward, table[l, ACTIVATION], held, t_at, n * units)
                 copy(t, d)
         else:
-            activations.backward(table[l, ACTIVATION], view(memory.A, table[l, A] + lo * units, n * units), d)
+            a = offset(memory.A, table[l, A] + lo * units)
+            call(memory.linked.backward, table[l, ACTIVATION], a, held, n * units)
         if table[l, NORM] and not normalise_backward_rows(
-            l, table, memory, rows, lo, n, d, rank, team, signals
+            l, table, memory, rows, lo, n, held, rank, team, signals
         ):
             return False
     return True
@@ -321,48 +307,26 @@ def scale_gradient(g, scale):
         g[i] = g[i] * scale
 
 
-@inlined
-def update_slice(options, memory, start, g, rate):
-    """Optimizer step on the weights start..start + g.size, given their finished gradient g."""
-    n = g.size
-    w, m, v = view(memory.w, start, n), view(memory.m, start, n), view(memory.v, start, n)
-    optimizers.update(
-        options.optimizer, w, g, m, v, rate, options.momentum, options.beta_1, options.beta_2, options.epsilon
+@kernel
+def update_slice(options, memory, start, g, n, rate):
+    """Optimizer step on the weights start..start + n, given their finished gradient g."""
+    call(
+        memory.linked.update,
+        options.optimizer,
+        offset(memory.w, start),
+        g,
+        offset(memory.m, start),
+        offset(memory.v, start),
+        n,
+        rate,
+        options.momentum,
+        options.beta_1,
+        options.beta_2,
+        options.epsilon,
     )
 
 
-@inlined
-def sparse_gradient(table, options, memory, cursor, start, rows, i, count, g, continued):
-    """g <- (or +=, if continued) rows i..i + count of A_0^T D_1, X in CSR.   g (count q,) is written.
-
-    cursor (rows,) says where the stored columns >= i of each row begin, and moves on.
-    """
-    q = table[1, PRE]
-    if not continued:
-        fill(g, 0)
-    for b in range(rows):
-        row = row_of(options, memory, start + b)
-        begin, end = cursor[b], peek(memory.indptr, row + 1)
-        cursor[b] = begin + csr_gradient(
-            view(memory.values, begin, end - begin),
-            view(memory.indices, begin, end - begin),
-            i,
-            i + count,
-            view(memory.D, table[1, D] + b * q, q),
-            g,
-        )
-
-
-@inlined
-def seek_rows(options, memory, cursor, start, rows, column):
-    """cursor[b] <- where the stored columns >= `column` of row b of the chunk begin."""
-    for b in range(rows):
-        row = row_of(options, memory, start + b)
-        begin, end = peek(memory.indptr, row), peek(memory.indptr, row + 1)
-        cursor[b] = begin + csr_seek(view(memory.indices, begin, end - begin), column)
-
-
-@inlined
+@kernel
 def gradient_of_rows(
     table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank
 ):
@@ -373,7 +337,7 @@ def gradient_of_rows(
     STORE the gradient stays in g. Writes w, m, v (or g), the transposed copies and `squares`.
     """
     scratch = offset(memory.scratch, rank * options.scratch)
-    cursor = view(memory.cursor, rank * options.chunk, rows if options.sparse else 0)
+    cursor = offset(memory.cursor, rank * options.chunk)
     storing = options.optimizer == STORE
     stored = storing or continued or not final
     number = view(scratch, 0, 0).dtype.type
@@ -384,18 +348,33 @@ def gradient_of_rows(
         d = offset(memory.D, table[l, D])
         height = max(1, options.scratch // (q * ROUND_ROWS)) * ROUND_ROWS
         if l == 1 and options.sparse:
-            seek_rows(options, memory, cursor, start, rows, lo)
+            call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, lo)
         for i in range(lo, min(hi, fan_in), height):
             count = min(height, min(hi, fan_in) - i)
             begin = table[l, W] + i * q
             target = offset(memory.g, begin) if stored else scratch
             g, w = view(target, 0, count * q), view(memory.w, begin, count * q)
             if l == 1 and options.sparse:
-                sparse_gradient(table, options, memory, cursor, start, rows, i, count, g, continued)
+                if not continued:
+                    fill(g, 0)
+                call(
+                    memory.linked.csr_gradient,
+                    memory.values,
+                    memory.indices,
+                    memory.indptr,
+                    memory.rows,
+                    rows,
+                    cursor,
+                    i,
+                    i + count,
+                    d,
+                    target,
+                    q,
+                )
             else:
-                first, first_row = (target, q) if continued else (offset(memory.zeros, 0), ZERO)
-                before = offset(layer_rows(l - 1, table, options, memory, start, ZERO), i)
-                gemm(before, ONE, fan_in, d, q, target, q, count, rows, q, first, first_row)
+                first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
+                before = offset(layer_rows(l - 1, table, options, memory, start, np.int64(0)), i)
+                call(memory.linked.gemm, before, 1, fan_in, d, q, target, q, count, rows, q, first, first_row)
             if not final:
                 continue
             if penalty != 0:
@@ -408,27 +387,26 @@ def gradient_of_rows(
             else:
                 scale_gradient(g, scale)
             if not storing:
-                update_slice(options, memory, begin, g, rate)
+                update_slice(options, memory, begin, target, count * q, rate)
                 if l > 1:
-                    transpose(
-                        offset(memory.w, begin), q, offset(memory.transposed, table[l, T] + i), fan_in, count, q
+                    call(memory.linked.transpose, offset(memory.w, begin), q, offset(memory.transposed, table[l, T] + i), fan_in, count, q
                     )
         if hi <= fan_in:
             continue
         begin = table[l, B]
         target = offset(memory.g, begin) if stored else scratch
         first = target if continued else offset(memory.zeros, 0)
-        gemm(offset(memory.ones, 0), ZERO, ZERO, d, q, target, q, ONE, rows, q, first, ZERO)
+        call(memory.linked.gemm, offset(memory.ones, 0), 0, 0, d, q, target, q, 1, rows, q, first, 0)
         if final:
-            g = view(target, 0, q)
-            scale_gradient(g, scale)
+            scale_gradient(view(target, 0, q), scale)
             if not storing:
-                update_slice(options, memory, begin, g, rate)
+                update_slice(options, memory, begin, target, q, rate)
         if table[l, NORM]:
             # The sums over the batch that the backward pass left behind H: of gamma, then of beta.
             begin = table[l, GAMMA]
-            g = view(offset(memory.g, begin) if stored else scratch, 0, 2 * q)
+            target = offset(memory.g, begin) if stored else scratch
+            g = view(target, 0, 2 * q)
             copy(view(memory.H, table[l, H] + (rows + 2) * q, 2 * q), g)
             scale_gradient(g, scale)
             if not storing:
-                update_slice(options, memory, begin, g, rate)
+                update_slice(options, memory, begin, target, 2 * q, rate)

@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ._jit import SOURCES, entry_point, inlined
+from ._jit import SOURCES, entry_point, kernel
 from ._memory import at, fill, view
 from .layout import (
     ABORTED,
@@ -51,7 +51,7 @@ __all__ = ["train", "transpose_weights"]
 SMALLEST_RATE = 1e-6  # scikit-learn's adaptive schedule stops here
 
 
-@inlined
+@kernel
 def sum_squares(memory, blocks):
     """Sum of squares of all W: over the blocks lane by lane, then over the lanes."""
     lanes = view(memory.lanes, 0, LANES)
@@ -63,7 +63,7 @@ def sum_squares(memory, blocks):
     return total(lanes)
 
 
-@inlined
+@kernel
 def end_epoch(options, ints, floats, epoch, loss, losses, rates):
     """What happens when an epoch is over, with its loss: scikit-learn's stopping rule and rate schedules."""
     losses[epoch] = loss
@@ -82,7 +82,7 @@ def end_epoch(options, ints, floats, epoch, loss, losses, rates):
         ints[STATUS] = STOPPED
 
 
-@inlined
+@kernel
 def next_epoch(options, memory):
     """Move the generator on by one epoch, and take the rows in a new order where that matters."""
     state, words = view(memory.random, 0, KEYS + 1), view(memory.words, 0, KEYS)

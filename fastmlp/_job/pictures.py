@@ -8,7 +8,6 @@ from typing import Any
 
 import numpy as np
 from matplotlib.figure import Figure
-from matplotlib.ticker import LogFormatter
 
 from fastmlp._job.search import ALPHAS, SIZES, Outcome, Split, best_of_each_size, input_names, mlp_of
 from fastmlp._job.table import Table
@@ -57,9 +56,6 @@ def loss_curves(ours: Outcome, theirs: Outcome | None, data: Split) -> Figure:
             label=f"{theirs.library}: {theirs.best['hidden_layer_sizes']}, alpha={theirs.best['alpha']:g}",
         )
     axes.set(xlabel="epoch", ylabel="training loss, penalty included", yscale="log", title="Loss curves")
-    plain = LogFormatter(labelOnlyBase=False, minor_thresholds=(2, 0.5))
-    axes.yaxis.set_major_formatter(plain)
-    axes.yaxis.set_minor_formatter(plain)
     axes.legend(title="hidden_layer_sizes, best alpha")
     axes.grid(alpha=0.3, which="both")
     return figure

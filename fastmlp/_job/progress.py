@@ -54,7 +54,7 @@ def progress(title: str, fits: int, folds: int, stream: TextIO) -> Iterator[Path
             while not done.wait(INTERVAL):
                 show(*read_log(log, folds))
 
-        watcher = threading.Thread(target=watch, daemon=True)
+        watcher = threading.Thread(target=watch, name="fastmlp-progress", daemon=True)
         watcher.start()
         try:
             yield log

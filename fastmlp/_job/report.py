@@ -24,6 +24,7 @@ def introduction(table: Table, data: Split, jobs: int) -> list[str]:
         f"{len(data.y)} rows to search on, {len(data.y_test)} set aside for the test",
         f"GridSearchCV over {len(ALPHAS)} alphas x {len(SIZES)} hidden_layer_sizes x {FOLDS} folds: "
         f"{FITS} fits, {jobs} at a time",
+        "(the first run on a machine compiles fastmlp's kernels before the search; later runs load them)",
     ]
 
 
@@ -33,7 +34,7 @@ def findings(ours: Outcome, theirs: Outcome | None, metric: str) -> list[str]:
     lines = ["", *ranking(ours, theirs, metric), ""]
     lines += [_best(outcome, metric) for outcome in outcomes]
     if theirs is not None:
-        lines += comparison(ours, theirs)
+        lines.append(comparison(ours, theirs))
     lines += [
         f"{outcome.library}: {outcome.unconverged} of {FITS} fits reached max_iter before they converged"
         for outcome in outcomes
@@ -62,15 +63,14 @@ def ranking(ours: Outcome, theirs: Outcome | None, metric: str) -> list[str]:
     return lines
 
 
-def comparison(ours: Outcome, theirs: Outcome) -> list[str]:
+def comparison(ours: Outcome, theirs: Outcome) -> str:
     """Say which library was faster, and whether both found the same."""
     ratio = theirs.seconds / ours.seconds
     speed = f"{ratio:.1f} times faster" if ratio >= 1 else f"{1 / ratio:.1f} times slower"
     agreement = "the same best parameters" if ours.best == theirs.best else "other best parameters"
     gap = float(np.max(np.abs(ours.scores - theirs.scores)))
-    return [
-        f"{ours.library} was {speed} and found {agreement}; the mean scores differ by at most {gap:.2g}",
-    ]
+    scores = f"mean scores that differ by at most {gap:.2g}" if gap else "the same mean scores"
+    return f"{ours.library} was {speed} and found {agreement}, with {scores}"
 
 
 def _best(outcome: Outcome, metric: str) -> str:

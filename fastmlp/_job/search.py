@@ -31,9 +31,9 @@ SIZES = ((32,), (64,), (128,))
 FOLDS = 5
 TEST_SIZE = 0.2
 
-# Each library with the workers that suit it. fastmlp computes outside the interpreter lock: threads do, and need
-# no start and no kernels of their own. Scikit-learn's fits hold the lock most of the time: threads took them more
-# than twice as long as processes.
+# Each library with the workers that suit it. fastmlp computes outside the interpreter lock: threads do, and
+# need no start and no kernels of their own. Scikit-learn's fits hold the lock most of the time and took more
+# than twice as long in threads as in processes.
 BACKENDS = {"fastmlp": "threading", "scikit-learn": "loky"}
 
 
