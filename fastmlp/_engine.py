@@ -176,12 +176,15 @@ def addresses_of(memory: Memory, dtype: np.dtype[Any]) -> Array:
     return np.array([*(a.__array_interface__["data"][0] for a in arrays), *linked], dtype=np.int64)
 
 
-def _chunk(network: Network, batch: int, itemsize: int, threads: int) -> int:
-    """Rows of one pass: the whole batch if it is small, else even parts of it that fit the cache."""
+def _chunk(network: Network, batch: int, itemsize: int) -> int:
+    """Rows of one pass: the whole batch if it is small, else even parts of it that fit the cache.
+
+    The loss is summed chunk by chunk, so the team's size may play no part here.
+    """
     if network.batch_norm:
         return batch
     row = itemsize * (sum(network.units) + sum(q for _, q in network.shapes()))
-    rows = max(256, threads * CHUNK_BYTES // row)
+    rows = max(256, CHUNK_BYTES // row)
     return -(-batch // -(-batch // rows))
 
 
@@ -229,7 +232,7 @@ class Engine:
 
     def __post_init__(self) -> None:
         dtype, m = self.w.dtype, self.data.rows
-        chunk = _chunk(self.network, self.batch, dtype.itemsize, self.threads)
+        chunk = _chunk(self.network, self.batch, dtype.itemsize)
         # Row order does not change a full batch: only a generator that the user can see must move on.
         reorder = self.shuffle and self.batch < m
         mode = SHUFFLE if reorder else DRAW if self.shuffle and self.keep_generator else KEEP_ORDER

@@ -49,6 +49,7 @@ FLAT = VECTORS[-1]
 LONG = 32
 
 SIZE = ir.IntType(64)
+DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def shared(function: Any) -> Any:
@@ -182,13 +183,17 @@ def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
     top = 0
     for step in range(len(TILES)):
         rows = ROWS[step]
+        # No tile is lower than half the one before: after the first none is needed twice. The end is known
+        # before the loop, as to compute it LLVM may divide 128 bits, by a function that is not there.
+        end = top + rows if step else m - m % ROWS[0]
+        if end > m or end == top:
+            continue
         wide = VECTORS[step] * lanes(c)
-        i = top
         j = 0
-        while top + rows <= m and j < n:
+        while j < n:
             narrow = n - j < wide and not MASKED[step]
             i = top
-            while i + rows <= m:
+            while i < end:
                 _tile(
                     step,
                     narrow,
@@ -206,7 +211,7 @@ def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
                 )
                 i += rows
             j += lanes(c) if narrow else wide
-        top = i
+        top = end
 
 
 @inlined
@@ -402,7 +407,7 @@ _entry = _build(SOURCES)
 def _check(name: str, array: Any) -> None:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
-    if array.dtype not in (np.float32, np.float64):
+    if array.dtype not in DTYPES:
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
     if array.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions, got {array.ndim}")

@@ -391,7 +391,7 @@ def gradient_of_rows(
                 if l > 1:
                     call(memory.linked.transpose, offset(memory.w, begin), q, offset(memory.transposed, table[l, T] + i), fan_in, count, q
                     )
-        if hi <= fan_in:
+        if lo > fan_in or hi <= fan_in:
             continue
         begin = table[l, B]
         target = offset(memory.g, begin) if stored else scratch

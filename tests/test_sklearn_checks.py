@@ -1,0 +1,30 @@
+"""scikit-learn's common checks, for both estimators and every solver, with no failure expected."""
+
+import pytest
+from sklearn.utils.estimator_checks import parametrize_with_checks
+
+from fastmlp import MLPClassifier, MLPRegressor
+
+SOLVERS = ["sgd", "adam", "lbfgs"]
+
+# max_iter as in scikit-learn's own tests of its own classes.
+ESTIMATORS = [Estimator(solver=solver, max_iter=100) for Estimator in (MLPClassifier, MLPRegressor) for solver in SOLVERS]
+# The checks know nothing of the parameters that are only ours.
+ESTIMATORS += [
+    Estimator(
+        hidden_layer_sizes=(8, 8),
+        activation=["maxout", "gelu"],
+        max_iter=100,
+        n_jobs=2,
+        penalty_scaling="sum",
+        init="orthogonal",
+        residual=True,
+    )
+    for Estimator in (MLPClassifier, MLPRegressor)
+]
+
+
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+@parametrize_with_checks(ESTIMATORS)
+def test_sklearn_check(estimator, check):
+    check(estimator)
