@@ -11,7 +11,7 @@ from numpy.typing import DTypeLike
 
 from ._network import Array, Network
 from ._team import Team
-from .kernels._link import linked_kernels
+from .kernels._link import STRIP, linked_kernels
 from .kernels.layout import (
     BATCH_LOSS,
     BEST_LOSS,
@@ -44,7 +44,7 @@ from .kernels.reductions import LANES
 from .kernels.shuffling import KEYS
 from .kernels.train import train, transpose_weights
 
-__all__ = ["Data", "Engine", "Hyper", "OptimizerState", "addresses_of", "csr_arrays", "log_loss_cap", "prepare_data"]
+__all__ = ["Data", "Engine", "Hyper", "OptimizerState", "addresses_of", "csr_arrays", "log_loss_cap", "prepare_data", "strips_of"]
 
 CALL_SECONDS = 0.05  # Ctrl-C is noticed between two calls of the kernel
 FIRST_FLOPS_PER_SECOND = 2e10  # cautious: only the first call of a fit is planned with it
@@ -176,6 +176,11 @@ def addresses_of(memory: Memory, dtype: np.dtype[Any]) -> Array:
     return np.array([*(a.__array_interface__["data"][0] for a in arrays), *linked], dtype=np.int64)
 
 
+def strips_of(rows: int, threads: int) -> int:
+    """Return the samples of the largest share of `rows`, filled up to full strips."""
+    return -(-(rows // threads + 1) // STRIP) * STRIP
+
+
 def _chunk(network: Network, batch: int, itemsize: int) -> int:
     """Rows of one pass: the whole batch if it is small, else even parts of it that fit the cache.
 
@@ -247,6 +252,7 @@ class Engine:
         self._share = share_weights(self._table, self.threads)
         K, widest = self.network.units[-1], max(q for _, q in self.network.shapes())
         scratch = max(SCRATCH, 28 * widest)
+        strips = strips_of(chunk, self.threads)
         storing = self.hyper.optimizer == "store"
         self.g = np.empty(sizes.w if storing or chunk < self.batch else 0, dtype)
         self._order = np.arange(m if reorder else 0, dtype=np.int32)
@@ -266,7 +272,7 @@ class Engine:
             D=np.empty(sizes.D, dtype),
             H=np.empty(sizes.H, dtype),
             T=np.empty(2 * chunk * widest if self._table[:, KEEP].any() else 0, dtype),
-            units=np.empty(2 * chunk * (K + 1), dtype),
+            units=np.zeros((self.threads, 2 * (K + 1) * strips), dtype),
             row_weight=np.empty(chunk if weighted else 0, dtype),
             squares=np.zeros((sizes.blocks, LANES), dtype),
             scratch=np.empty((self.threads, scratch), dtype),
@@ -274,6 +280,7 @@ class Engine:
             ones=np.ones(1, dtype),
             outputs=self._like,
             loss=np.empty(chunk),
+            unit_loss=np.empty((self.threads, strips)),
             lanes=np.empty(LANES),
             indptr=self.data.indptr,
             cursor=np.empty((self.threads, chunk if sparse else 0), np.int64),
@@ -295,6 +302,7 @@ class Engine:
             sparse=sparse,
             ordered=reorder,
             scratch=scratch,
+            strips=strips,
             predicting=False,
             output=self.network.output,
             cap=float(h.cap),

@@ -211,15 +211,18 @@ class _BaseMLP(BaseEstimator):
         """Begin afresh: weights, and everything that counts progress."""
         random = self._random_state
         self._set_weights(network, initial_weights(network, self.init, float(self.init_scale), random, dtype))
-        self._stats = np.zeros(network.table()[1].stats, dtype)
-        for variance in network.running(self._stats)[1]:
-            variance[...] = 1
+        self._reset_stats(network, dtype)
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(network.units)
         self.out_activation_ = network.link
         self.__dict__.pop("_optimizer", None)
         if self.solver in STOCHASTIC_SOLVERS:
             self._begin_progress()
+
+    def _reset_stats(self, network: Network, dtype: Any) -> None:
+        self._stats = np.zeros(network.table()[1].stats, dtype)
+        for variance in network.running(self._stats)[1]:
+            variance[...] = 1
 
     def _begin_progress(self) -> None:
         self.loss_curve_: list[float] = []
@@ -258,6 +261,8 @@ class _BaseMLP(BaseEstimator):
             self._initialize(network, X.dtype)
         else:
             self._check_continued(network)
+            if not hasattr(self, "_stats"):  # the weights were set by hand
+                self._reset_stats(network, X.dtype)
             if self.solver in STOCHASTIC_SOLVERS:
                 dtype = np.result_type(*self.coefs_, np.float32)
         w = self._weights(network).astype(dtype, copy=not first_pass)
@@ -354,9 +359,9 @@ class _BaseMLP(BaseEstimator):
         )
         progress = Progress(
             self.loss_curve_,
-            self.validation_scores_,
+            getattr(self, "validation_scores_", None),
             self.best_loss_,
-            self.best_validation_score_,
+            getattr(self, "best_validation_score_", None),
             self._no_improvement_count,
             self.t_,
         )

@@ -5,7 +5,7 @@ from typing import Any
 import numpy as np
 import scipy.sparse
 
-from ._engine import addresses_of, csr_arrays
+from ._engine import addresses_of, csr_arrays, strips_of
 from ._network import Array, Network
 from ._team import Team
 from .kernels._link import linked_kernels
@@ -56,6 +56,7 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> A
         chunk = block * team.size
         table, sizes = network.table(chunk, gather=False)
         widest = max(q for _, q in network.shapes())
+        strips = strips_of(chunk, team.size)
         memory = Memory(
             X=X,
             values=values,
@@ -71,7 +72,7 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> A
             D=np.empty(sizes.D, dtype),
             H=empty,
             T=empty,
-            units=np.empty(chunk * (K + 1), dtype),
+            units=np.zeros((team.size, 2 * (K + 1) * strips), dtype),
             row_weight=empty,
             squares=empty,
             scratch=empty,
@@ -79,6 +80,7 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> A
             ones=empty,
             outputs=outputs,
             loss=np.empty(0),
+            unit_loss=np.empty((team.size, strips)),
             lanes=np.empty(0),
             indptr=indptr,
             cursor=np.empty(0, np.int64),
@@ -98,6 +100,7 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> A
             sparse=sparse,
             ordered=False,
             scratch=0,
+            strips=strips,
             predicting=True,
             output=network.output,
             cap=0.0,

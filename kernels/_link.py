@@ -16,9 +16,14 @@ from numba.extending import intrinsic
 
 from . import activations, matmul, normalisation, optimizers, outputs, sparse
 from ._jit import SOURCES, linked_kernel
-from ._memory import view
+from ._memory import move, offset, stack, view
 
-__all__ = ["Linked", "call", "linked_kernels"]
+__all__ = ["STRIP", "Linked", "call", "linked_kernels"]
+
+# LLVM vectorises elementwise loops in strips of up to 64 numbers and does what is left over one by one, ten times
+# slower. So what is left over is copied to a full strip, and samples are padded to full strips.
+STRIP = 64
+STRIP_BYTES = 8 * STRIP
 
 
 class Linked(NamedTuple):
@@ -81,12 +86,23 @@ def _dense(sources: str, number: Any) -> dict[str, Any]:
     @linked_kernel(types.void(size, p, size))
     def forward(code, a, n):
         _ = sources
-        activations.forward(code, view(a, 0, n))
+        tail, rest = stack(a, STRIP_BYTES), n % STRIP
+        activations.forward(code, view(a, 0, n - rest))
+        if rest > 0:
+            move(offset(a, n - rest), tail, rest)
+            activations.forward(code, view(tail, 0, STRIP))
+            move(tail, offset(a, n - rest), rest)
 
     @linked_kernel(types.void(size, p, p, size))
     def backward(code, k, d, n):
         _ = sources
-        activations.backward(code, view(k, 0, n), view(d, 0, n))
+        tail_k, tail_d, rest = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES), n % STRIP
+        activations.backward(code, view(k, 0, n - rest), view(d, 0, n - rest))
+        if rest > 0:
+            move(offset(k, n - rest), tail_k, rest)
+            move(offset(d, n - rest), tail_d, rest)
+            activations.backward(code, view(tail_k, 0, STRIP), view(tail_d, 0, STRIP))
+            move(tail_d, offset(d, n - rest), rest)
 
     @linked_kernel(types.void(size, p, p, doubles, p, size, size, real))
     def output_error(code, z, y, loss, work, K, n, cap):
@@ -103,9 +119,45 @@ def _dense(sources: str, number: Any) -> dict[str, Any]:
     @linked_kernel(types.void(size, p, p, p, p, size, real, real, real, real, real))
     def update(code, w, g, m, v, n, rate, momentum, beta_1, beta_2, epsilon):
         _ = sources
+        tail_w, tail_g = stack(w, STRIP_BYTES), stack(g, STRIP_BYTES)
+        tail_m, tail_v = stack(m, STRIP_BYTES), stack(v, STRIP_BYTES)
+        rest, states = n % STRIP, optimizers.states_of(code)
+        main = n - rest
         optimizers.update(
-            code, view(w, 0, n), view(g, 0, n), view(m, 0, n), view(v, 0, n), rate, momentum, beta_1, beta_2, epsilon
+            code,
+            view(w, 0, main),
+            view(g, 0, main),
+            view(m, 0, main),
+            view(v, 0, main),
+            rate,
+            momentum,
+            beta_1,
+            beta_2,
+            epsilon,
         )
+        if rest == 0:
+            return
+        move(offset(w, main), tail_w, rest)
+        move(offset(g, main), tail_g, rest)
+        move(offset(m, main), tail_m, rest)
+        if states > 1:
+            move(offset(v, main), tail_v, rest)
+        optimizers.update(
+            code,
+            view(tail_w, 0, STRIP),
+            view(tail_g, 0, STRIP),
+            view(tail_m, 0, STRIP),
+            view(tail_v, 0, STRIP),
+            rate,
+            momentum,
+            beta_1,
+            beta_2,
+            epsilon,
+        )
+        move(tail_w, offset(w, main), rest)
+        move(tail_m, offset(m, main), rest)
+        if states > 1:
+            move(tail_v, offset(v, main), rest)
 
     return {
         "gemm": gemm,

@@ -6,12 +6,13 @@ sizes and offsets are checked in Python, before a kernel runs.
 """
 
 from numba import types
+from numba.core import cgutils
 from numba.extending import intrinsic
 from numba.np.arrayobj import populate_array
 
 from ._jit import kernel
 
-__all__ = ["at", "copy", "fill", "offset", "peek", "poke", "view"]
+__all__ = ["at", "copy", "fill", "move", "offset", "peek", "poke", "stack", "view"]
 
 
 @intrinsic
@@ -79,6 +80,36 @@ def view(typingctx, source, start, n):
     return sig, codegen
 
 
+@intrinsic(prefer_literal=True)
+def stack(typingctx, pointer, size):
+    """Uninitialised memory on the stack for values like those behind `pointer`, of `size` bytes: a literal."""
+    if not isinstance(size, types.IntegerLiteral):
+        return None
+    sig = pointer(pointer, size)
+
+    def codegen(context, builder, sig, args):
+        scalar = args[0].type.pointee
+        count = size.literal_value // context.get_abi_sizeof(scalar)
+        memory = cgutils.alloca_once(builder, scalar, context.get_constant(types.intp, count))
+        memory.align = 64  # the longest vector there is
+        return memory
+
+    return sig, codegen
+
+
+@intrinsic
+def move(typingctx, source, target, n):
+    """target[i] <- source[i] for i below n; two pointers of one type to memory that does not overlap."""
+    sig = types.void(source, target, types.intp)
+
+    def codegen(context, builder, sig, args):
+        itemsize = context.get_abi_sizeof(args[0].type.pointee)
+        cgutils.raw_memcpy(builder, args[1], args[0], args[2], itemsize)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
 @kernel
 def fill(x, value):
     """x <- value.   (Assigning to a slice does the same, and takes Numba ten times as long to compile.)"""
@@ -89,5 +120,4 @@ def fill(x, value):
 @kernel
 def copy(source, target):
     """target <- source, two vectors of one length."""
-    for i in range(target.size):
-        target[i] = source[i]
+    move(at(source, 0), at(target, 0), target.size)

@@ -59,7 +59,7 @@ class Memory(NamedTuple):
     D: Any  # D_l (rows, q_l)
     H: Any  # normalised Z_l (rows, q_l), then mean, scale and two gradients (q_l)
     T: Any  # dJ/dA_l twice, (rows, widest)
-    units: Any  # unit-major outputs (K, rows), targets (K, rows), work (2, rows)
+    units: Any  # (team, (2 K + 2) strips): outputs, targets and work, unit-major
     row_weight: Any  # (rows,)
     squares: Any  # (blocks, 16): sums of squares of W
     scratch: Any  # (team, scratch): gradient of a few rows of W
@@ -67,6 +67,7 @@ class Memory(NamedTuple):
     ones: Any  # (1,)
     outputs: Any  # (m, K), where `predicting`
     loss: Any  # (rows,) float64
+    unit_loss: Any  # (team, strips) float64
     lanes: Any  # (16,) float64
     indptr: Any  # (m + 1,) int64
     cursor: Any  # (team, rows) int64
@@ -81,7 +82,7 @@ class Memory(NamedTuple):
 
 
 # How many fields of Memory are of which type, in their order; None stands for the dtype of the network.
-KINDS = ((None, 21), (types.float64, 2), (types.int64, 3), (types.int32, 4), (types.uint32, 2))
+KINDS = ((None, 21), (types.float64, 3), (types.int64, 3), (types.int32, 4), (types.uint32, 2))
 
 
 @intrinsic
@@ -116,7 +117,8 @@ class Options(NamedTuple):
     weighted: bool
     sparse: bool
     ordered: bool  # rows are taken in the order of `Memory.order`
-    scratch: int
+    scratch: int  # numbers in each thread's part of `Memory.scratch`
+    strips: int  # samples in each thread's part of `Memory.units`: full strips
     predicting: bool  # forward pass only, into `Memory.outputs`
     output: int
     cap: float  # largest log loss of one unit

@@ -14,12 +14,11 @@ import numpy as np
 import numpy.typing as npt
 from llvmlite import ir
 from numba import types
-from numba.core import cgutils
 from numba.extending import intrinsic, overload
 
 from . import _simd
 from ._jit import OPTIONS, SOURCES, entry_point, inlined
-from ._memory import at, offset, peek, poke
+from ._memory import at, offset, peek, poke, stack
 from ._simd import HAS_MASKS, VECTOR_BYTES, lanes
 
 __all__ = ["gemm", "matmul", "transpose"]
@@ -73,23 +72,6 @@ def never_inline(typingctx):
     def codegen(context, builder, sig, args):
         builder.function.attributes.add("noinline")
         return context.get_dummy_value()
-
-    return sig, codegen
-
-
-@intrinsic(prefer_literal=True)
-def stack(typingctx, pointer, size):
-    """Uninitialised memory for values like `pointer`'s, of `size` bytes: a constant."""
-    if not isinstance(size, types.IntegerLiteral):
-        return None
-    sig = pointer(pointer, size)
-
-    def codegen(context, builder, sig, args):
-        scalar = args[0].type.pointee
-        count = size.literal_value // context.get_abi_sizeof(scalar)
-        memory = cgutils.alloca_once(builder, scalar, SIZE(count))
-        memory.align = VECTOR_BYTES
-        return memory
 
     return sig, codegen
 

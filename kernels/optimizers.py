@@ -9,7 +9,7 @@ from typing import NamedTuple
 
 from ._jit import kernel
 
-__all__ = ["OPTIMIZERS", "STORE", "Optimizer", "update"]
+__all__ = ["OPTIMIZERS", "STORE", "Optimizer", "states_of", "update"]
 
 STORE, SGD, NESTEROV, ADAM = range(4)
 
@@ -26,6 +26,12 @@ OPTIMIZERS = {
     "nesterov": Optimizer(NESTEROV, 1),
     "adam": Optimizer(ADAM, 2),
 }
+
+
+@kernel
+def states_of(code):
+    """Number of vectors of state that optimizer `code` keeps."""
+    return 2 if code == ADAM else 1
 
 
 @kernel

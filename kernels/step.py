@@ -12,8 +12,8 @@ chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch
 import numpy as np
 
 from ._jit import kernel
-from ._link import call
-from ._memory import copy, fill, offset, peek, poke, view
+from ._link import STRIP, call
+from ._memory import copy, fill, move, offset, peek, poke, view
 from .activations import MAXOUT, maxout, maxout_backward
 from .layout import (
     ACTIVATION,
@@ -54,27 +54,39 @@ def row_of(options, memory, i):
 
 
 @kernel
-def gather_rows(table, options, memory, start, rows, lo, n):
+def unit_major(table, options, memory, n, rank):
+    """A thread's unit-major buffers for n samples: Z (K, ld), targets Y (K, ld), work (2, ld), losses (ld), and ld.
+
+    ld is n filled up to full strips, see `_link.STRIP`; the samples behind n are computed and never looked at.
+    """
+    K = table[table.shape[0] - 1, UNITS]
+    ld = (n + STRIP - 1) // STRIP * STRIP
+    Z = offset(memory.units, rank * (2 * K + 2) * options.strips)
+    Y = offset(Z, K * ld)
+    return Z, Y, offset(Y, K * ld), offset(memory.unit_loss, rank * options.strips), ld
+
+
+@kernel
+def gather_rows(table, options, memory, start, rows, lo, n, rank):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
-    Writes A_0 (dense X in a new order only), the targets' half of `units`, and `row_weight`.
+    Writes A_0 (dense X in a new order only), the targets of `unit_major`, and `row_weight`.
     """
-    d, K = table[0, UNITS], table[-1, UNITS]
+    d, K = table[0, UNITS], table[table.shape[0] - 1, UNITS]
     copied = options.ordered and not options.sparse
-    y = view(memory.units, (rows + lo) * K, n * K)
+    _, Y, _, _, ld = unit_major(table, options, memory, n, rank)
+    y = view(Y, 0, K * ld)
     if options.labelled:
         fill(y, 0)
     for i in range(n):
         row = row_of(options, memory, start + lo + i)
         if copied:
-            a, x = view(memory.A, (lo + i) * d, d), view(memory.X, row * d, d)
-            for j in range(d):
-                a[j] = x[j]
+            move(offset(memory.X, row * d), offset(memory.A, (lo + i) * d), d)
         if options.labelled:
-            y[peek(memory.labels, row) * n + i] = 1
+            y[peek(memory.labels, row) * ld + i] = 1
         else:
             for k in range(K):
-                y[k * n + i] = peek(memory.Y, row * K + k)
+                y[k * ld + i] = peek(memory.Y, row * K + k)
         if options.weighted:
             poke(memory.row_weight, lo + i, peek(memory.sample_weight, row))
 
@@ -193,35 +205,35 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
 
 
 @kernel
-def output_rows(table, options, memory, rows, lo, n):
+def output_rows(table, options, memory, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
     last = table.shape[0] - 1
     K = table[last, UNITS]
     d = offset(memory.D, table[last, D] + lo * K)
-    Z, Y = offset(memory.units, lo * K), offset(memory.units, (rows + lo) * K)
-    work, loss = offset(memory.units, 2 * rows * K + 2 * lo), offset(memory.loss, lo)
-    call(memory.linked.transpose, d, K, Z, n, n, K)
-    call(memory.linked.output_error, options.output, Z, Y, loss, work, K, n, options.cap)
+    Z, Y, work, loss, ld = unit_major(table, options, memory, n, rank)
+    call(memory.linked.transpose, d, K, Z, ld, n, K)
+    call(memory.linked.output_error, options.output, Z, Y, loss, work, K, ld, options.cap)
     if options.weighted:
         weight, losses = view(memory.row_weight, lo, n), view(loss, 0, n)
         for k in range(K):
-            z = view(Z, k * n, n)
+            z = view(Z, k * ld, n)
             for i in range(n):
                 z[i] = z[i] * weight[i]
         for i in range(n):
             losses[i] = losses[i] * float(weight[i])
-    call(memory.linked.transpose, Z, n, d, K, K, n)
+    move(loss, offset(memory.loss, lo), n)
+    call(memory.linked.transpose, Z, ld, d, K, K, n)
 
 
 @kernel
-def predict_rows(table, options, memory, start, lo, n):
+def predict_rows(table, options, memory, start, lo, n, rank):
     """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
     last = table.shape[0] - 1
     K = table[last, UNITS]
-    Z, work = offset(memory.units, lo * K), offset(memory.units, options.chunk * K + lo)
-    call(memory.linked.transpose, offset(memory.D, table[last, D] + lo * K), K, Z, n, n, K)
-    call(memory.linked.link, options.output, Z, work, K, n)
-    call(memory.linked.transpose, Z, n, offset(memory.outputs, (start + lo) * K), K, K, n)
+    Z, _, work, _, ld = unit_major(table, options, memory, n, rank)
+    call(memory.linked.transpose, offset(memory.D, table[last, D] + lo * K), K, Z, ld, n, K)
+    call(memory.linked.link, options.output, Z, work, K, ld)
+    call(memory.linked.transpose, Z, ld, offset(memory.outputs, (start + lo) * K), K, K, n)
 
 
 @kernel

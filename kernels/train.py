@@ -129,16 +129,16 @@ def _build(sources):
             else:
                 lo = rows * rank // team
                 n = rows * (rank + 1) // team - lo
-                gather_rows(table, options, memory, start, rows, lo, n)
+                gather_rows(table, options, memory, start, rows, lo, n, rank)
             if not forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals):
                 return ABORTED
             if options.predicting:
-                predict_rows(table, options, memory, start, lo, n)
+                predict_rows(table, options, memory, start, lo, n, rank)
                 chunk_row += rows
                 if final:
                     epoch, row, chunk_row = epoch + 1, np.int64(0), np.int64(0)
                 continue
-            output_rows(table, options, memory, rows, lo, n)
+            output_rows(table, options, memory, lo, n, rank)
             if not backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
                 return ABORTED
             if not barrier(signals, team):
