@@ -93,9 +93,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--jobs", type=_positive, metavar="N", help="fits at a time (default: all cores)")
     parser.add_argument("--seed", type=_seed, default=0, help="of splits and weights (default: %(default)s)")
-    parser.add_argument(
-        "--no-compare", action="store_true", help="leave out the search with scikit-learn's MLP"
-    )
+    parser.add_argument("--no-compare", action="store_true", help="leave out the search with scikit-learn's MLP")
     parser.add_argument("--version", action="version", version=f"fastmlp {fastmlp.__version__}")
     return parser
 

@@ -25,7 +25,8 @@ from .kernels.layout import (
     INTS,
     KEEP,
     KEEP_ORDER,
-    NO_CHANGE,
+    KINDS,
+    LOSS,
     PASSES,
     RATE,
     ROW,
@@ -33,8 +34,6 @@ from .kernels.layout import (
     SHUFFLE,
     STATUS,
     WEIGHT,
-    KINDS,
-    LOSS,
     Memory,
     Options,
     share_weights,
@@ -44,7 +43,17 @@ from .kernels.reductions import LANES
 from .kernels.shuffling import KEYS
 from .kernels.train import train, transpose_weights
 
-__all__ = ["Data", "Engine", "Hyper", "OptimizerState", "addresses_of", "csr_arrays", "log_loss_cap", "prepare_data", "strips_of"]
+__all__ = [
+    "Data",
+    "Engine",
+    "Hyper",
+    "OptimizerState",
+    "addresses_of",
+    "csr_arrays",
+    "log_loss_cap",
+    "prepare_data",
+    "strips_of",
+]
 
 CALL_SECONDS = 0.05  # Ctrl-C is noticed between two calls of the kernel
 FIRST_FLOPS_PER_SECOND = 2e10  # cautious: only the first call of a fit is planned with it
@@ -398,13 +407,13 @@ class Engine:
             self._order[:] = self._order[picks]
 
     def _load_generator(self) -> None:
-        if self._draws:
+        if self._draws and self.random is not None:
             state = self.random.get_state(legacy=False)["state"]
             self._random[:KEYS] = state["key"]
             self._random[KEYS] = state["pos"]
 
     def _store_generator(self) -> None:
-        if self._draws:
+        if self._draws and self.random is not None:
             state = self.random.get_state(legacy=False)
             state["state"]["key"] = self._random[:KEYS].copy()
             state["state"]["pos"] = int(self._random[KEYS])

@@ -86,9 +86,7 @@ class GradientCheck:
             for row in self.arrays
         ]
         verdict = "right" if self else "not confirmed"
-        return "\n".join(
-            [head, *lines, f"gradient {verdict}: central differences, eps={self.eps:g}, tol={self.tol:g}"]
-        )
+        return "\n".join([head, *lines, f"gradient {verdict}: central differences, eps={self.eps:g}, tol={self.tol:g}"])
 
     __repr__ = __str__
 
@@ -166,9 +164,7 @@ def check_gradient(
         raise ValueError(f"max_params must be None or an integer >= 1, got {max_params!r}.")
     if isinstance(model, Sequence):
         if len(model) != 2:
-            raise ValueError(
-                f"model must be an estimator or a pair (coefs, intercepts), got {len(model)} items."
-            )
+            raise ValueError(f"model must be an estimator or a pair (coefs, intercepts), got {len(model)} items.")
         options["sample_weight"] = sample_weight
         coefs, intercepts = model
         objective = objective_of_arrays(coefs, intercepts, X, y, cast(Options, options), keep_float32=False)
@@ -180,9 +176,7 @@ def check_gradient(
     with objective:
         J, g = objective.cost_and_gradient()
         if not np.isfinite(J):
-            raise ValueError(
-                "The cost is not finite at these weights: scale the data or choose smaller weights."
-            )
+            raise ValueError("The cost is not finite at these weights: scale the data or choose smaller weights.")
         noise = ROUNDINGS * (1 + abs(J))
         named = zip(_names(objective), _flat(objective, objective.w), _flat(objective, g), strict=True)
         rows = [

@@ -4,6 +4,7 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Sequence
+from itertools import pairwise
 from numbers import Integral, Real
 from typing import Any, ClassVar, Self
 
@@ -26,12 +27,22 @@ from ._predict import predict
 from ._team import available_threads
 from ._training import Progress, minimize_lbfgs, train_stochastic
 from .kernels.activations import ACTIVATIONS
-from .kernels.optimizers import OPTIMIZERS
 from .kernels.outputs import OUTPUTS
 
 __all__ = ["MLPClassifier", "MLPRegressor"]
 
 STOCHASTIC_SOLVERS = ("sgd", "adam")
+OPTIMIZER_PARAMETERS = (
+    "solver",
+    "learning_rate",
+    "learning_rate_init",
+    "power_t",
+    "momentum",
+    "nesterovs_momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+)
 ROWS_LIMIT = 2**31 - 1  # row numbers are int32 in the kernels
 
 
@@ -144,7 +155,7 @@ class _BaseMLP(BaseEstimator):
     def _check_memory(self, units: list[int], itemsize: int) -> None:
         """Refuse, before anything is allocated, a network that no allocation can hold."""
         pieces = int(self.maxout_pieces)
-        weights = sum(pieces * (a + 1) * b for a, b in zip(units, units[1:], strict=False))
+        weights = sum(pieces * (a + 1) * b for a, b in pairwise(units))
         copies = 20 if self.solver == "lbfgs" else 5  # weights, gradient or transposed copy, optimizer's state
         needed = float(weights) * copies * itemsize
         memory = _physical_memory()
@@ -187,9 +198,11 @@ class _BaseMLP(BaseEstimator):
         """Return the weight vector of the public arrays: the one they are views of, or a new one."""
         batch_norm = (self.gammas_, self.betas_) if network.batch_norm else ([], [])
         arrays = [*self.coefs_, *self.intercepts_, *batch_norm[0], *batch_norm[1]]
-        w, views = getattr(self, "_packed", (None, ()))
-        if len(arrays) == len(views) and all(a is b for a, b in zip(arrays, views, strict=True)):
-            return w
+        packed: tuple[Array, list[Array]] | None = getattr(self, "_packed", None)
+        if packed is not None and len(arrays) == len(packed[1]):
+            w, views = packed
+            if all(a is b for a, b in zip(arrays, views, strict=True)):
+                return w
         dtype = np.result_type(*arrays, np.float32)
         return network.pack((self.coefs_, self.intercepts_, *batch_norm), dtype)
 
@@ -312,21 +325,19 @@ class _BaseMLP(BaseEstimator):
         penalty = engine.penalty()
         self.loss_ = (loss - penalty) * per_output + penalty
 
-    def _fit_stochastic(
-        self, network: Network, X: Any, Y: Array, sample_weight: Any, incremental: bool
-    ) -> None:
+    def _fit_stochastic(self, network: Network, X: Any, Y: Array, sample_weight: Any, incremental: bool) -> None:
         if not hasattr(self, "loss_curve_"):
             self._begin_progress()
         w = self._packed[0]
-        optimizer = "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
         state = getattr(self, "_optimizer", None)
         if not incremental or state is None or state.m.size != w.size or state.m.dtype != w.dtype:
+            # As in scikit-learn, `partial_fit` goes on with the optimizer it began with.
+            self._settings = {name: getattr(self, name) for name in OPTIMIZER_PARAMETERS}
+            optimizer = "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
             state = OptimizerState.new(optimizer, w.size, w.dtype, self.learning_rate_init)
-        if OPTIMIZERS[optimizer].states > 1 and state.v.size != w.size:
-            state = OptimizerState.new(optimizer, w.size, w.dtype, self.learning_rate_init)
-        if self.solver == "adam":
-            state.learning_rate = float(self.learning_rate_init)
-        self._optimizer = state
+            self._settings["optimizer"], self._optimizer = optimizer, state
+        settings = self._settings
+        schedule = settings["learning_rate"] if settings["solver"] == "sgd" else "constant"
         score = None
         if self.early_stopping:
             X, Y, sample_weight, score = self._split_validation(X, Y, sample_weight)
@@ -338,10 +349,10 @@ class _BaseMLP(BaseEstimator):
                 stacklevel=4,
             )
         hyper = self._hyper(network, w.dtype)
-        hyper.optimizer = optimizer
-        hyper.momentum, hyper.epsilon = float(self.momentum), float(self.epsilon)
-        hyper.beta_1, hyper.beta_2 = float(self.beta_1), float(self.beta_2)
-        hyper.adaptive = self.solver == "sgd" and self.learning_rate == "adaptive"
+        hyper.optimizer = settings["optimizer"]
+        hyper.momentum, hyper.epsilon = float(settings["momentum"]), float(settings["epsilon"])
+        hyper.beta_1, hyper.beta_2 = float(settings["beta_1"]), float(settings["beta_2"])
+        hyper.adaptive = schedule == "adaptive"
         hyper.watch_loss = score is None
         hyper.tol, hyper.patience = float(self.tol), self.n_iter_no_change
         engine = Engine(
@@ -365,15 +376,14 @@ class _BaseMLP(BaseEstimator):
             self._no_improvement_count,
             self.t_,
         )
-        invscaling = self.solver == "sgd" and self.learning_rate == "invscaling"
         try:
             best = train_stochastic(
                 engine,
                 progress,
                 max_iter=int(self.max_iter),
                 incremental=incremental,
-                power_t=float(self.power_t) if invscaling else None,
-                rate_init=float(self.learning_rate_init),
+                power_t=float(settings["power_t"]) if schedule == "invscaling" else None,
+                rate_init=float(settings["learning_rate_init"]),
                 verbose=self.verbose,
                 score=score,
             )
@@ -715,8 +725,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                     )
             elif len(np.setdiff1d(classes, self.classes_, assume_unique=True)):
                 raise ValueError(
-                    "`y` has classes not in `self.classes_`. "
-                    f"`self.classes_` has {self.classes_}. 'y' has {classes}."
+                    f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
         if self._label_binarizer.y_type_ == "multiclass" and y.ndim == 1:
             return X, np.searchsorted(self.classes_, y).astype(np.int32)

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -76,7 +77,7 @@ class Network:
         """Return views of the weight vector `w`."""
         table, _ = self.table()
         parts = Parts([], [], [], [])
-        for before, row in zip(table[:-1], table[1:], strict=True):
+        for before, row in pairwise(table):
             q = row[PRE]
             parts.coefs.append(w[row[W] : row[B]].reshape(before[UNITS], q))
             parts.intercepts.append(w[row[B] : row[B] + q])

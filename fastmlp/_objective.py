@@ -98,9 +98,7 @@ def objective_of_arrays(
     keep_float32: bool = True,
 ) -> Objective:
     """Check the arguments of `cost` and return what it evaluates, in float64 where not `keep_float32`."""
-    problem = check_problem(
-        ACTIVATIONS, OUTPUTS, coefs, intercepts, X, Y, keep_float32=keep_float32, **options
-    )
+    problem = check_problem(ACTIVATIONS, OUTPUTS, coefs, intercepts, X, Y, keep_float32=keep_float32, **options)
     pieces, residual = options.get("maxout_pieces", 2), options.get("residual", False)
     if pieces < 2:
         raise ValueError(f"maxout_pieces must be an integer >= 2, got {pieces!r}.")

@@ -18,6 +18,7 @@ BLOCK_BYTES = 1 << 18  # activations of one block: well within a second-level ca
 # Operations below which a second thread costs more (its start included) than it brings.
 FLOPS_PER_THREAD = 20_000_000
 
+
 def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> Array:
     """Return the outputs of `network`.
 

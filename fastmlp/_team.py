@@ -3,6 +3,7 @@
 import multiprocessing
 import threading
 from collections.abc import Callable
+from functools import partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
@@ -76,7 +77,7 @@ class Team:
         while (task := tasks.get()) is not None:
             try:
                 task()
-            except BaseException as error:  # noqa: BLE001 -- handed to the caller's thread
+            except BaseException as error:
                 self.signals[ABORT] = 1
                 self._done.put(error)
             else:
@@ -88,7 +89,7 @@ class Team:
         if self.size == 1:
             return kernel(0, 1, *args)
         for rank, tasks in enumerate(self._tasks, start=1):
-            tasks.put(lambda rank=rank: kernel(rank, self.size, *args))
+            tasks.put(partial(kernel, rank, self.size, *args))
         waiting = len(self._tasks)
         try:
             result = kernel(0, self.size, *args)

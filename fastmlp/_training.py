@@ -20,8 +20,7 @@ from .kernels.layout import BEST_LOSS, NO_CHANGE, RATE, ROW, STOPPED
 __all__ = ["Progress", "divergence_message", "minimize_lbfgs", "train_stochastic"]
 
 NOT_FINITE = (
-    "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
-    " preprocessed."
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 EPOCHS_PER_CALL = 4096  # bounds the memory for losses where max_iter is huge
 
@@ -180,9 +179,7 @@ def train_stochastic(
         progress.t += m * len(finished)
         warnings.warn("Training interrupted by user.", stacklevel=2)
     finally:
-        progress.no_improvement_count = (
-            int(engine.ints[NO_CHANGE]) if score is None else progress.no_improvement_count
-        )
+        progress.no_improvement_count = int(engine.ints[NO_CHANGE]) if score is None else progress.no_improvement_count
         if score is None:
             progress.best_loss = float(engine.floats[BEST_LOSS])
         engine.sync()
@@ -259,9 +256,7 @@ def minimize_lbfgs(
             evaluations += 1
             if engine.diverged:
                 if evaluations == 1:
-                    raise ValueError(
-                        f"{NOT_FINITE} The cost of the initial weights is not finite: scale the data."
-                    )
+                    raise ValueError(f"{NOT_FINITE} The cost of the initial weights is not finite: scale the data.")
                 engine.restart()
                 return np.inf, np.zeros_like(engine.g)
             loss = engine.history[-1]

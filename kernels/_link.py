@@ -265,8 +265,6 @@ def _sparse(sources: str, number: Any) -> dict[str, Any]:
     return {"csr_affine": csr_affine, "csr_gradient": csr_gradient, "csr_seek": csr_seek}
 
 
-
-
 _lock = threading.Lock()
 _compiled: dict[tuple[str, Any], dict[str, Any]] = {}
 
@@ -274,7 +272,7 @@ _compiled: dict[tuple[str, Any], dict[str, Any]] = {}
 def linked_kernels(dtype: Any, *, batch_norm: bool = False, csr: bool = False) -> Linked:
     """Return the addresses of the kernels for float32 or float64, compiled when first asked for."""
     name = np.dtype(dtype).name
-    addresses = {}
+    addresses: dict[str, int] = {}
     with _lock:
         for group, needed in ((_dense, True), (_batch_norm, batch_norm), (_sparse, csr)):
             if not needed:

@@ -24,6 +24,7 @@ __all__ = ["exp", "expm1", "gelu_cdf", "gelu_pdf", "log", "log1p_exp", "logistic
 
 f32, f64 = np.float32, np.float64
 
+
 def row(dtype: type, text: str) -> tuple[Any, ...]:
     """The numbers in `text`."""
     return tuple(map(dtype, text.split()))

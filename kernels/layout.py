@@ -102,9 +102,7 @@ def memory_of(typingctx, addresses, like):
         linked = sig.return_type.types[-1]
         functions = [pointer(len(kinds) + i, kind) for i, kind in enumerate(linked.types)]
         pointers = [pointer(i, kind) for i, kind in enumerate(kinds)]
-        return context.make_tuple(
-            builder, sig.return_type, [*pointers, context.make_tuple(builder, linked, functions)]
-        )
+        return context.make_tuple(builder, sig.return_type, [*pointers, context.make_tuple(builder, linked, functions)])
 
     return sig, codegen
 

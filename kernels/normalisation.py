@@ -9,7 +9,15 @@ import math
 from ._jit import kernel
 from ._memory import fill, view
 
-__all__ = ["EPSILON", "MOMENTUM", "column_gradients", "column_statistics", "normalise", "normalise_backward", "normalise_running"]
+__all__ = [
+    "EPSILON",
+    "MOMENTUM",
+    "column_gradients",
+    "column_statistics",
+    "normalise",
+    "normalise_backward",
+    "normalise_running",
+]
 
 EPSILON, MOMENTUM = 1e-5, 0.9  # as PyTorch's BatchNorm1d (whose momentum 0.1 is 1 - ours)
 

@@ -123,7 +123,18 @@ def affine_rows(l, table, options, memory, start, lo, n, Z):
     before = layer_rows(l - 1, table, options, memory, start, lo)
     call(
         memory.linked.gemm,
-        before, fan_in, 1, offset(memory.w, table[l, W]), q, Z, q, n, fan_in, q, offset(memory.w, table[l, B]), 0
+        before,
+        fan_in,
+        1,
+        offset(memory.w, table[l, W]),
+        q,
+        Z,
+        q,
+        n,
+        fan_in,
+        q,
+        offset(memory.w, table[l, B]),
+        0,
     )
 
 
@@ -161,9 +172,7 @@ def normalise_rows(l, table, options, memory, rows, lo, n, z, rank, team, signal
         return False
     mean, scale = offset(memory.H, h + rows * q), offset(memory.H, h + (rows + 1) * q)
     first, stop = q * rank // team, q * (rank + 1) // team
-    call(
-        memory.linked.column_statistics, all_rows, rows, q, first, stop, mean, scale, running, offset(running, q)
-    )
+    call(memory.linked.column_statistics, all_rows, rows, q, first, stop, mean, scale, running, offset(running, q))
     if not barrier(signals, team):
         return False
     call(memory.linked.normalise, z, mine, gamma, beta, mean, scale, n, q)
@@ -185,9 +194,7 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
         keep = table[l, KEEP] != 0
         z = offset(memory.D, table[l, D] + lo * q) if keep else offset(memory.A, table[l, A] + lo * units)
         affine_rows(l, table, options, memory, start, lo, n, z)
-        if table[l, NORM] and not normalise_rows(
-            l, table, options, memory, rows, lo, n, z, rank, team, signals
-        ):
+        if table[l, NORM] and not normalise_rows(l, table, options, memory, rows, lo, n, z, rank, team, signals):
             return False
         if keep and code == MAXOUT:
             maxout(d, a, n, units, table[l, PIECES])
@@ -272,7 +279,7 @@ def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
         if table[l + 1, RESIDUAL]:
             first, first_row = offset(memory.T, kept), units
         call(
-        memory.linked.gemm,
+            memory.linked.gemm,
             offset(memory.D, table[l + 1, D] + lo * above),
             above,
             1,
@@ -298,9 +305,7 @@ def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
         else:
             a = offset(memory.A, table[l, A] + lo * units)
             call(memory.linked.backward, table[l, ACTIVATION], a, held, n * units)
-        if table[l, NORM] and not normalise_backward_rows(
-            l, table, memory, rows, lo, n, held, rank, team, signals
-        ):
+        if table[l, NORM] and not normalise_backward_rows(l, table, memory, rows, lo, n, held, rank, team, signals):
             return False
     return True
 
@@ -339,9 +344,7 @@ def update_slice(options, memory, start, g, n, rate):
 
 
 @kernel
-def gradient_of_rows(
-    table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank
-):
+def gradient_of_rows(table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank):
     """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
     G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. A batch may come in several chunks:
@@ -401,7 +404,14 @@ def gradient_of_rows(
             if not storing:
                 update_slice(options, memory, begin, target, count * q, rate)
                 if l > 1:
-                    call(memory.linked.transpose, offset(memory.w, begin), q, offset(memory.transposed, table[l, T] + i), fan_in, count, q
+                    call(
+                        memory.linked.transpose,
+                        offset(memory.w, begin),
+                        q,
+                        offset(memory.transposed, table[l, T] + i),
+                        fan_in,
+                        count,
+                        q,
                     )
         if lo > fan_in or hi <= fan_in:
             continue

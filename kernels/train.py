@@ -94,9 +94,7 @@ def next_epoch(options, memory):
 
 
 def _build(sources):
-    def train(
-        rank, team, passes, like, addresses, table, share, options, signals, ints, floats, losses, rates
-    ):
+    def train(rank, team, passes, like, addresses, table, share, options, signals, ints, floats, losses, rates):
         """Run up to `passes` passes, or until epoch `losses.size`, as thread `rank` of `team`; return the status.
 
         Writes what `Memory` says, `losses` (one number for each epoch), `ints` and `floats`. `rates` holds the

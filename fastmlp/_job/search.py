@@ -109,9 +109,7 @@ class Scorer:
 def split(table: Table, seed: int) -> Split:
     """Set a test set aside, with every class in proportion."""
     stratify = table.y if table.task == "classification" else None
-    X, X_test, y, y_test = train_test_split(
-        table.X, table.y, test_size=TEST_SIZE, stratify=stratify, random_state=seed
-    )
+    X, X_test, y, y_test = train_test_split(table.X, table.y, test_size=TEST_SIZE, stratify=stratify, random_state=seed)
     return Split(X, X_test, y, y_test)
 
 

@@ -146,9 +146,7 @@ def _read_cells(path: Path) -> tuple[list[str], list[list[str | None]], list[int
         with path.open(newline="", encoding="utf-8-sig") as file:
             first = next((line for line in file if line.strip()), "")
             file.seek(0)
-            reader = csv.reader(
-                file, delimiter=max(",;\t", key=first.count), skipinitialspace=True, strict=True
-            )
+            reader = csv.reader(file, delimiter=max(",;\t", key=first.count), skipinitialspace=True, strict=True)
             header = [" ".join(name.split()) for name in next(filter(None, reader), [])]
             _check_header(path, header)
             for cells in reader:
@@ -156,9 +154,7 @@ def _read_cells(path: Path) -> tuple[list[str], list[list[str | None]], list[int
                 if not cells:
                     continue  # an empty line
                 if len(cells) != len(header):
-                    raise UserError(
-                        f"{path}, line {line}: {len(cells)} cells under a header of {len(header)}"
-                    )
+                    raise UserError(f"{path}, line {line}: {len(cells)} cells under a header of {len(header)}")
                 rows.append([None if cell.strip().lower() in MISSING else cell.strip() for cell in cells])
                 lines.append(line)
     except UnicodeDecodeError as error:
@@ -191,9 +187,7 @@ def _number(cell: str) -> float | None:
     return value if "_" not in cell and abs(value) < 1e150 else None
 
 
-def _read_numbers(
-    path: Path, name: str, cells: list[str | None], lines: list[int]
-) -> NDArray[np.float64] | None:
+def _read_numbers(path: Path, name: str, cells: list[str | None], lines: list[int]) -> NDArray[np.float64] | None:
     """Return the column as numbers, missing ones as NaN, or None if it is text."""
     values = [np.nan if cell is None else _number(cell) for cell in cells]
     odd = [i for i, value in enumerate(values) if value is None]
@@ -223,9 +217,7 @@ def _read_target(
     """Return the target, the task, and why it is that task."""
     numbers = None if task == "classification" else _read_numbers(path, name, cells, lines)
     if len(set(cells if numbers is None else numbers)) == 1:
-        raise UserError(
-            f"{path}: the target {name!r} is {_brief(cells[0])} in every row; there is nothing to learn"
-        )
+        raise UserError(f"{path}: the target {name!r} is {_brief(cells[0])} in every row; there is nothing to learn")
     if numbers is None:
         if task == "regression":
             raise UserError(f"{path}: --task regression needs numbers, but the target {name!r} is text")
@@ -288,7 +280,5 @@ def _read_inputs(
     if encoded:
         notes.append(f"text columns, one-hot encoded (values): {shorten(encoded)}")
     if imputed:
-        notes.append(
-            f"missing values, imputed by the median or the most frequent text (cells): {shorten(imputed)}"
-        )
+        notes.append(f"missing values, imputed by the median or the most frequent text (cells): {shorten(imputed)}")
     return columns, categories

@@ -112,9 +112,7 @@ def _check_output(output: str, loss: str, table: Mapping[tuple[str, str], Output
     return table[output, losses[0] if loss == "auto" else loss]
 
 
-def _check_chain(
-    coefs: list[Array], intercepts: list[Array], n_features: int, pieces: Sequence[int]
-) -> list[int]:
+def _check_chain(coefs: list[Array], intercepts: list[Array], n_features: int, pieces: Sequence[int]) -> list[int]:
     """The widths of layers 0..L; a layer of p pieces has p columns a unit."""
     widths = [n_features]
     for l, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
@@ -125,9 +123,7 @@ def _check_chain(
         _check_shape(f"intercepts[{l}]", b, W.shape[1:])
         p = pieces[l] if l < len(pieces) else 1
         if W.shape[1] % p:
-            raise ValueError(
-                f"coefs[{l}] must have a multiple of maxout_pieces={p} columns, got {W.shape[1]}."
-            )
+            raise ValueError(f"coefs[{l}] must have a multiple of maxout_pieces={p} columns, got {W.shape[1]}.")
         widths.append(W.shape[1] // p)
     return widths
 
@@ -139,8 +135,7 @@ def _check_batch_norm(
         return None
     if len(batch_norm) != len(coefs) - 1:
         raise ValueError(
-            f"batch_norm must hold one (gamma, beta) for each of {len(coefs) - 1} hidden layers, "
-            f"got {len(batch_norm)}."
+            f"batch_norm must hold one (gamma, beta) for each of {len(coefs) - 1} hidden layers, got {len(batch_norm)}."
         )
     checked = [(np.asarray(gamma, dtype), np.asarray(beta, dtype)) for gamma, beta in batch_norm]
     for l, (gamma, beta) in enumerate(checked):
@@ -154,9 +149,7 @@ def _check_targets(Y: Array, shape: tuple[int, int], targets: str) -> None:
     if targets in ("binary", "one-hot") and not np.isin(Y, (0, 1)).all():
         raise ValueError("Y must hold only 0 and 1 for a log loss.")
     if targets == "one-hot" and not (Y.sum(axis=1) == 1).all():
-        raise ValueError(
-            "Y must have exactly one 1 in every row for output='softmax'; 'logistic' allows any number."
-        )
+        raise ValueError("Y must have exactly one 1 in every row for output='softmax'; 'logistic' allows any number.")
     if targets == "non-negative" and not (Y >= 0).all():
         raise ValueError("Y must not be negative for the Poisson deviance.")
 
@@ -208,8 +201,7 @@ def check_problem(
 
     if not len(coefs) or len(coefs) != len(intercepts):
         raise ValueError(
-            "coefs and intercepts must have one entry for every layer, "
-            f"got {len(coefs)} and {len(intercepts)}."
+            f"coefs and intercepts must have one entry for every layer, got {len(coefs)} and {len(intercepts)}."
         )
     W = [np.asarray(array, dtype) for array in coefs]
     b = [np.asarray(array, dtype) for array in intercepts]
