@@ -38,6 +38,7 @@ from .kernels.layout import (
     Options,
     share_weights,
 )
+from .kernels.normalisation import MOMENTUM
 from .kernels.optimizers import OPTIMIZERS, STORE
 from .kernels.reductions import LANES
 from .kernels.shuffling import KEYS
@@ -300,7 +301,7 @@ class Engine:
             picks=np.empty(m if draws else 0, np.int32),
             random=self._random,
             words=np.empty(KEYS, np.uint32),
-            linked=linked_kernels(dtype, batch_norm=self.network.batch_norm, csr=sparse),
+            linked=linked_kernels(dtype.name, batch_norm=self.network.batch_norm, csr=sparse),
         )
         self._addresses = addresses_of(self._memory, dtype)
         h = self.hyper
@@ -337,7 +338,7 @@ class Engine:
         self.floats[BEST_LOSS] = np.inf
         self.floats[RATE] = self.state.learning_rate
         self.floats[BETA_1_T], self.floats[BETA_2_T] = self.state.beta_1_t, self.state.beta_2_t
-        self._finite = self.w.copy()
+        self._finite, self._finite_stats = self.w.copy(), self.stats.copy()
         self.refresh()
 
     def refresh(self) -> None:
@@ -424,14 +425,28 @@ class Engine:
         if np.isfinite(self.w).all():
             if status == RUNNING:
                 self._finite[:] = self.w
+                self._finite_stats[:] = self.stats
         else:
             self.w[:] = self._finite
+            self.stats[:] = self._finite_stats
             self.ints[STATUS] = DIVERGED
 
     def restart(self) -> None:
         """Forget an evaluation that diverged half-way."""
         self.ints[[ROW, CHUNK_ROW, STATUS]] = 0, 0, RUNNING
         self.floats[[LOSS, BATCH_LOSS, WEIGHT]] = 0.0
+
+    def settle_statistics(self) -> None:
+        """Let the running statistics be those of the whole batch at the present weights.
+
+        L-BFGS moves them at every trial point of its line searches, and stops after few.
+        """
+        if not self.network.batch_norm:
+            return
+        self.stats[:] = 0
+        with Team(self.threads) as team:
+            self.run(team, 1)
+        self.stats /= 1 - MOMENTUM
 
     def penalty(self) -> float:
         """Return the penalty's part of the cost."""

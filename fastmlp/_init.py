@@ -88,7 +88,7 @@ def initial_weights(
 
 def _copy_given(network: Network, init: Sequence[Any], coefs: list[Array], intercepts: list[Array]) -> None:
     """Check and copy the arrays that the user gives."""
-    shapes = network.shapes()
+    shapes = list(network.shapes())
     try:
         given_coefs, given_intercepts = ([np.asarray(a, dtype=float) for a in part] for part in init)
     except (TypeError, ValueError):

@@ -2,6 +2,7 @@
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
 
@@ -56,9 +57,10 @@ class Network:
         """Op code of the output layer."""
         return OUTPUTS[self.link, self.loss].code
 
+    @lru_cache(maxsize=256)  # noqa: B019 -- a network is a few numbers and names, and equal ones share the entry
     def table(self, rows: int = 1, *, gather: bool = True) -> tuple[Array, Sizes]:
         """Return the layer table for buffers of `rows` rows, and the sizes of the vectors it addresses."""
-        return layer_table(
+        table, sizes = layer_table(
             list(self.units),
             list(self.activations),
             pieces=self.maxout_pieces,
@@ -67,11 +69,14 @@ class Network:
             rows=rows,
             gather=gather,
         )
+        table.flags.writeable = False
+        return table, sizes
 
-    def shapes(self) -> list[tuple[int, int]]:
+    @lru_cache(maxsize=256)  # noqa: B019
+    def shapes(self) -> tuple[tuple[int, int], ...]:
         """Return the shape of each `coefs_` array."""
         table, _ = self.table()
-        return list(zip(table[:-1, UNITS].tolist(), table[1:, PRE].tolist(), strict=True))
+        return tuple(zip(table[:-1, UNITS].tolist(), table[1:, PRE].tolist(), strict=True))
 
     def parts(self, w: Array) -> Parts:
         """Return views of the weight vector `w`."""

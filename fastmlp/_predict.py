@@ -1,14 +1,16 @@
 """The forward pass over any number of rows, shared out over threads in blocks that fit the cache."""
 
-from typing import Any
+from collections.abc import Callable
+from functools import lru_cache
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 
-from ._engine import addresses_of, csr_arrays, strips_of
+from ._engine import csr_arrays, strips_of
 from ._network import Array, Network
 from ._team import Team
-from .kernels._link import linked_kernels
+from .kernels._link import Linked, linked_kernels
 from .kernels.layout import FLOATS, INTS, Memory, Options
 from .kernels.train import train
 
@@ -18,8 +20,82 @@ BLOCK_BYTES = 1 << 18  # activations of one block: well within a second-level ca
 # Operations below which a second thread costs more (its start included) than it brings.
 FLOPS_PER_THREAD = 20_000_000
 
+ALIGNMENT = 64  # bytes: a cache line, and the longest vector
+PLACES = {name: place for place, name in enumerate(Memory._fields)}
+_NO_SHARE, _NO_RATES = np.zeros((1, 1), np.int64), np.empty(0)
 
-def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> Array:
+
+class _Plan(NamedTuple):
+    """What a prediction needs to know, but for the arrays: all that can be kept for the next one."""
+
+    table: Array
+    options: Options
+    addresses: Array  # in the order of Memory: offsets into the workspace, addresses of the kernels
+    in_work: Array  # 1 where the address counts from the workspace
+    work_bytes: int
+    passes: int
+
+
+@lru_cache(maxsize=256)
+def _plan(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _Plan:
+    """Return the plan for a prediction of `rows` rows."""
+    itemsize = np.dtype(dtype).itemsize
+    row_bytes = 2 * itemsize * sum(network.units)
+    # 28 rows are two tiles; the last block may be shorter.
+    block = min(max(28, BLOCK_BYTES // row_bytes // 28 * 28), -(-rows // threads))
+    chunk = block * threads
+    table, sizes = network.table(chunk, gather=False)
+    options = Options(
+        rows=rows,
+        labelled=False,
+        weighted=False,
+        sparse=csr,
+        ordered=False,
+        scratch=0,
+        strips=strips_of(chunk, threads),
+        predicting=True,
+        output=network.output,
+        cap=0.0,
+        loss_scale=1.0,
+        optimizer=0,
+        shuffle=0,
+        batch=rows,
+        chunk=chunk,
+        alpha=0.0,
+        penalty_sum=False,
+        momentum=0.0,
+        beta_1=0.0,
+        beta_2=0.0,
+        epsilon=0.0,
+        adaptive=False,
+        watch_loss=False,
+        tol=0.0,
+        patience=0.0,
+        widest=0,
+    )
+    units = threads * 2 * (network.units[-1] + 1) * options.strips
+    parts = {
+        "A": itemsize * sizes.A,
+        "D": itemsize * sizes.D,
+        "units": itemsize * units,
+        "unit_loss": 8 * threads * options.strips,
+        "rows": 8 * chunk if csr else 0,
+    }
+    addresses, in_work = np.zeros((2, len(PLACES) - 1 + len(Linked._fields)), np.int64)
+    work_bytes = 0
+    for name, size in parts.items():
+        addresses[PLACES[name]], in_work[PLACES[name]] = work_bytes, 1
+        work_bytes += -(-size // ALIGNMENT) * ALIGNMENT
+    addresses[PLACES["linked"] :] = linked_kernels(dtype, batch_norm=network.batch_norm, csr=csr)
+    return _Plan(table, options, addresses, in_work, work_bytes, -(-rows // chunk))
+
+
+def _address(array: Array) -> int:
+    """Address of an array's first element."""
+    return int(array.__array_interface__["data"][0])
+
+
+def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[[], int]) -> Array:
     """Return the outputs of `network`.
 
     Parameters
@@ -30,110 +106,51 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: int) -> A
     stats : ndarray
         Running statistics of batch normalisation.
     X : {ndarray, sparse matrix} of shape (m, n_0)
-    threads : int
-        Upper bound; small jobs use fewer.
+    threads : callable
+        Returns an upper bound; asked for large jobs only.
 
     Returns
     -------
     ndarray of shape (m, n_L)
     """
-    dtype, m, K = w.dtype, X.shape[0], network.units[-1]
-    outputs = np.empty((m, K), dtype)
+    dtype, m = w.dtype, X.shape[0]
+    outputs = np.empty((m, network.units[-1]), dtype)
     if m == 0:
         return outputs
-    empty, integers = np.empty(0, dtype), np.empty(0, np.int32)
-    sparse = scipy.sparse.issparse(X)
-    if sparse:
-        indptr, indices, values = csr_arrays(X, dtype)
-        X = empty
+    inputs = {"w": w, "outputs": outputs}
+    csr = scipy.sparse.issparse(X)
+    if csr:
+        inputs["indptr"], inputs["indices"], inputs["values"] = csr_arrays(X, dtype)
     else:
-        X = np.ascontiguousarray(X, dtype)
-        indptr, indices, values = np.empty(0, np.int64), integers, empty
-    row_bytes = 2 * dtype.itemsize * sum(network.units)
-    flops = network.flops() // 3 * m
-    threads = max(1, min(threads, flops // FLOPS_PER_THREAD, m))
-    block = min(max(28, BLOCK_BYTES // row_bytes // 28 * 28), -(-m // threads))
-    with Team(threads) as team:
-        chunk = block * team.size
-        table, sizes = network.table(chunk, gather=False)
-        widest = max(q for _, q in network.shapes())
-        strips = strips_of(chunk, team.size)
-        memory = Memory(
-            X=X,
-            values=values,
-            Y=empty,
-            sample_weight=empty,
-            w=w,
-            transposed=empty,
-            m=empty,
-            v=empty,
-            g=empty,
-            stats=stats,
-            A=np.empty(sizes.A, dtype),
-            D=np.empty(sizes.D, dtype),
-            H=empty,
-            T=empty,
-            units=np.zeros((team.size, 2 * (K + 1) * strips), dtype),
-            row_weight=empty,
-            squares=empty,
-            scratch=empty,
-            zeros=empty,
-            ones=empty,
-            outputs=outputs,
-            loss=np.empty(0),
-            unit_loss=np.empty((team.size, strips)),
-            lanes=np.empty(0),
-            indptr=indptr,
-            cursor=np.empty(0, np.int64),
-            rows=np.empty(chunk if sparse else 0, np.int64),
-            indices=indices,
-            labels=integers,
-            order=integers,
-            picks=integers,
-            random=np.empty(0, np.uint32),
-            words=np.empty(0, np.uint32),
-            linked=linked_kernels(dtype, batch_norm=network.batch_norm, csr=sparse),
-        )
-        options = Options(
-            rows=m,
-            labelled=False,
-            weighted=False,
-            sparse=sparse,
-            ordered=False,
-            scratch=0,
-            strips=strips,
-            predicting=True,
-            output=network.output,
-            cap=0.0,
-            loss_scale=1.0,
-            optimizer=0,
-            shuffle=0,
-            batch=m,
-            chunk=chunk,
-            alpha=0.0,
-            penalty_sum=False,
-            momentum=0.0,
-            beta_1=0.0,
-            beta_2=0.0,
-            epsilon=0.0,
-            adaptive=False,
-            watch_loss=False,
-            tol=0.0,
-            patience=0.0,
-            widest=widest,
-        )
-        team.run(
-            train,
-            -(-m // chunk),
-            empty,
-            addresses_of(memory, dtype),
-            table,
-            np.zeros((1, 1), np.int64),
-            options,
-            team.signals,
-            np.zeros(INTS, np.int64),
-            np.zeros(FLOATS),
-            np.empty(1),
-            np.empty(0),
-        )
+        inputs["X"] = np.ascontiguousarray(X, dtype)
+    if network.batch_norm:
+        inputs["stats"] = stats
+    team_size = min(network.flops() // 3 * m // FLOPS_PER_THREAD, m)
+    team_size = max(1, min(team_size, threads())) if team_size > 1 else 1
+    with Team(team_size) as team:
+        plan = _plan(network, dtype.name, m, team.size, csr)
+        work = np.zeros(plan.work_bytes, np.uint8)
+        addresses = plan.addresses + plan.in_work * _address(work)
+        for name, array in inputs.items():
+            addresses[PLACES[name]] = _address(array)
+
+        def forward(rank: int, size: int) -> int:
+            # Own ints and floats: no barrier keeps a rank from ending, and noting it there, before another begins.
+            return train(
+                rank,
+                size,
+                plan.passes,
+                w[:0],
+                addresses,
+                plan.table,
+                _NO_SHARE,
+                plan.options,
+                team.signals,
+                np.zeros(INTS, np.int64),
+                np.zeros(FLOATS),
+                np.empty(1),
+                _NO_RATES,
+            )
+
+        team.run(forward)
     return outputs

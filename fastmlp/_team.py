@@ -62,8 +62,11 @@ class Team:
 
     def __init__(self, size: int) -> None:
         self.signals = np.zeros(SIGNALS, dtype=np.int64)
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self.size = 1
         self._tasks: list[SimpleQueue[Callable[[], Any] | None]] = []
+        if size == 1:
+            return
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
         for rank in range(1, size):
             tasks: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
             try:

@@ -89,7 +89,7 @@ def train_stochastic(
     rate_init: float = 0.0,
     verbose: Any = False,
     score: Callable[[], float] | None = None,
-) -> Array | None:
+) -> tuple[Array, Array] | None:
     """Train by mini-batches until scikit-learn's rules stop it.
 
     Parameters
@@ -111,8 +111,8 @@ def train_stochastic(
 
     Returns
     -------
-    ndarray or None
-        With early stopping, the weights of the best validation score.
+    (ndarray, ndarray) or None
+        With early stopping, the weights of the best validation score, and their running statistics.
 
     Raises
     ------
@@ -127,7 +127,7 @@ def train_stochastic(
         Ctrl-C.
     """
     m, hyper = engine.data.rows, engine.hyper
-    best = engine.w.copy() if score else None
+    best = (engine.w.copy(), engine.stats.copy()) if score else None
     one_by_one = bool(score or verbose or incremental)
     engine.ints[NO_CHANGE] = progress.no_improvement_count
     engine.floats[BEST_LOSS] = np.inf if progress.best_loss is None else progress.best_loss
@@ -196,8 +196,8 @@ def train_stochastic(
 
 
 def _watch_score(
-    engine: Engine, progress: Progress, score: float, best: Array | None, verbose: Any
-) -> tuple[Array | None, bool]:
+    engine: Engine, progress: Progress, score: float, best: tuple[Array, Array] | None, verbose: Any
+) -> tuple[tuple[Array, Array] | None, bool]:
     """Early stopping after one epoch: remember the best weights; return them and whether to stop."""
     hyper = engine.hyper
     assert progress.validation_scores is not None
@@ -207,7 +207,7 @@ def _watch_score(
     progress.no_improvement_count = progress.no_improvement_count + 1 if score < top + hyper.tol else 0
     if score > top:
         progress.best_validation_score = score
-        best = engine.w.copy()
+        best = engine.w.copy(), engine.stats.copy()
     if progress.no_improvement_count <= hyper.patience:
         return best, False
     if not hyper.adaptive or engine.floats[RATE] <= 1e-6:

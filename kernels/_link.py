@@ -5,10 +5,10 @@ loop, which is control flow, from the kernels, which are arithmetic: each is com
 on its own. It halves the time of the first fit; a call costs a nanosecond.
 """
 
+import functools
 import threading
 from typing import Any, NamedTuple
 
-import numpy as np
 from llvmlite import ir
 from numba import types
 from numba.core import cgutils
@@ -269,16 +269,16 @@ _lock = threading.Lock()
 _compiled: dict[tuple[str, Any], dict[str, Any]] = {}
 
 
-def linked_kernels(dtype: Any, *, batch_norm: bool = False, csr: bool = False) -> Linked:
-    """Return the addresses of the kernels for float32 or float64, compiled when first asked for."""
-    name = np.dtype(dtype).name
+@functools.cache
+def linked_kernels(dtype: str, *, batch_norm: bool = False, csr: bool = False) -> Linked:
+    """Return the addresses of the kernels for 'float32' or 'float64', compiled when first asked for."""
     addresses: dict[str, int] = {}
     with _lock:
         for group, needed in ((_dense, True), (_batch_norm, batch_norm), (_sparse, csr)):
             if not needed:
                 continue
-            if (name, group) not in _compiled:
+            if (dtype, group) not in _compiled:
                 # Kept for ever: the functions own the code behind their addresses.
-                _compiled[name, group] = group(SOURCES, getattr(types, name))
-            addresses |= {key: function.address for key, function in _compiled[name, group].items()}
+                _compiled[dtype, group] = group(SOURCES, getattr(types, dtype))
+            addresses |= {name: function.address for name, function in _compiled[dtype, group].items()}
     return Linked(**addresses)

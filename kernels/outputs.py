@@ -98,13 +98,17 @@ def logistic_squared_error(Z, Y, loss, K, n):
 def logistic_log_loss(Z, Y, loss, K, n, cap):
     """Z <- logistic(Z) - Y;  loss_i += sum_k Y min(log(1 + e^-Z), cap) + (1 - Y) min(log(1 + e^Z), cap).
 
-    `cap` = -log(eps) is what scikit-learn's clipping of probabilities amounts to; infinity leaves it out.
+    log(1 + e^z) = max(z, 0) + log(1 + e^-|z|), so one logarithm serves both and nothing overflows. `cap` = -log(eps)
+    is what scikit-learn's clipping of probabilities amounts to; infinity leaves it out.
     """
-    one, cap = Z.dtype.type(1), Z.dtype.type(cap)
+    zero, one, cap = Z.dtype.type(0), Z.dtype.type(1), Z.dtype.type(cap)
     for k in range(K):
         z, y = view(Z, k * n, n), view(Y, k * n, n)
         for i in range(n):
-            if_one, if_zero = log1p_exp(-z[i]), log1p_exp(z[i])
+            positive = zero if z[i] <= zero else z[i]
+            negative = zero if z[i] >= zero else -z[i]
+            rest = log1p_exp(-(positive + negative))
+            if_one, if_zero = negative + rest, positive + rest
             if_one = cap if if_one > cap else if_one
             if_zero = cap if if_zero > cap else if_zero
             loss[i] += float(y[i] * if_one + (one - y[i]) * if_zero)
@@ -113,31 +117,33 @@ def logistic_log_loss(Z, Y, loss, K, n, cap):
 
 @kernel
 def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
-    """p = softmax(Z):  Z <- p - Y (times sum_k Y, which is 1 for classes);  loss_i += -sum_k Y min(-log p, cap).
+    """p = softmax(Z):  Z <- p - Y;  loss_i += min(-sum_k Y log p, cap), where sum_k Y = 1.
 
-    Z, Y (K, n); top, total (n,) are overwritten. The largest logit is taken off first, so exp never overflows.
+    Z, Y (K, n); top, total (n,) are overwritten. The largest logit is taken off first, so exp never overflows; then
+    -sum_k Y log p = log(sum_k e^Z) - sum_k Y Z.
     """
-    cap = Z.dtype.type(cap)
-    copy(Z, top)
+    one, cap = Z.dtype.type(1), Z.dtype.type(cap)
+    copy(view(Z, 0, n), top)
     for k in range(1, K):
         z = view(Z, k * n, n)
         for i in range(n):
             top[i] = top[i] if top[i] >= z[i] else z[i]
     fill(total, 0)
     for k in range(K):
-        z = view(Z, k * n, n)
+        z, y = view(Z, k * n, n), view(Y, k * n, n)
         for i in range(n):
-            z[i] = z[i] - top[i]
-            total[i] += exp(z[i])
+            shifted = z[i] - top[i]
+            loss[i] -= float(y[i] * shifted)
+            z[i] = exp(shifted)
+            total[i] += z[i]
     for i in range(n):
-        top[i] = log(total[i])
+        nll = loss[i] + float(log(total[i]))
+        loss[i] = float(cap) if nll > float(cap) else nll
+        total[i] = one / total[i]
     for k in range(K):
         z, y = view(Z, k * n, n), view(Y, k * n, n)
         for i in range(n):
-            nll = top[i] - z[i]
-            nll = cap if nll > cap else nll
-            loss[i] += float(y[i] * nll)
-            z[i] = exp(z[i]) / total[i] - y[i]
+            z[i] = z[i] * total[i] - y[i]
 
 
 @kernel
