@@ -59,6 +59,7 @@ __all__ = [
 CALL_SECONDS = 0.05  # Ctrl-C is noticed between two calls of the kernel
 FIRST_FLOPS_PER_SECOND = 2e10  # cautious: only the first call of a fit is planned with it
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about a second-level cache
+CHUNK_ROWS = 256  # and at least so many rows, whatever their width
 SCRATCH = 8192  # elements of gradient that a thread holds in the first-level cache
 # Operations of one step below which a second thread costs more than it brings (bench/scaling).
 FLOPS_PER_THREAD = 400_000
@@ -199,7 +200,7 @@ def _chunk(network: Network, batch: int, itemsize: int) -> int:
     if network.batch_norm:
         return batch
     row = itemsize * (sum(network.units) + sum(q for _, q in network.shapes()))
-    rows = max(256, CHUNK_BYTES // row)
+    rows = max(CHUNK_ROWS, CHUNK_BYTES // row)
     return -(-batch // -(-batch // rows))
 
 
@@ -301,7 +302,7 @@ class Engine:
             picks=np.empty(m if draws else 0, np.int32),
             random=self._random,
             words=np.empty(KEYS, np.uint32),
-            linked=linked_kernels(dtype.name, batch_norm=self.network.batch_norm, csr=sparse),
+            linked=linked_kernels(dtype.name, self.network.output, batch_norm=self.network.batch_norm, csr=sparse),
         )
         self._addresses = addresses_of(self._memory, dtype)
         h = self.hyper
@@ -314,7 +315,6 @@ class Engine:
             scratch=scratch,
             strips=strips,
             predicting=False,
-            output=self.network.output,
             cap=float(h.cap),
             loss_scale=float(h.loss_scale),
             optimizer=STORE if storing else OPTIMIZERS[h.optimizer].code,

@@ -178,22 +178,12 @@ def check_gradient(
         if not np.isfinite(J):
             raise ValueError("The cost is not finite at these weights: scale the data or choose smaller weights.")
         noise = ROUNDINGS * (1 + abs(J))
-        named = zip(_names(objective), _flat(objective, objective.w), _flat(objective, g), strict=True)
+        gradients = objective.arrays(g)
         rows = [
-            _check_array(objective, J, name, w, dw, _some(w.size, max_params, random), eps, tol, noise)
-            for name, w, dw in named
+            _check_array(objective, J, name, w, gradients[name], _some(w.size, max_params, random), eps, tol, noise)
+            for name, w in objective.arrays(objective.w).items()
         ]
     return GradientCheck(tuple(rows), float(eps), float(tol))
-
-
-def _names(objective: Objective) -> list[str]:
-    parts = objective.network.parts(objective.w)
-    return [f"{name}[{l}]" for name, arrays in parts._asdict().items() for l in range(len(arrays))]
-
-
-def _flat(objective: Objective, w: Array) -> list[Array]:
-    """The arrays of `w`, each as one vector; still views."""
-    return [array.reshape(-1) for arrays in objective.network.parts(w) for array in arrays]
 
 
 def _some(size: int, most: int | None, random: np.random.RandomState) -> Array:

@@ -4,8 +4,8 @@ import operator
 import os
 import warnings
 from abc import abstractmethod
-from collections.abc import Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -21,7 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from ._engine import Engine, Hyper, OptimizerState, log_loss_cap, prepare_data
+from ._engine import CHUNK_ROWS, Engine, Hyper, OptimizerState, log_loss_cap, prepare_data
 from ._init import INITS, initial_weights
 from ._network import Array, Network
 from ._predict import predict
@@ -167,12 +167,15 @@ class _BaseMLP(BaseEstimator):
             batch_norm=bool(self.batch_norm),
         )
 
-    def _check_memory(self, units: list[int], itemsize: int) -> None:
+    def _check_memory(self, units: list[int], m: int, itemsize: int) -> None:
         """Refuse, before anything is allocated, a network that no allocation can hold."""
-        pieces = int(self.maxout_pieces)
-        weights = sum(pieces * (a + 1) * b for a, b in pairwise(units))
+        pieces = [self.maxout_pieces if name == "maxout" else 1 for name in self._activations(units[1:-1])]
+        widths = [int(p) * n for p, n in zip([*pieces, 1], units[1:], strict=True)]
+        weights = sum((a + 1) * q for a, q in zip(units, widths, strict=False))
         copies = 20 if self.solver == "lbfgs" else 5  # weights, gradient or transposed copy, optimizer's state
-        needed = float(weights) * copies * itemsize
+        batch = m if self.solver == "lbfgs" else min(m, 200 if self.batch_size == "auto" else int(self.batch_size))
+        rows = batch if self.batch_norm else min(batch, CHUNK_ROWS)
+        needed = itemsize * (float(weights) * copies + float(rows) * (sum(units) + sum(widths)))
         memory = _physical_memory()
         if needed > memory:
             raise MemoryError(
@@ -270,37 +273,54 @@ class _BaseMLP(BaseEstimator):
                 f"{list(network.shapes())}."
             )
 
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Let a refused fit leave the model as it was."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
     def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
         hidden = self._hidden_layer_sizes()
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
-        X, Y = self._validate_input(X, y, incremental, reset=first_pass)
-        m, n_features = X.shape
-        if m > ROWS_LIMIT:
-            raise ValueError(f"X has {m} rows; at most {ROWS_LIMIT} are allowed.")
-        if sample_weight is not None:
-            sample_weight = _check_sample_weight(sample_weight, X)
-        if self.early_stopping and incremental and self.solver in STOCHASTIC_SOLVERS:
-            raise ValueError("partial_fit does not support early_stopping=True")
-        self.n_outputs_ = self._count_outputs(Y)
-        units = [n_features, *hidden, self.n_outputs_]
-        self._check_memory(units, X.dtype.itemsize)
-        network = self._network(units)
-        self._random_state = check_random_state(self.random_state)
-        dtype = np.dtype(np.float64) if self.solver == "lbfgs" else X.dtype
-        if first_pass:
-            self._initialize(network, X.dtype)
+        stochastic = self.solver in STOCHASTIC_SOLVERS
+        with self._unchanged_on_error():
+            X, Y = self._validate_input(X, y, incremental, reset=first_pass)
+            m, n_features = X.shape
+            if m > ROWS_LIMIT:
+                raise ValueError(f"X has {m} rows; at most {ROWS_LIMIT} are allowed.")
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X)
+            if self.early_stopping and incremental and stochastic:
+                raise ValueError("partial_fit does not support early_stopping=True")
+            self.n_outputs_ = self._count_outputs(Y)
+            units = [n_features, *hidden, self.n_outputs_]
+            self._check_memory(units, m, X.dtype.itemsize)
+            network = self._network(units)
+            self._random_state = check_random_state(self.random_state)
+            dtype = X.dtype if stochastic else np.dtype(np.float64)
+            if first_pass:
+                self._initialize(network, X.dtype)
+            else:
+                self._check_continued(network)
+                if not hasattr(self, "_stats"):  # the weights were set by hand
+                    self._reset_stats(network, X.dtype)
+                if stochastic:
+                    dtype = np.result_type(*self.coefs_, np.float32)
+            if stochastic and not hasattr(self, "loss_curve_"):
+                self._begin_progress()
+            self._set_weights(network, self._weights(network).astype(dtype, copy=not first_pass))
+            score = None
+            if self.early_stopping and stochastic:
+                X, Y, sample_weight, score = self._split_validation(X, Y, sample_weight)
+        if stochastic:
+            self._fit_stochastic(network, X, Y, sample_weight, score, incremental)
         else:
-            self._check_continued(network)
-            if not hasattr(self, "_stats"):  # the weights were set by hand
-                self._reset_stats(network, X.dtype)
-            if self.solver in STOCHASTIC_SOLVERS:
-                dtype = np.result_type(*self.coefs_, np.float32)
-        w = self._weights(network).astype(dtype, copy=not first_pass)
-        self._set_weights(network, w)
-        if self.solver == "lbfgs":
             self._fit_lbfgs(network, X, Y, sample_weight)
-        else:
-            self._fit_stochastic(network, X, Y, sample_weight, incremental)
         return self
 
     def _count_outputs(self, Y: Array) -> int:
@@ -316,13 +336,17 @@ class _BaseMLP(BaseEstimator):
             loss_scale=1.0 / network.units[-1] if squared else 1.0,
         )
 
+    def _engine(self, *args: Any) -> Engine:
+        """Return what a fit runs on, made from the arguments of `Engine`."""
+        return Engine(*args)
+
     def _fit_lbfgs(self, network: Network, X: Any, Y: Array, sample_weight: Any) -> None:
         w = self._packed.w
         hyper = self._hyper(network, w.dtype)
         # The objective has to match its gradient, so squared errors are summed over the outputs; reported is
         # the mean over them, as everywhere.
         per_output, hyper.loss_scale = hyper.loss_scale, 1.0
-        engine = Engine(
+        engine = self._engine(
             network,
             prepare_data(X, Y, sample_weight, w.dtype),
             w,
@@ -343,9 +367,15 @@ class _BaseMLP(BaseEstimator):
         penalty = engine.penalty()
         self.loss_ = (loss - penalty) * per_output + penalty
 
-    def _fit_stochastic(self, network: Network, X: Any, Y: Array, sample_weight: Any, incremental: bool) -> None:
-        if not hasattr(self, "loss_curve_"):
-            self._begin_progress()
+    def _fit_stochastic(
+        self,
+        network: Network,
+        X: Any,
+        Y: Array,
+        sample_weight: Any,
+        score: Callable[[], float] | None,
+        incremental: bool,
+    ) -> None:
         w = self._packed.w
         state = getattr(self, "_optimizer", None)
         if not incremental or state is None or state.m.size != w.size or state.m.dtype != w.dtype:
@@ -356,9 +386,6 @@ class _BaseMLP(BaseEstimator):
             self._settings["optimizer"], self._optimizer = optimizer, state
         settings = self._settings
         schedule = settings["learning_rate"] if settings["solver"] == "sgd" else "constant"
-        score = None
-        if self.early_stopping:
-            X, Y, sample_weight, score = self._split_validation(X, Y, sample_weight)
         m = X.shape[0]
         batch = min(200, m) if self.batch_size == "auto" else min(int(self.batch_size), m)
         if self.batch_size != "auto" and self.batch_size > m:
@@ -373,7 +400,7 @@ class _BaseMLP(BaseEstimator):
         hyper.adaptive = schedule == "adaptive"
         hyper.watch_loss = score is None
         hyper.tol, hyper.patience = float(self.tol), self.n_iter_no_change
-        engine = Engine(
+        engine = self._engine(
             network,
             prepare_data(X, Y, sample_weight, w.dtype),
             w,
@@ -1072,8 +1099,12 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         )
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
-        if self.loss == "poisson" and (np.min(y) < 0 or np.sum(y) == 0):
-            raise ValueError("loss='poisson' needs y >= 0 and not all 0.")
+        if scipy.sparse.issparse(y):
+            y = y.toarray()
+        if y.dtype.kind not in "biuf":
+            raise TypeError(f"y must be numbers, got an array of {y.dtype}.")
+        if self.loss == "poisson" and np.min(y, initial=0) < 0:
+            raise ValueError(f"loss='poisson' needs y >= 0, got {np.min(y)}.")
         return X, y.reshape(-1, 1) if y.ndim == 1 else y
 
     def _labels_of(self, Y: Array) -> Any:

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from .kernels.layout import GAMMA, NORM, PRE, STATS, UNITS, B, Sizes, W, layer_table
 from .kernels.outputs import OUTPUTS
 
-__all__ = ["Array", "Network", "Parts"]
+__all__ = ["Array", "Network", "Parts", "tie_gradient", "tie_weights"]
 
 Array = NDArray[Any]
 
@@ -112,3 +112,22 @@ class Network:
         """Return the floating-point operations of one row in training: forward, delta and gradient products."""
         products = [n * q for n, q in self.shapes()]
         return 6 * sum(products) - 2 * products[0]
+
+
+def tie_weights(network: Network, w: Array) -> None:
+    """Make the last matrix of `w` the transpose of the first, the last but one that of the second, and so on."""
+    coefs = network.parts(w).coefs
+    for first, last in zip(coefs[: len(coefs) // 2], reversed(coefs), strict=False):
+        last[...] = first.T
+
+
+def tie_gradient(network: Network, g: Array, share: float = 1.0) -> None:
+    """Turn dJ/dw into that of tied weights: a matrix that J uses twice has the sum of both, times `share`.
+
+    The sum is written in both places, so that a step keeps tied weights tied.
+    """
+    coefs = network.parts(g).coefs
+    for first, last in zip(coefs[: len(coefs) // 2], reversed(coefs), strict=False):
+        first += last.T
+        first *= share
+        last[...] = first.T

@@ -13,7 +13,7 @@ from sklearn.utils.validation import _check_sample_weight
 
 from ._engine import Data, Engine, Hyper, OptimizerState, prepare_data
 from ._init import initial_weights
-from ._network import Array, Network
+from ._network import Array, Network, tie_gradient, tie_weights
 from ._team import Team, available_threads
 from .reference._checks import BatchNorm, Options, check_problem
 from .reference.vectorized import ACTIVATIONS, OUTPUTS
@@ -35,6 +35,8 @@ class Objective:
         As in `cost`.
     threads : int
         Upper bound for the team.
+    tied : bool
+        Whether the second half of the matrices are the transposes of the first, see `tie_weights`.
     """
 
     network: Network
@@ -43,6 +45,7 @@ class Objective:
     alpha: float = 0.0
     penalty: str = "mean"
     threads: int = 1
+    tied: bool = False
 
     def __post_init__(self) -> None:
         # The optimizer "store" leaves the gradient of one full batch in `g`. Running statistics: not wanted.
@@ -65,9 +68,20 @@ class Objective:
     def __exit__(self, *error: object) -> None:
         self._team.close()
 
+    def arrays(self, vector: Array) -> dict[str, Array]:
+        """Return the parts of `vector` that belong to free parameters, by name, each as one vector (a view)."""
+        parts = self.network.parts(vector)
+        free = {f"{name}[{l}]": a.reshape(-1) for name, part in parts._asdict().items() for l, a in enumerate(part)}
+        if self.tied:
+            for l in range(len(parts.coefs) // 2, len(parts.coefs)):
+                del free[f"coefs[{l}]"]
+        return free
+
     def cost(self) -> float:
         """Return J at `w`; NaN where it is not finite."""
         engine = self._engine
+        if self.tied:
+            tie_weights(self.network, self.w)
         engine.history.clear()
         engine.run(self._team, 1)
         if engine.diverged:
@@ -77,9 +91,13 @@ class Objective:
 
     def cost_and_gradient(self) -> tuple[float, Array]:
         """Return J at `w` and dJ/dw, in the order of `w`; NaN where J is not finite."""
+        if self.tied:
+            tie_weights(self.network, self.w)
         self._engine.refresh()
-        J = self.cost()
-        return J, self._engine.g.copy() if np.isfinite(J) else np.full_like(self.w, np.nan)
+        J, g = self.cost(), self._engine.g.copy()
+        if self.tied:
+            tie_gradient(self.network, g)
+        return J, g if np.isfinite(J) else np.full_like(g, np.nan)
 
 
 def _check_finite(**arrays: Sequence[Array]) -> None:
@@ -170,6 +188,7 @@ def objective_of_estimator(estimator: Any, X: Any, y: Any, sample_weight: Any) -
         float(model.alpha),
         model.penalty_scaling,
         available_threads(model.n_jobs),
+        tied=getattr(model, "tied_weights", False),
     )
 
 

@@ -54,7 +54,6 @@ def _plan(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _
         scratch=0,
         strips=strips_of(chunk, threads),
         predicting=True,
-        output=network.output,
         cap=0.0,
         loss_scale=1.0,
         optimizer=0,
@@ -86,7 +85,9 @@ def _plan(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _
     for name, size in parts.items():
         addresses[PLACES[name]], in_work[PLACES[name]] = work_bytes, 1
         work_bytes += -(-size // ALIGNMENT) * ALIGNMENT
-    addresses[PLACES["linked"] :] = linked_kernels(dtype, batch_norm=network.batch_norm, csr=csr)
+    addresses[PLACES["linked"] :] = linked_kernels(
+        dtype, network.output, predicting=True, batch_norm=network.batch_norm, csr=csr
+    )
     return _Plan(table, options, addresses, in_work, work_bytes, -(-rows // chunk))
 
 

@@ -234,7 +234,7 @@ def minimize_lbfgs(
     Raises
     ------
     ValueError
-        The cost of the initial weights, or a weight at the end, is not finite.
+        The cost of the initial weights is not finite.
 
     Warns
     -----
@@ -281,8 +281,14 @@ def minimize_lbfgs(
             warnings.warn("Training interrupted by user.", stacklevel=2)
             engine.w[:] = best
             return lowest, len(engine.history) - last
-    n_iter = _check_optimize_result("lbfgs", result, max_iter)
-    if not np.isfinite(result.x).all():
-        raise ValueError(NOT_FINITE)
+    n_iter = int(_check_optimize_result("lbfgs", result, max_iter))
+    if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
+        warnings.warn(
+            f"lbfgs: the cost is not finite after iteration {n_iter}: scale the data. The best finite weights are kept.",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+        engine.w[:] = best
+        return lowest, n_iter
     engine.w[:] = result.x
-    return float(result.fun), int(n_iter)
+    return float(result.fun), n_iter

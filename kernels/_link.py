@@ -33,10 +33,10 @@ class Linked(NamedTuple):
     transpose: Any
     forward: Any
     backward: Any
-    output_error: Any
-    link: Any
     update: Any
     # Compiled when a network or its data first need them; 0 before.
+    output_error: Any = 0
+    link: Any = 0
     column_statistics: Any = 0
     normalise: Any = 0
     normalise_running: Any = 0
@@ -71,7 +71,7 @@ def call(typingctx, address, *args):
 
 def _dense(sources: str, number: Any) -> dict[str, Any]:
     """Compile, or load from the cache, the kernels that every network needs, for arrays of `number`."""
-    p, doubles, size, real = types.CPointer(number), types.CPointer(types.float64), types.int64, types.float64
+    p, size, real = types.CPointer(number), types.int64, types.float64
 
     @linked_kernel(types.void(p, size, size, p, size, p, size, size, size, size, p, size))
     def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
@@ -103,18 +103,6 @@ def _dense(sources: str, number: Any) -> dict[str, Any]:
             move(offset(d, n - rest), tail_d, rest)
             activations.backward(code, view(tail_k, 0, STRIP), view(tail_d, 0, STRIP))
             move(tail_d, offset(d, n - rest), rest)
-
-    @linked_kernel(types.void(size, p, p, doubles, p, size, size, real))
-    def output_error(code, z, y, loss, work, K, n, cap):
-        _ = sources
-        outputs.output_error(
-            code, view(z, 0, K * n), view(y, 0, K * n), view(loss, 0, n), view(work, 0, 2 * n), K, n, cap
-        )
-
-    @linked_kernel(types.void(size, p, p, size, size))
-    def link(code, z, work, K, n):
-        _ = sources
-        outputs.link(code, view(z, 0, K * n), view(work, 0, n), K, n)
 
     @linked_kernel(types.void(size, p, p, p, p, size, real, real, real, real, real))
     def update(code, w, g, m, v, n, rate, momentum, beta_1, beta_2, epsilon):
@@ -164,10 +152,34 @@ def _dense(sources: str, number: Any) -> dict[str, Any]:
         "transpose": transpose,
         "forward": forward,
         "backward": backward,
-        "output_error": output_error,
-        "link": link,
         "update": update,
     }
+
+
+def _output_error(sources: str, number: Any, code: int) -> dict[str, Any]:
+    """The loss and the error of output `code`; a constant here, so only this output is compiled."""
+    p, doubles, size = types.CPointer(number), types.CPointer(types.float64), types.int64
+
+    @linked_kernel(types.void(p, p, doubles, p, size, size, types.float64))
+    def output_error(z, y, loss, work, K, n, cap):
+        _ = sources
+        outputs.output_error(
+            code, view(z, 0, K * n), view(y, 0, K * n), view(loss, 0, n), view(work, 0, 2 * n), K, n, cap
+        )
+
+    return {"output_error": output_error}
+
+
+def _link(sources: str, number: Any, code: int) -> dict[str, Any]:
+    """The link of output `code`, for predictions."""
+    p, size = types.CPointer(number), types.int64
+
+    @linked_kernel(types.void(p, p, size, size))
+    def link(z, work, K, n):
+        _ = sources
+        outputs.link(code, view(z, 0, K * n), view(work, 0, n), K, n)
+
+    return {"link": link}
 
 
 def _batch_norm(sources: str, number: Any) -> dict[str, Any]:
@@ -266,19 +278,33 @@ def _sparse(sources: str, number: Any) -> dict[str, Any]:
 
 
 _lock = threading.Lock()
-_compiled: dict[tuple[str, Any], dict[str, Any]] = {}
+_compiled: dict[tuple[Any, ...], dict[str, Any]] = {}
 
 
 @functools.cache
-def linked_kernels(dtype: str, *, batch_norm: bool = False, csr: bool = False) -> Linked:
-    """Return the addresses of the kernels for 'float32' or 'float64', compiled when first asked for."""
+def linked_kernels(
+    dtype: str, output: int, *, predicting: bool = False, batch_norm: bool = False, csr: bool = False
+) -> Linked:
+    """Return the addresses of the kernels for 'float32' or 'float64', compiled when first asked for.
+
+    Parameters
+    ----------
+    dtype : str
+    output : int
+        Op code of the output layer.
+    predicting : bool, default=False
+        Whether the link of the output is needed, or its loss and error.
+    batch_norm, csr : bool, default=False
+        Whether batch normalisation, or a first layer on CSR input, is needed.
+    """
+    groups: list[tuple[Any, ...]] = [(_dense,), (_link if predicting else _output_error, output)]
+    groups += [(group,) for group, needed in ((_batch_norm, batch_norm), (_sparse, csr)) if needed]
     addresses: dict[str, int] = {}
     with _lock:
-        for group, needed in ((_dense, True), (_batch_norm, batch_norm), (_sparse, csr)):
-            if not needed:
-                continue
-            if (dtype, group) not in _compiled:
+        for group, *arguments in groups:
+            key = (dtype, group, *arguments)
+            if key not in _compiled:
                 # Kept for ever: the functions own the code behind their addresses.
-                _compiled[dtype, group] = group(SOURCES, getattr(types, dtype))
-            addresses |= {name: function.address for name, function in _compiled[dtype, group].items()}
+                _compiled[key] = group(SOURCES, getattr(types, dtype), *arguments)
+            addresses |= {name: function.address for name, function in _compiled[key].items()}
     return Linked(**addresses)

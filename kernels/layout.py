@@ -118,7 +118,6 @@ class Options(NamedTuple):
     scratch: int  # numbers in each thread's part of `Memory.scratch`
     strips: int  # samples in each thread's part of `Memory.units`: full strips
     predicting: bool  # forward pass only, into `Memory.outputs`
-    output: int
     cap: float  # largest log loss of one unit
     loss_scale: float
     optimizer: int

@@ -7,7 +7,7 @@ of the table, the pair of functions, a branch in each dispatcher; then its twin 
 
 from typing import NamedTuple
 
-from ._jit import kernel
+from ._jit import inlined, kernel
 from ._memory import copy, fill, view
 from .functions import exp, log, log1p_exp, logistic
 
@@ -160,7 +160,7 @@ def exp_poisson(Z, Y, loss, K, n):
             z[i] = h - y[i]
 
 
-@kernel
+@inlined
 def link(code, Z, work, K, n):
     """Turn pre-activations into outputs in place.   Z (K, n); work (n,) is overwritten."""
     if code == SOFTMAX:
@@ -171,7 +171,7 @@ def link(code, Z, work, K, n):
         exp_link(Z)
 
 
-@kernel
+@inlined
 def output_error(code, Z, Y, loss, work, K, n, cap):
     """D_L = dJ/dZ_L per sample, written over Z, and the loss of each sample, written to `loss`.
 

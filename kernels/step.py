@@ -219,7 +219,7 @@ def output_rows(table, options, memory, lo, n, rank):
     d = offset(memory.D, table[last, D] + lo * K)
     Z, Y, work, loss, ld = unit_major(table, options, memory, n, rank)
     call(memory.linked.transpose, d, K, Z, ld, n, K)
-    call(memory.linked.output_error, options.output, Z, Y, loss, work, K, ld, options.cap)
+    call(memory.linked.output_error, Z, Y, loss, work, K, ld, options.cap)
     if options.weighted:
         weight, losses = view(memory.row_weight, lo, n), view(loss, 0, n)
         for k in range(K):
@@ -239,7 +239,7 @@ def predict_rows(table, options, memory, start, lo, n, rank):
     K = table[last, UNITS]
     Z, _, work, _, ld = unit_major(table, options, memory, n, rank)
     call(memory.linked.transpose, offset(memory.D, table[last, D] + lo * K), K, Z, ld, n, K)
-    call(memory.linked.link, options.output, Z, work, K, ld)
+    call(memory.linked.link, Z, work, K, ld)
     call(memory.linked.transpose, Z, ld, offset(memory.outputs, (start + lo) * K), K, K, n)
 
 
