@@ -54,3 +54,22 @@ def problems():
 def rng():
     """A generator with a fixed seed."""
     return np.random.default_rng(0)
+
+
+WORST = pytest.StashKey[float]()
+
+
+@pytest.fixture
+def record(request):
+    """A function that takes differences from scikit-learn; the largest is printed after the tests."""
+    stash = request.config.stash
+
+    def keep(difference):
+        stash[WORST] = max(difference, stash.get(WORST, 0.0))
+
+    return keep
+
+
+def pytest_terminal_summary(terminalreporter, config):
+    if WORST in config.stash:
+        terminalreporter.write_line(f"largest relative difference from scikit-learn: {config.stash[WORST]:.2g}")

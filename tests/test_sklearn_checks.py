@@ -8,12 +8,15 @@ from fastmlp import MLPClassifier, MLPRegressor
 SOLVERS = ["sgd", "adam", "lbfgs"]
 
 # max_iter as in scikit-learn's own tests of its own classes.
-ESTIMATORS = [Estimator(solver=solver, max_iter=100) for Estimator in (MLPClassifier, MLPRegressor) for solver in SOLVERS]
+ESTIMATORS = [
+    Estimator(solver=solver, max_iter=100) for Estimator in (MLPClassifier, MLPRegressor) for solver in SOLVERS
+]
 # The checks know nothing of the parameters that are only ours.
 ESTIMATORS += [
     Estimator(
         hidden_layer_sizes=(8, 8),
         activation=["maxout", "gelu"],
+        learning_rate_init=0.02,
         max_iter=100,
         n_jobs=2,
         penalty_scaling="sum",
