@@ -130,6 +130,9 @@ def _job(args: argparse.Namespace) -> None:
     data = search.split(table, args.seed)
     print("\n".join(report.introduction(table, data, jobs)), flush=True)
 
+    print("\nback-propagation against central differences, on a sample:")
+    print(search.gradient_check(table, data, args.seed), end="\n\n", flush=True)
+
     def run(library: str) -> search.Outcome:
         with progress(library, report.FITS, search.FOLDS, sys.stderr) as log:
             return search.run(library, table, data, log, jobs, args.seed)

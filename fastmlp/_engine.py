@@ -60,6 +60,8 @@ CALL_SECONDS = 0.05  # Ctrl-C is noticed between two calls of the kernel
 FIRST_FLOPS_PER_SECOND = 2e10  # cautious: only the first call of a fit is planned with it
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about a second-level cache
 CHUNK_ROWS = 256  # and at least so many rows, whatever their width
+# Fields of Memory that kernels do not write: a user's arrays may be mapped from a file, read-only.
+ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
 SCRATCH = 8192  # elements of gradient that a thread holds in the first-level cache
 # Operations of one step below which a second thread costs more than it brings (bench/scaling).
 FLOPS_PER_THREAD = 400_000
@@ -184,6 +186,8 @@ def addresses_of(memory: Memory, dtype: np.dtype[Any]) -> Array:
     for name, array, kind in zip(Memory._fields, arrays, kinds, strict=False):
         if array.dtype != kind or not array.flags.c_contiguous:
             raise TypeError(f"{name} must be a C-contiguous array of {kind}, got {array.dtype}")
+        if not (array.flags.writeable or name in ONLY_READ):
+            raise ValueError(f"{name} is written, but the array is read-only")
     return np.array([*(a.__array_interface__["data"][0] for a in arrays), *linked], dtype=np.int64)
 
 

@@ -191,12 +191,17 @@ class _BaseMLP(BaseEstimator):
         if network.batch_norm:
             self.gammas_, self.betas_ = parts.gammas, parts.betas
         self._packed = _Packed(network, w, [*parts.coefs, *parts.intercepts, *parts.gammas, *parts.betas])
+        self._network_of_fit = network
 
     def _fitted_network(self) -> Network:
         """Return the network that the fitted arrays describe."""
         packed: _Packed | None = self.__dict__.get("_packed")
         if packed is not None and _same([*self.coefs_, *self.intercepts_], packed.views):
             return packed.network
+        kept: Network | None = self.__dict__.get("_network_of_fit")
+        if kept is not None and [np.shape(coef) for coef in self.coefs_] == list(kept.shapes()):
+            return kept
+        # The weights were set by hand.
         n_features = np.shape(self.coefs_[0])[0]
         units = [n_features, *(np.shape(b)[0] for b in self.intercepts_)]
         activations = self._activations(units[1:-1])
@@ -384,6 +389,9 @@ class _BaseMLP(BaseEstimator):
             optimizer = "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
             state = OptimizerState.new(optimizer, w.size, w.dtype, self.learning_rate_init)
             self._settings["optimizer"], self._optimizer = optimizer, state
+        # A model that was loaded with memory mapping has arrays that nobody can write.
+        state.m, state.v = np.require(state.m, requirements="W"), np.require(state.v, requirements="W")
+        self._stats = np.require(self._stats, requirements="W")
         settings = self._settings
         schedule = settings["learning_rate"] if settings["solver"] == "sgd" else "constant"
         m = X.shape[0]

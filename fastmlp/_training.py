@@ -284,7 +284,8 @@ def minimize_lbfgs(
     n_iter = int(_check_optimize_result("lbfgs", result, max_iter))
     if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
         warnings.warn(
-            f"lbfgs: the cost is not finite after iteration {n_iter}: scale the data. The best finite weights are kept.",
+            f"lbfgs: the cost is not finite after iteration {n_iter}: scale the data. The best finite weights are"
+            " kept.",
             ConvergenceWarning,
             stacklevel=2,
         )

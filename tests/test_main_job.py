@@ -70,6 +70,7 @@ def test_classification_beside_scikit_learn(wine, tmp_path, capsys):
     assert "classification of 'cultivar' (recognised by its 3 different texts" in said.out
     assert "text columns, one-hot encoded (values): town (3)" in said.out
     assert "missing values, imputed" in said.out
+    assert "gradient right" in said.out
     rows = ranks(said.out)
     assert len(rows) == 12
     scores = [float(row[3]) for row in rows]

@@ -30,6 +30,7 @@ ALPHAS = (1e-4, 1e-2, 1.0, 10.0)
 SIZES = ((32,), (64,), (128,))
 FOLDS = 5
 TEST_SIZE = 0.2
+CHECKED_ROWS, CHECKED_PARAMS = 64, 50  # of the gradient check: rows, and components of each array
 
 # Each library with the workers that suit it. fastmlp computes outside the interpreter lock: threads do, and
 # need no start and no kernels of their own. Scikit-learn's fits hold the lock most of the time and took more
@@ -182,6 +183,16 @@ def new_mlp(library: str, task: str, seed: int) -> Any:
         return ours(random_state=seed, n_jobs=1)
     theirs = neural_network.MLPClassifier if task == "classification" else neural_network.MLPRegressor
     return theirs(random_state=seed)
+
+
+def gradient_check(table: Table, data: Split, seed: int) -> fastmlp.GradientCheck:
+    """Check back-propagation against central differences before it is trusted: first candidate, a few rows."""
+    mlp = new_mlp("fastmlp", table.task, seed).set_params(hidden_layer_sizes=SIZES[0], alpha=ALPHAS[0])
+    whole = pipeline(table, mlp)
+    columns = getattr(whole, "regressor", whole)[:-1]
+    X = columns.fit_transform(data.X)[:CHECKED_ROWS]
+    y = data.y if table.task == "classification" else StandardScaler().fit_transform(data.y.reshape(-1, 1)).ravel()
+    return fastmlp.check_gradient(mlp, X, y[:CHECKED_ROWS], max_params=CHECKED_PARAMS, random_state=seed)
 
 
 def run(library: str, table: Table, data: Split, log: Path, jobs: int, seed: int) -> Outcome:
