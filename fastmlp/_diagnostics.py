@@ -19,9 +19,10 @@ if TYPE_CHECKING:
 __all__ = ["Diagnosis", "LayerDiagnosis", "diagnose", "warn_of_scales"]
 
 # Beyond these, a sentence. They are meant for illnesses, not for blemishes: trained networks that score well
-# have up to a third of their units dead or saturated, and errors that shrink tenfold on their way down.
-VANISHED, EXPLODED = 1e-3, 1e3  # root mean square error of the first layer, relative to that of the last
+# have up to a third of their units dead or saturated, and errors that shrink a hundredfold on their way down.
+VANISHED, EXPLODED = 1e-4, 1e3  # root mean square error of the first layer, relative to that of the last
 STUCK = 0.5  # fraction of a layer
+LEARNT = 0.01  # error of the output, relative to the spread of Y: who knows the data by heart is often saturated
 UNSCALED = 50.0  # root mean square of a column; standardised ones have 1, bytes of images about 100
 
 # A unit is stuck where its slope is below this part of the steepest (5 % is |tanh| > 0.975).
@@ -30,12 +31,12 @@ FLAT = {"logistic": 0.05 / 4, "tanh": 0.05}
 NO_SLOPE = 0.01
 CAN_DIE = ("relu", "elu", "selu", "gelu", "silu", "softplus")
 
-# Gradient descent on the first layer is stable up to a rate of about 2 / (mean square of a row). Ten times that,
-# and unscaled regressions diverged without exception; classifiers, whose errors are bounded, got stuck
-# beyond a few hundred times.
-LIMIT_UNBOUNDED, LIMIT_BOUNDED = 20.0, 500.0
+# Gradient descent on the first layer is stable up to a rate of about 2 / (mean square of a row). Far beyond that
+# unscaled regressions diverge, or end with useless weights; classifiers, whose errors are bounded, get stuck at
+# rates some hundred times as large.
+LIMIT_UNBOUNDED, LIMIT_BOUNDED = 50.0, 500.0
 # Rows are also long where there are many columns, which scaling would not change.
-STANDARDISED = 3.0
+LARGE = 10.0
 
 
 class LayerDiagnosis(NamedTuple):
@@ -142,7 +143,8 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     with objective_of_estimator(estimator, X, y, sample_weight) as objective:
         J, g = objective.cost_and_gradient()
     layers = _layers(objective, g)
-    return Diagnosis(layers, _findings(layers, _column_sizes(_dense(objective)), J), J)
+    learnt = layers[-1].error < LEARNT * _targets(objective).std()
+    return Diagnosis(layers, _findings(layers, _column_sizes(_dense(objective)), J, learnt), J)
 
 
 def _dense(objective: Objective) -> Array:
@@ -152,6 +154,11 @@ def _dense(objective: Objective) -> Array:
     shape = data.rows, objective.network.units[0]
     dense: Array = scipy.sparse.csr_matrix((data.values, data.indices, data.indptr), shape).toarray()
     return dense
+
+
+def _targets(objective: Objective) -> Array:
+    data = objective.data
+    return np.eye(objective.network.units[-1])[data.labels] if data.labels.size else data.Y
 
 
 def _column_sizes(X: Any) -> Array:
@@ -184,9 +191,8 @@ def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
         batch_norm=list(zip(parts.gammas, parts.betas, strict=True)) if network.batch_norm else None,
         maxout_pieces=network.maxout_pieces,
     )
-    Y = np.eye(network.units[-1])[data.labels] if data.labels.size else data.Y
     trace = vectorized._forward(problem)
-    _, _, D = vectorized._weigh(problem, *problem.output.pair(trace.Z[-1], Y))
+    _, _, D = vectorized._weigh(problem, *problem.output.pair(trace.Z[-1], _targets(objective)))
     errors, _ = vectorized._backward(problem, trace, D)
     values = [*trace.A[1:], problem.output.link(trace.Z[-1])]
     layers = []
@@ -217,7 +223,7 @@ def _stuck(activation: str, Z: Array, A: Array) -> float:
     return float("nan")
 
 
-def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float) -> dict[str, str]:
+def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt: bool) -> dict[str, str]:
     """Put what the numbers say into sentences."""
     findings = {}
     if sizes.max() > UNSCALED:
@@ -225,6 +231,8 @@ def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float) -> dic
             f"Unscaled inputs: the columns' root mean squares go from {sizes.min():.2g} to {sizes.max():.2g}; "
             "standardise them (sklearn.preprocessing.StandardScaler)."
         )
+    if learnt:
+        return findings
     stuck = [layer for layer in layers if layer.stuck >= STUCK]
     dead = [layer for layer in stuck if layer.activation in CAN_DIE]
     if dead:
@@ -236,16 +244,16 @@ def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float) -> dic
     saturated = [layer for layer in stuck if layer.activation in FLAT]
     if saturated:
         findings["saturated units"] = (
-            f"Saturated units: {max(layer.stuck for layer in saturated):.0%} of the values of {_list(saturated)} are at "
-            "the flat ends of the activation; scale the inputs, begin with smaller weights, raise alpha, or choose "
+            f"Saturated units: {max(layer.stuck for layer in saturated):.0%} of the values of {_list(saturated)} are "
+            "at the flat ends of the activation; scale the inputs, begin with smaller weights, raise alpha, or choose "
             "activation='relu' or batch_norm=True."
         )
     first, last = layers[0].error, layers[-1].error
     # A layer of dead or saturated units stops every error, and has been named.
     if not stuck and last > 0 and first < VANISHED * last:
         findings["vanishing gradients"] = (
-            f"Vanishing gradients: the error of {layers[0].name} is {first / last:.1e} times that of the output, so the "
-            "first layers hardly learn; choose activation='relu', batch_norm=True, residual=True (layers of equal "
+            f"Vanishing gradients: the error of {layers[0].name} is {first / last:.1e} times that of the output, so "
+            "the first layers hardly learn; choose activation='relu', batch_norm=True, residual=True (layers of equal "
             "width), or fewer layers."
         )
     if not np.isfinite([J, first]).all() or first > EXPLODED * last > 0:
@@ -279,17 +287,16 @@ def warn_of_scales(X: Any, rate: float, bounded: bool) -> None:
     """
     values = X.data if scipy.sparse.issparse(X) else X
     row_square = float(np.vdot(values, values)) / X.shape[0]
-    limit = LIMIT_BOUNDED if bounded else LIMIT_UNBOUNDED
-    if rate * row_square <= limit:
+    if rate * row_square <= (LIMIT_BOUNDED if bounded else LIMIT_UNBOUNDED):
         return
     sizes = _column_sizes(X)
-    if sizes.max() <= STANDARDISED:
+    if sizes.max() <= LARGE:
         return
     warnings.warn(
         f"X has columns with root mean squares from {sizes.min():.2g} to {sizes.max():.2g}, so large that solver='sgd' "
         f"is likely to diverge or get stuck at learning_rate_init={rate:g}: standardise the columns "
         "(sklearn.preprocessing.StandardScaler), or choose a rate of about "
-        f"{min(rate, limit / row_square):.1g} or solver='adam'.",
+        f"{2 / row_square:.1g} or solver='adam'.",
         UserWarning,
         stacklevel=2,
     )

@@ -399,7 +399,7 @@ class Engine:
                 self._store_generator()
                 self.history.extend(losses[first : self.ints[EPOCH]].tolist())
                 self._pass_seconds = (time.perf_counter() - begin) / max(1, int(self.ints[PASSES]))
-                self._keep_finite(status)
+                status = self._keep_finite(status)
             done += ahead
         return status
 
@@ -424,16 +424,16 @@ class Engine:
             state["state"]["pos"] = int(self._random[KEYS])
             self.random.set_state(state)
 
-    def _keep_finite(self, status: int) -> None:
-        """Remember the weights if they are finite, else go back to the last that were."""
-        if np.isfinite(self.w).all():
-            if status == RUNNING:
-                self._finite[:] = self.w
-                self._finite_stats[:] = self.stats
-        else:
+    def _keep_finite(self, status: int) -> int:
+        """Remember the weights if they are finite, else go back to the last that were; return the status."""
+        if not np.isfinite(self.w).all():
             self.w[:] = self._finite
             self.stats[:] = self._finite_stats
-            self.ints[STATUS] = DIVERGED
+            self.ints[STATUS] = status = DIVERGED
+        elif status == RUNNING:
+            self._finite[:] = self.w
+            self._finite_stats[:] = self.stats
+        return status
 
     def restart(self) -> None:
         """Forget an evaluation that diverged half-way."""

@@ -21,6 +21,7 @@ from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
+from ._diagnostics import warn_of_scales
 from ._engine import CHUNK_ROWS, Engine, Hyper, OptimizerState, log_loss_cap, prepare_data
 from ._init import INITS, initial_weights
 from ._network import Array, Network
@@ -306,6 +307,9 @@ class _BaseMLP(BaseEstimator):
             units = [n_features, *hidden, self.n_outputs_]
             self._check_memory(units, m, X.dtype.itemsize)
             network = self._network(units)
+            # A batch normalisation takes any scale off the first hidden layer.
+            if self.solver == "sgd" and first_pass and not (network.batch_norm and hidden):
+                warn_of_scales(X, float(self.learning_rate_init), network.link in ("softmax", "logistic"))
             self._random_state = check_random_state(self.random_state)
             dtype = X.dtype if stochastic else np.dtype(np.float64)
             if first_pass:

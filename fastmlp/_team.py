@@ -64,16 +64,19 @@ class Team:
         self.signals = np.zeros(SIGNALS, dtype=np.int64)
         self.size = 1
         self._tasks: list[SimpleQueue[Callable[[], Any] | None]] = []
+        self._threads: list[threading.Thread] = []
         if size == 1:
             return
         self._done: SimpleQueue[BaseException | None] = SimpleQueue()
         for rank in range(1, size):
             tasks: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
             try:
-                threading.Thread(target=self._serve, args=(tasks,), name=f"fastmlp-{rank}", daemon=True).start()
+                thread = threading.Thread(target=self._serve, args=(tasks,), name=f"fastmlp-{rank}", daemon=True)
+                thread.start()
             except RuntimeError:
                 break
             self._tasks.append(tasks)
+            self._threads.append(thread)
         self.size = len(self._tasks) + 1
 
     def _serve(self, tasks: "SimpleQueue[Callable[[], Any] | None]") -> None:
@@ -91,21 +94,16 @@ class Team:
         """Run `kernel(rank, size, *args)` on every rank; return what rank 0 returned."""
         if self.size == 1:
             return kernel(0, 1, *args)
-        for rank, tasks in enumerate(self._tasks, start=1):
-            tasks.put(partial(kernel, rank, self.size, *args))
-        waiting = len(self._tasks)
         try:
+            for rank, tasks in enumerate(self._tasks, start=1):
+                tasks.put(partial(kernel, rank, self.size, *args))
             result = kernel(0, self.size, *args)
-            failures = []
-            while waiting:
-                failures.append(self._done.get())
-                waiting -= 1
+            failures = [self._done.get() for _ in self._tasks]
         except BaseException:
-            # Ctrl-C between two kernels, or a rank that never entered: nobody may wait for it at a barrier.
+            # Ctrl-C between two kernels, also while the tasks are handed out, or an error of this rank: nobody may
+            # wait at a barrier for one that never comes, and how many came is not known.
             self.signals[ABORT] = 1
-            while waiting:
-                self._done.get()
-                waiting -= 1
+            self.close()
             raise
         for failure in failures:
             if failure is not None:
@@ -113,9 +111,12 @@ class Team:
         return result
 
     def close(self) -> None:
-        """End the threads."""
+        """End the threads: none is left behind, for a fork to lose."""
         for tasks in self._tasks:
             tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._tasks, self._threads, self.size = [], [], 1
 
     def __enter__(self) -> Self:
         return self

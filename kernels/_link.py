@@ -283,21 +283,23 @@ _compiled: dict[tuple[Any, ...], dict[str, Any]] = {}
 
 @functools.cache
 def linked_kernels(
-    dtype: str, output: int, *, predicting: bool = False, batch_norm: bool = False, csr: bool = False
+    dtype: str, output: int | None = None, *, predicting: bool = False, batch_norm: bool = False, csr: bool = False
 ) -> Linked:
     """Return the addresses of the kernels for 'float32' or 'float64', compiled when first asked for.
 
     Parameters
     ----------
     dtype : str
-    output : int
-        Op code of the output layer.
+    output : int, default=None
+        Op code of the output layer; None: the kernels of no output.
     predicting : bool, default=False
         Whether the link of the output is needed, or its loss and error.
     batch_norm, csr : bool, default=False
         Whether batch normalisation, or a first layer on CSR input, is needed.
     """
-    groups: list[tuple[Any, ...]] = [(_dense,), (_link if predicting else _output_error, output)]
+    groups: list[tuple[Any, ...]] = [(_dense,)]
+    if output is not None:
+        groups.append((_link if predicting else _output_error, output))
     groups += [(group,) for group, needed in ((_batch_norm, batch_norm), (_sparse, csr)) if needed]
     addresses: dict[str, int] = {}
     with _lock:
