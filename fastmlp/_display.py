@@ -120,7 +120,10 @@ class LossCurveDisplay:
         if all(np.min(losses) > 0 for losses in self.loss_curves.values()):
             self.ax_.set_yscale("log")
         self.ax_.grid(alpha=0.3)
-        self.score_ax_ = self.ax_.twinx() if self.validation_scores else None
+        self.score_ax_: Any = None
+        if self.validation_scores:
+            self.score_ax_ = self.ax_.twinx()
+            self.score_ax_.set_ylabel("validation score (dashed)")
         colors = dict(zip(self.loss_curves, (line.get_color() for line in self.lines_), strict=True))
         for label, scores in self.validation_scores.items():
             (line,) = self.score_ax_.plot(
@@ -131,10 +134,8 @@ class LossCurveDisplay:
                 label=f"{label}: validation score",
             )
             self.lines_.append(line)
-        if self.score_ax_ is not None:
-            self.score_ax_.set_ylabel("validation score (dashed)")
-        # The axes drawn last would hide a legend of the others.
-        (self.score_ax_ or self.ax_).legend(handles=self.lines_, loc="center right")
+        # Below the axes: loss and score between them leave no corner free.
+        self.ax_.legend(handles=self.lines_, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
         return self
 
 
@@ -317,7 +318,7 @@ class DiagnosticsDisplay:
         layers = self.diagnosis.layers
         places = np.arange(len(layers))
         flow, values, stuck = self.ax_
-        for name, label in (("gradient_norm", "|dJ/dW|"), ("error", "error, root mean square")):
+        for name, label in (("gradient_norm", "|dJ/dW|, penalty included"), ("error", "error, root mean square")):
             sizes = np.array([getattr(layer, name) for layer in layers])
             flow.plot(places, np.where(sizes > 0, sizes, np.nan), "o-", label=label)
         flow.set(yscale="log", title="gradients (gaps: 0)")
@@ -326,8 +327,10 @@ class DiagnosticsDisplay:
             places, [layer.mean for layer in layers], [layer.spread for layer in layers], fmt="o", capsize=4
         )
         values.set(title="values: mean and standard deviation")
-        stuck.bar(places, [layer.stuck for layer in layers])
-        stuck.set(ylim=(0, 1), title="saturated or dead fraction")
+        fractions = np.array([layer.stuck for layer in layers])
+        bars = stuck.bar(places, np.nan_to_num(fractions))
+        stuck.bar_label(bars, ["-" if np.isnan(fraction) else f"{fraction:.0%}" for fraction in fractions])
+        stuck.set(ylim=(0, 1.1), title="saturated or dead fraction")
         for axes in self.ax_:
             axes.set_xticks(places, [layer.name for layer in layers], rotation=45, ha="right")
             axes.set_xlim(-0.6, len(layers) - 0.4)

@@ -236,9 +236,7 @@ def test_bits_do_not_depend_on_the_cpu(cpu, features):
 def test_loops_are_vector_code_of_one_dtype(name, dtype):
     call(name, np.ones(64, dtype))
     kinds = {np.float32: "float", np.float64: "double"}
-    (llvm,) = (
-        text for sig, text in loop(name).inspect_llvm().items() if sig[0].dtype.name == np.dtype(dtype).name
-    )
+    (llvm,) = (text for sig, text in loop(name).inspect_llvm().items() if sig[0].dtype.name == np.dtype(dtype).name)
     assert f" x {kinds.pop(dtype)}> @llvm.fma.v" in llvm
     (other,) = kinds.values()
     assert f"{other} " not in llvm

@@ -65,9 +65,7 @@ def chain(a, b, start):
 
 def draw(rng, m, k, n, dtype):
     """A, B and start of every size of number, so that the order of a sum shows."""
-    arrays = (
-        rng.normal(size=shape) * 10.0 ** rng.integers(-2, 3, shape) for shape in ((m, k), (k, n), (m, n))
-    )
+    arrays = (rng.normal(size=shape) * 10.0 ** rng.integers(-2, 3, shape) for shape in ((m, k), (k, n), (m, n)))
     return tuple(array.astype(dtype) for array in arrays)
 
 
@@ -98,9 +96,7 @@ def rng():
 )
 def test_every_value_is_one_chain_in_order(shape, dtype, rng):
     a, b, start = draw(rng, *shape, dtype)
-    expected = np.array(
-        [[chain(x, y, s) for y, s in zip(b.T, t, strict=True)] for x, t in zip(a, start, strict=True)]
-    )
+    expected = np.array([[chain(x, y, s) for y, s in zip(b.T, t, strict=True)] for x, t in zip(a, start, strict=True)])
     for transposed in (False, True):
         assert_same_bits(product(a, b, start, transposed), expected)
 

@@ -64,8 +64,7 @@ def test_twins_have_the_same_names_signatures_and_tables():
             assert list(ours) == list(theirs)
         else:
             shapes = [
-                [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
-                for f in (ours, theirs)
+                [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()] for f in (ours, theirs)
             ]
             assert shapes[0] == shapes[1], name
 
@@ -409,9 +408,7 @@ def glorot(rng, widths, activation):
 
 def problems():
     """Real data for every kind of output scikit-learn trains."""
-    iris, cancer, diabetes = (
-        load(return_X_y=True) for load in (load_iris, load_breast_cancer, load_diabetes)
-    )
+    iris, cancer, diabetes = (load(return_X_y=True) for load in (load_iris, load_breast_cancer, load_diabetes))
     X = scale(diabetes[0])
     return {
         "softmax": (MLPClassifier, {}, scale(iris[0]), iris[1]),

@@ -201,9 +201,7 @@ def test_softmax_over_two_classes_is_one_logistic_unit_on_the_difference(twin, s
     features, target, W, b, _ = softmax_layer(seed, 2, spread)
     one = [W[:, 1:] - W[:, :1]], [b[1:] - b[:1]]
     cost, (dW,), (db,) = twin.cost_and_gradient([W], [b], features, target)
-    cost_of_one, (dW_of_one,), (db_of_one,) = twin.cost_and_gradient(
-        *one, features, target[:, 1:], output="logistic"
-    )
+    cost_of_one, (dW_of_one,), (db_of_one,) = twin.cost_and_gradient(*one, features, target[:, 1:], output="logistic")
     assert_allclose(cost, cost_of_one, atol=1e-12 * (1 + spread))
     assert_allclose(dW[:, 1:], dW_of_one, atol=1e-12 * (1 + spread))
     assert_allclose(db[1:], db_of_one, atol=1e-12 * (1 + spread))

@@ -1,0 +1,212 @@
+"""The same bits everywhere: weights, losses and probabilities for every team, process, compile and instruction set.
+
+Run as a script with some dtypes, this file prints a digest of every model below.
+"""
+
+import hashlib
+import json
+import os
+import platform
+import subprocess
+import sys
+import warnings
+from typing import NamedTuple
+
+import llvmlite.binding as llvm
+import numpy as np
+import pytest
+import scipy.sparse
+from fastmlp.kernels.activations import ACTIVATIONS
+from sklearn.datasets import load_diabetes, load_digits
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import scale
+
+import fastmlp
+from fastmlp import _engine, _predict, _training
+
+DTYPES = ["float32", "float64"]
+
+
+def digits(dtype):
+    X, y = load_digits(return_X_y=True)
+    return (X[:290] / 16).astype(dtype), y[:290]
+
+
+def odd_digits(dtype):
+    X, y = digits(dtype)
+    return X, y % 2
+
+
+def features_of_digits(dtype):
+    X, y = digits(dtype)
+    return X, np.column_stack([y % 2, y > 4, np.isin(y, [0, 6, 8, 9])]).astype(int)
+
+
+def sparse_digits(dtype):
+    X, y = digits(dtype)
+    return scipy.sparse.csr_array(X), y
+
+
+def progression(dtype):
+    X, y = load_diabetes(return_X_y=True, scaled=False)
+    return scale(X).astype(dtype), y / 50
+
+
+def weighted(dtype):
+    X, y = digits(dtype)
+    return X, y, np.linspace(0, 3, len(y))
+
+
+CLASSIFIER, REGRESSOR = fastmlp.MLPClassifier, fastmlp.MLPRegressor
+MODELS = {
+    "sgd": (CLASSIFIER, digits, {"solver": "sgd", "nesterovs_momentum": False}),
+    "nesterov": (CLASSIFIER, digits, {"solver": "sgd"}),
+    "invscaling": (REGRESSOR, progression, {"solver": "sgd", "learning_rate": "invscaling"}),
+    "adaptive": (REGRESSOR, progression, {"solver": "sgd", "learning_rate": "adaptive", "tol": 1, "max_iter": 30}),
+    "lbfgs": (CLASSIFIER, digits, {"solver": "lbfgs", "hidden_layer_sizes": 19, "max_iter": 8}),
+    "adam": (CLASSIFIER, digits, {}),
+    "no hidden layer": (CLASSIFIER, digits, {"hidden_layer_sizes": ()}),
+    "deep": (CLASSIFIER, digits, {"hidden_layer_sizes": (31, 1, 17, 16, 15)}),
+    "full batch": (CLASSIFIER, digits, {"batch_size": 290, "hidden_layer_sizes": (301, 9)}),  # in two chunks
+    "one row": (CLASSIFIER, digits, {"batch_size": 1, "max_iter": 1}),
+    "residual": (CLASSIFIER, digits, {"residual": True, "hidden_layer_sizes": (64, 64, 10)}),
+    "batch norm": (CLASSIFIER, digits, {"batch_norm": True}),
+    "maxout": (CLASSIFIER, digits, {"activation": "maxout", "maxout_pieces": 3}),
+    "sparse": (CLASSIFIER, sparse_digits, {}),
+    "weights": (REGRESSOR, weighted, {}),
+    "penalty": (CLASSIFIER, digits, {"alpha": 0.1, "penalty_scaling": "sum"}),
+    "early stopping": (CLASSIFIER, digits, {"early_stopping": True}),
+    "binary": (CLASSIFIER, odd_digits, {}),
+    "multilabel": (CLASSIFIER, features_of_digits, {}),
+    "one against all": (CLASSIFIER, digits, {"out_activation": "logistic"}),
+    "squared error": (CLASSIFIER, odd_digits, {"loss": "squared_error"}),
+    "regression": (REGRESSOR, progression, {}),
+    "poisson": (REGRESSOR, progression, {"loss": "poisson"}),
+    **{name: (CLASSIFIER, digits, {"activation": name}) for name in ACTIVATIONS if name != "maxout"},
+}
+DEFAULTS = {"hidden_layer_sizes": (33, 18), "max_iter": 3, "batch_size": 43, "random_state": 0}
+
+
+def train(model, dtype, n_jobs):
+    """All bits of one model: weights, losses, outputs."""
+    estimator, data, params = MODELS[model]
+    X, y, *weight = data(dtype)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        fit = estimator(**(DEFAULTS | params), n_jobs=n_jobs).fit(X, y, *weight)
+    outputs = fit.predict_proba(X) if estimator is CLASSIFIER else fit.predict(X)
+    curve = np.array(getattr(fit, "loss_curve_", fit.loss_))
+    parts = [*fit.coefs_, *fit.intercepts_, *getattr(fit, "gammas_", ()), *getattr(fit, "betas_", ())]
+    assert all(np.isfinite(part).all() for part in parts)
+    return {"weights": np.concatenate([p.ravel() for p in parts]), "outputs": outputs, "losses": curve}
+
+
+def digests(dtypes):
+    """A digest of every model."""
+    result = {}
+    for model in MODELS:
+        for dtype in dtypes:
+            digest = hashlib.sha256()
+            for array in train(model, dtype, 1).values():
+                digest.update(np.ascontiguousarray(array).tobytes())
+            result[f"{model}, {dtype}"] = digest.hexdigest()
+    return result
+
+
+@pytest.fixture(scope="module")
+def here():
+    return digests(DTYPES)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("model", MODELS)
+def test_bits_do_not_depend_on_the_team(model, dtype, monkeypatch):
+    expected = train(model, dtype, 1)
+    sizes = []
+
+    class Team(_training.Team):
+        """Notes how large teams are."""
+
+        def __init__(self, size):
+            super().__init__(size)
+            sizes.append(self.size)
+
+    # Without a bound from below on the work, even these small jobs get the team that they ask for.
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
+    for module in (_training, _predict):
+        monkeypatch.setattr(module, "Team", Team)
+    for n_jobs in (2, 3, 4):
+        sizes.clear()
+        got = train(model, dtype, n_jobs)
+        assert sizes.count(n_jobs) >= 1
+        if model != "one row":
+            assert set(sizes) == {n_jobs}
+        for name, array in expected.items():
+            np.testing.assert_array_equal(got[name], array, err_msg=f"{name}, {n_jobs} threads")
+
+
+class Process(NamedTuple):
+    """What a process compiles for, and for what dtypes: each takes ten seconds, and kernels alone are tried in all."""
+
+    dtypes: list
+    cpu: str = ""
+    features: str = ""
+    needed: str = ""
+
+
+PROCESSES = {
+    "this CPU": Process(["float32"]),
+    "AVX2 and FMA": Process(DTYPES, "haswell", "+avx2,+fma", "avx2"),
+    "baseline and FMA": Process(["float64"], "x86-64", "+fma", "fma"),
+}
+
+
+def start(process, cache):
+    environment = {"NUMBA_CACHE_DIR": str(cache)}
+    if process.cpu:
+        environment |= {"NUMBA_CPU_NAME": process.cpu, "NUMBA_CPU_FEATURES": process.features}
+    command = [sys.executable, __file__, *process.dtypes]
+    return subprocess.Popen(command, env=os.environ | environment, stdout=subprocess.PIPE, text=True)
+
+
+@pytest.fixture(scope="module")
+def running(tmp_path_factory):
+    """Processes that compile everything anew, for this CPU and, on x86, for older ones; all at a time."""
+    host = llvm.get_host_cpu_features()
+    x86 = platform.machine() in ("x86_64", "AMD64")
+    processes = {}
+    for name, process in PROCESSES.items():
+        if not process.cpu or (x86 and host.get(process.needed)):
+            cache = tmp_path_factory.mktemp("cache")
+            processes[name] = start(process, cache), cache
+    yield processes
+    for process, _ in processes.values():
+        process.kill()
+        process.communicate()
+
+
+def assert_same(process, here):
+    output, _ = process.communicate(timeout=600)
+    assert process.returncode == 0
+    there = json.loads(output)
+    assert there
+    assert there == {name: here[name] for name in there}
+
+
+def test_bits_do_not_depend_on_the_process_or_the_compile(running, here):
+    """Compiled or cached here, compiled afresh in another process, found in that cache by a third."""
+    fresh, cache = running["this CPU"]
+    assert_same(fresh, here)
+    assert_same(start(PROCESSES["this CPU"], cache), here)
+
+
+@pytest.mark.parametrize("name", [name for name, process in PROCESSES.items() if process.cpu])
+def test_bits_do_not_depend_on_the_instruction_set(name, running, here):
+    if name not in running:
+        pytest.skip(f"this machine cannot run code for {name}")
+    assert_same(running[name][0], here)
+
+
+if __name__ == "__main__":
+    sys.stdout.write(json.dumps(digests(sys.argv[1:])))

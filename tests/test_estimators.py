@@ -1,0 +1,521 @@
+"""What the estimators are to their users: parameters, attributes, tags, memory, files, words."""
+
+import copy
+import inspect
+import pickle
+import threading
+import tracemalloc
+import warnings
+from _thread import interrupt_main
+
+import joblib
+import numpy as np
+import pandas as pd
+import pytest
+import scipy.sparse
+import sklearn
+import sklearn.neural_network
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.base import clone
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.linear_model import LogisticRegression
+from sklearn.model_selection import cross_validate
+from sklearn.utils import get_tags
+
+import fastmlp
+from fastmlp import MLPClassifier, MLPRegressor
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+NAMES = ["MLPClassifier", "MLPRegressor"]
+KINDS = {"MLPClassifier": "multiclass", "MLPRegressor": "outputs"}
+OWN = ["n_jobs", "penalty_scaling", "init", "init_scale", "maxout_pieces", "batch_norm", "residual"]
+
+
+def both(name):
+    return getattr(fastmlp, name), getattr(sklearn.neural_network, name)
+
+
+# ---- The same signatures
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_parameters_are_scikit_learns_and_then_ours(name):
+    ours, theirs = (inspect.signature(Estimator).parameters for Estimator in both(name))
+    assert list(ours)[: len(theirs)] == list(theirs)
+    assert list(ours)[len(theirs) :] == OWN + (["out_activation", "loss"] if name == "MLPClassifier" else [])
+    for parameter, theirs_is in theirs.items():
+        assert ours[parameter].default == theirs_is.default
+        assert ours[parameter].kind == theirs_is.kind
+    for parameter in list(ours)[len(theirs) :]:
+        assert ours[parameter].kind is inspect.Parameter.KEYWORD_ONLY
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_methods_are_scikit_learns(name):
+    ours, theirs = both(name)
+    public = [method for method in dir(theirs) if not method.startswith("_")]
+    assert set(public) <= set(dir(ours))
+    for method in public:
+        a, b = (inspect.signature(getattr(Estimator(), method)) for Estimator in (ours, theirs))
+        assert list(a.parameters) == list(b.parameters), method
+        assert [p.default for p in a.parameters.values()] == [p.default for p in b.parameters.values()], method
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("name", NAMES)
+def test_tags_are_scikit_learns(name, solver):
+    ours, theirs = (get_tags(Estimator(solver=solver)) for Estimator in both(name))
+    assert ours == theirs
+
+
+def test_partial_fit_belongs_to_the_stochastic_solvers():
+    for Estimator in (MLPClassifier, MLPRegressor):
+        assert hasattr(Estimator(solver="sgd"), "partial_fit")
+        assert hasattr(Estimator(solver="adam"), "partial_fit")
+        assert not hasattr(Estimator(solver="lbfgs"), "partial_fit")
+        with pytest.raises(AttributeError, match="no attribute 'partial_fit'"):
+            Estimator(solver="lbfgs").partial_fit  # noqa: B018
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_every_parameter_is_documented(name):
+    Estimator, _ = both(name)
+    parameters, attributes = Estimator.__doc__.split("Attributes\n")[0], Estimator.__doc__.split("Attributes\n")[1]
+    for parameter in inspect.signature(Estimator).parameters:
+        assert f"{parameter} :" in parameters or f"{parameter}, " in parameters or f", {parameter} :" in parameters
+    for attribute in ("coefs_", "intercepts_", "loss_", "n_iter_", "t_", "out_activation_", "validation_scores_"):
+        assert attribute in attributes
+
+
+# ---- Data are read where they lie
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("name", NAMES)
+def test_layout_of_the_input_does_not_matter(name, solver, dtype, problems):
+    Estimator, _ = both(name)
+    problem = problems[KINDS[name]]
+    X, y = problem.X.astype(dtype), problem.y
+    model = Estimator(solver=solver, max_iter=4, random_state=0)
+    expected = clone(model).fit(X, y)
+    wide = np.zeros((2 * len(X), X.shape[1] + 3), dtype)
+    wide[::2, 1:-2] = X
+    backwards = np.ascontiguousarray(X[::-1, ::-1])
+    frozen, weights = X.copy(), np.ones(len(y))
+    for array in (frozen, weights):
+        array.flags.writeable = False
+    still = y.copy()
+    still.flags.writeable = False
+    for other in (
+        np.asfortranarray(X),
+        wide[::2, 1:-2],
+        backwards[::-1, ::-1],
+        frozen,
+    ):
+        fitted = clone(model).fit(other, still, weights)
+        for a, b in zip(fitted.coefs_, expected.coefs_, strict=True):
+            assert_array_equal(a, b)
+        assert_array_equal(fitted.predict(other), expected.predict(X))
+    assert_array_equal(frozen, X)
+    assert_array_equal(still, y)
+    assert_array_equal(wide[1::2], 0)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("kind", ["dense", "CSR"])
+def test_contiguous_input_is_not_copied(kind, dtype, rng):
+    """Peak memory of a fit and of a prediction stays far below the size of X."""
+    X = rng.normal(size=(100_000, 20)).astype(dtype)
+    y = X[:, 0] > 0
+    values = X.nbytes
+    if kind == "CSR":
+        X = scipy.sparse.csr_array(X)
+    model = MLPClassifier(hidden_layer_sizes=4, max_iter=1, batch_size=1000, shuffle=False)
+    model.fit(X[:2000], y[:2000])  # what the first fit of a process sets up does not count
+    tracemalloc.start()
+    try:
+        model.fit(X, y)
+        fit_peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.reset_peak()
+        model.predict_proba(X)
+        predict_peak = tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+    # Targets, and for the validity check of X one number a row, are all that grows with the rows.
+    allowance = 6 * len(y) * 8
+    assert fit_peak < allowance + values / 4
+    assert predict_peak < allowance + values / 4
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("name", NAMES)
+def test_dtypes_follow_the_input(name, solver, dtype, problems):
+    """As in scikit-learn: weights have the dtype of X; L-BFGS computes in float64, and leaves that."""
+    problem = problems[KINDS[name]]
+    X = problem.X.astype(dtype)
+    models = [Estimator(solver=solver, max_iter=3, random_state=0).fit(X, problem.y) for Estimator in both(name)]
+    ours, theirs = models
+    for a, b in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True):
+        assert a.dtype == b.dtype
+        assert a.shape == b.shape
+    for inputs in (X, problem.X, problem.X.astype(np.float32)):
+        assert ours.predict(inputs).dtype == theirs.predict(inputs).dtype
+        if name == "MLPClassifier":
+            assert ours.predict_proba(inputs).dtype == theirs.predict_proba(inputs).dtype
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_sparse_and_dense_are_the_same(name, problems):
+    Estimator, _ = both(name)
+    problem = problems[KINDS[name]]
+    X = problem.X * (abs(problem.X) > np.median(abs(problem.X)))
+    model = Estimator(max_iter=5, random_state=0)
+    dense = clone(model).fit(X, problem.y)
+    for container in (scipy.sparse.csr_array, scipy.sparse.csc_matrix, scipy.sparse.csr_matrix):
+        sparse = clone(model).fit(container(X), problem.y)
+        for a, b in zip(sparse.coefs_, dense.coefs_, strict=True):
+            assert_allclose(a, b, rtol=1e-9, atol=1e-12)
+        assert_array_equal(dense.predict(container(X[:7])), dense.predict(X[:7]))
+
+
+def test_results_do_not_depend_on_threads(problems, rng):
+    """A network large enough for a team."""
+    X, y = rng.normal(size=(600, 64)), rng.integers(5, size=600)
+    for solver in ("sgd", "adam", "lbfgs"):
+        results = []
+        for n_jobs in (1, 2, 3, None):
+            model = MLPClassifier((256, 128), solver=solver, max_iter=3, random_state=0, n_jobs=n_jobs).fit(X, y)
+            results.append([*model.coefs_, *model.intercepts_, model.predict_proba(X), np.array(model.loss_)])
+        for other in results[1:]:
+            for a, b in zip(results[0], other, strict=True):
+                assert_array_equal(a, b)
+
+
+# ---- Copies and files
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+@pytest.mark.parametrize("name", NAMES)
+def test_copies_predict_and_go_on_alike(name, solver, tmp_path, problems):
+    Estimator, _ = both(name)
+    problem = problems[KINDS[name]]
+    X, y = problem.X, problem.y
+    model = Estimator(solver=solver, max_iter=5, random_state=0, warm_start=True).fit(X, y)
+    joblib.dump(model, tmp_path / "model.joblib")
+    copies = {
+        "pickle": pickle.loads(pickle.dumps(model)),
+        "protocol 5": pickle.loads(pickle.dumps(model, protocol=5)),
+        "deepcopy": copy.deepcopy(model),
+        "copy": copy.copy(model),
+        "joblib": joblib.load(tmp_path / "model.joblib"),
+        "mapped": joblib.load(tmp_path / "model.joblib", mmap_mode="r"),
+    }
+    expected = model.predict(X)
+    for how, other in copies.items():
+        assert_array_equal(other.predict(X), expected, err_msg=how)
+        assert all(isinstance(coef, np.memmap) for coef in copies["mapped"].coefs_)
+    if solver != "lbfgs":
+        del copies["copy"]  # shares its lists with the model
+        model.partial_fit(X, y)
+        for how, other in copies.items():
+            other.partial_fit(X, y)
+            for a, b in zip(other.coefs_, model.coefs_, strict=True):
+                assert_array_equal(a, b, err_msg=how)
+    else:
+        model.fit(X, y)
+        for how, other in copies.items():
+            other.fit(X, y)
+            assert_array_equal(other.coefs_[0], model.coefs_[0], err_msg=how)
+
+
+def test_a_pickle_holds_each_weight_once(problems):
+    problem = problems["multiclass"]
+    model = MLPClassifier((200, 200), solver="lbfgs", max_iter=2).fit(problem.X, problem.y)
+    weights = sum(array.nbytes for array in [*model.coefs_, *model.intercepts_])
+    assert len(pickle.dumps(model)) < 1.2 * weights + 20_000
+
+
+def test_a_fitted_model_keeps_its_network(tmp_path, problems):
+    """Parameters set after `fit` are for the next one; a copy knows that as well as the model."""
+    problem = problems["multiclass"]
+    model = MLPClassifier((6, 6), activation=["maxout", "tanh"], max_iter=3).fit(problem.X, problem.y)
+    expected = model.predict_proba(problem.X)
+    model.set_params(activation="relu", hidden_layer_sizes=3, maxout_pieces=3, residual=True, batch_norm=True)
+    joblib.dump(model, tmp_path / "model.joblib")
+    for other in (model, pickle.loads(pickle.dumps(model)), joblib.load(tmp_path / "model.joblib", mmap_mode="r")):
+        assert_array_equal(other.predict_proba(problem.X), expected)
+
+
+def test_clone_forgets_what_was_learnt(problems):
+    problem = problems["multiclass"]
+    model = MLPClassifier(hidden_layer_sizes=(3,), activation=["gelu"], n_jobs=2, max_iter=2).fit(problem.X, problem.y)
+    other = clone(model)
+    assert other.get_params() == model.get_params()
+    assert not [name for name in vars(other) if name.endswith("_")]
+
+
+def test_public_arrays_can_be_changed_and_replaced(problems):
+    problem = problems["regression"]
+    model = MLPRegressor(max_iter=5, random_state=0).fit(problem.X, problem.y)
+    before = model.predict(problem.X)
+    model.intercepts_[-1] += 2.0
+    assert_allclose(model.predict(problem.X), before + 2.0)
+    model.coefs_[-1] = np.zeros_like(model.coefs_[-1])
+    assert_array_equal(model.predict(problem.X), np.full(len(before), model.intercepts_[-1][0]))
+    assert_array_equal(pickle.loads(pickle.dumps(model)).predict(problem.X), model.predict(problem.X))
+
+
+# ---- Names and routed weights
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_feature_names(name, problems):
+    Estimator, _ = both(name)
+    problem = problems[KINDS[name]]
+    columns = [f"x{j}" for j in range(problem.X.shape[1])]
+    frame = pd.DataFrame(problem.X, columns=columns)
+    model = Estimator(max_iter=2, early_stopping=True).fit(frame, problem.y)
+    assert_array_equal(model.feature_names_in_, columns)
+    assert model.n_features_in_ == len(columns)
+    assert_array_equal(model.predict(frame), model.set_params(n_jobs=1).predict(frame))
+    with pytest.warns(UserWarning, match="X does not have valid feature names, but MLP"):
+        model.predict(problem.X)
+    with pytest.raises(ValueError, match="feature names should match"):
+        model.predict(frame[columns[::-1]])
+    model.fit(problem.X, problem.y)
+    assert not hasattr(model, "feature_names_in_")
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_routed_sample_weights(name, problems, rng):
+    Estimator, Theirs = both(name)
+    problem = problems[{"MLPClassifier": "binary", "MLPRegressor": "regression"}[name]]
+    weight = rng.uniform(size=len(problem.y))
+    scores = []
+    with sklearn.config_context(enable_metadata_routing=True):
+        for Class in (Estimator, Theirs):
+            model = Class(max_iter=5, random_state=0)
+            model.set_fit_request(sample_weight=True).set_score_request(sample_weight=True)
+            model.set_partial_fit_request(sample_weight=True)
+            found = cross_validate(model, problem.X, problem.y, params={"sample_weight": weight}, error_score="raise")
+            scores.append(found["test_score"])
+    assert_allclose(*scores, rtol=1e-9)
+
+
+# ---- Words
+
+
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"max_iter": 4},
+        {"solver": "sgd", "tol": 0.5, "n_iter_no_change": 2},
+        {"solver": "sgd", "tol": 0.5, "n_iter_no_change": 2, "learning_rate": "adaptive"},
+        {"solver": "sgd", "tol": 0.5, "n_iter_no_change": 2, "learning_rate": "adaptive", "early_stopping": True},
+        {"early_stopping": True, "tol": 0.5, "n_iter_no_change": 3, "max_iter": 30},
+        {"early_stopping": True, "max_iter": 3},
+    ],
+)
+@pytest.mark.parametrize("name", NAMES)
+def test_verbose_says_what_scikit_learn_says(name, params, capsys, problems):
+    problem = problems[KINDS[name]]
+    texts = []
+    for Estimator in both(name):
+        model = Estimator(random_state=0, verbose=True, **params).fit(problem.X, problem.y)
+        if not model.early_stopping:
+            model.partial_fit(problem.X, problem.y)
+        texts.append(capsys.readouterr().out)
+    assert texts[0] == texts[1]
+    assert "Iteration 1, loss = " in texts[0]
+
+
+def test_silence_is_the_default(capfd, problems):
+    problem = problems["regression"]
+    for solver in ("sgd", "adam", "lbfgs"):
+        MLPRegressor(solver=solver, max_iter=3).fit(problem.X, problem.y).predict(problem.X)
+    out, err = capfd.readouterr()
+    assert out == err == ""
+
+
+def test_convergence_warnings(problems):
+    problem = problems["multiclass"]
+    for solver, text in (("adam", r"Maximum iterations \(3\) reached"), ("lbfgs", "lbfgs failed to converge after 3")):
+        with pytest.warns(ConvergenceWarning, match=text):
+            MLPClassifier(solver=solver, max_iter=3).fit(problem.X, problem.y)
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        MLPClassifier(tol=1.0).fit(problem.X, problem.y).partial_fit(problem.X, problem.y)
+
+
+@pytest.mark.parametrize(
+    "params", [{}, {"early_stopping": True}, {"solver": "lbfgs", "max_fun": 10**9, "hidden_layer_sizes": (400, 400)}]
+)
+def test_interrupted_training_keeps_what_was_learnt(params, problems):
+    """Ctrl-C ends a fit that would take for ever; the model can be used."""
+    problem = problems["multiclass"]
+    endless = {"tol": 0.0, "n_iter_no_change": np.inf, "max_iter": 10**7}
+    model = MLPClassifier(**{"hidden_layer_sizes": 60, "random_state": 0, **endless, **params})
+    timer = threading.Timer(0.7, interrupt_main)
+    timer.start()
+    try:
+        with pytest.warns(UserWarning, match="Training interrupted by user"):
+            model.fit(problem.X, problem.y)
+    finally:
+        timer.cancel()
+    assert 0 < model.n_iter_ < 10**7
+    assert model.score(problem.X, problem.y) > 0.5
+    if model.solver == "adam":
+        assert len(model.loss_curve_) == model.n_iter_
+        assert model.t_ % model.n_iter_ == 0
+        assert model.loss_ == model.loss_curve_[-1]
+
+
+# ---- Attributes
+
+
+def test_attributes_of_each_solver_are_scikit_learns(problems):
+    for kind, params in (
+        ("multiclass", {"early_stopping": True}),
+        ("multilabel", {}),
+        ("binary", {"solver": "lbfgs"}),
+        ("outputs", {"solver": "sgd", "learning_rate": "adaptive"}),
+        ("poisson", {"solver": "lbfgs"}),
+    ):
+        problem = problems[kind]
+        ours, theirs = (
+            Estimator(max_iter=3, random_state=0, **problem.params, **params).fit(problem.X, problem.y)
+            for Estimator in (problem.ours, problem.theirs)
+        )
+        public = [
+            {name: type(value) for name, value in vars(model).items() if name.endswith("_") and name[0] != "_"}
+            for model in (ours, theirs)
+        ]
+        assert public[0].keys() == public[1].keys()
+        for name in ("n_iter_", "t_", "n_layers_", "n_outputs_", "out_activation_", "coefs_", "loss_curve_"):
+            assert public[0].get(name) == public[1].get(name), name
+
+
+@pytest.mark.parametrize("solver", ["sgd", "adam"])
+def test_warm_start_with_early_stopping_returns_to_the_best(solver, problems):
+    """scikit-learn loses the best weights of the fit before, where no later epoch is better: they are one array."""
+    problem = problems["strings"]
+    model = MLPClassifier(
+        solver=solver, early_stopping=True, warm_start=True, learning_rate_init=0.02, max_iter=40, random_state=0
+    ).fit(problem.X, problem.y)
+    assert model.best_validation_score_ == 1
+    before = [coef.copy() for coef in model.coefs_]
+    model.set_params(learning_rate_init=0.5, max_iter=5).fit(problem.X, problem.y)
+    assert max(model.validation_scores_[-5:]) <= 1
+    for a, b in zip(model.coefs_, before, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_no_hidden_layer_is_logistic_regression(problems):
+    problem = problems["binary"]
+    m = len(problem.y)
+    ours = MLPClassifier((), solver="lbfgs", alpha=1.0, tol=1e-8, max_iter=2000).fit(problem.X, problem.y)
+    theirs = LogisticRegression(C=1.0, tol=1e-8, max_iter=2000).fit(problem.X, problem.y)
+    assert m == 230
+    assert_allclose(ours.coefs_[0].ravel(), theirs.coef_.ravel(), atol=1e-3)
+    assert_allclose(ours.predict_proba(problem.X), theirs.predict_proba(problem.X), atol=1e-3)
+
+
+# ---- Parameters of ours
+
+
+@pytest.mark.parametrize("activation", ["leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "maxout"])
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+def test_own_activations_learn(activation, solver, problems):
+    problem = problems["multiclass"]
+    options = {"activation": activation, "solver": solver, "max_iter": 60, "learning_rate_init": 0.01}
+    model = MLPClassifier(24, random_state=0, **options).fit(problem.X, problem.y)
+    assert model.score(problem.X, problem.y) > 0.95
+    alone = MLPClassifier((24,), random_state=0, **{**options, "activation": [activation]}).fit(problem.X, problem.y)
+    assert_array_equal(alone.coefs_[0], model.coefs_[0])
+
+
+def test_a_list_of_equal_activations_changes_nothing(problems):
+    problem = problems["regression"]
+    options = {"hidden_layer_sizes": (9, 7), "max_iter": 5, "random_state": 0}
+    for name in ("logistic", "tanh"):
+        one = MLPRegressor(activation=name, **options).fit(problem.X, problem.y)
+        two = MLPRegressor(activation=(name, name), **options).fit(problem.X, problem.y)
+        assert_array_equal(one.coefs_[1], two.coefs_[1])
+
+
+@pytest.mark.parametrize("kind", ["multiclass", "regression", "multilabel"])
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"batch_norm": True},
+        {"residual": True},
+        {"batch_norm": True, "residual": True, "activation": ["maxout", "relu"], "maxout_pieces": 3},
+        {"init": "he", "penalty_scaling": "sum", "alpha": 1e-4},
+        {"init": "uniform", "init_scale": 0.3},
+        {"init": "lecun", "activation": "selu"},
+    ],
+)
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_own_parameters_learn_and_survive_a_file(solver, params, kind, problems):
+    problem = problems[kind]
+    model = problem.ours(
+        hidden_layer_sizes=(16, 16),
+        solver=solver,
+        learning_rate_init=0.05 if solver == "sgd" else 0.01,
+        max_iter=60,
+        random_state=0,
+        **params,
+    )
+    model.fit(problem.X, problem.y)
+    floor = {"multiclass": 0.85, "regression": 0.4, "multilabel": 0.4}[kind]
+    assert model.score(problem.X, problem.y) > floor
+    other = pickle.loads(pickle.dumps(model))
+    assert_array_equal(other.predict(problem.X), model.predict(problem.X))
+    assert hasattr(model, "gammas_") == hasattr(model, "betas_") == model.batch_norm
+
+
+def test_initial_arrays_are_the_starting_point(problems, rng):
+    problem = problems["regression"]
+    coefs = [rng.normal(size=(10, 6)), rng.normal(size=(6, 1))]
+    intercepts = [rng.normal(size=6), rng.normal(size=1)]
+    kept = [coef.copy() for coef in coefs]
+    model = MLPRegressor(
+        hidden_layer_sizes=6, init=(coefs, intercepts), solver="sgd", learning_rate_init=1e-12, max_iter=1
+    )
+    model.fit(problem.X, problem.y)
+    for a, b in zip([*model.coefs_, *model.intercepts_], [*coefs, *intercepts], strict=True):
+        assert_allclose(a, b, atol=1e-8)
+    for a, b in zip(coefs, kept, strict=True):
+        assert_array_equal(a, b)
+
+
+def test_the_sum_penalty_is_the_mean_penalty_times_the_rows(problems):
+    """One batch of m rows: alpha / 2 in the one scaling is (alpha m) / (2 m) in the other."""
+    problem = problems["regression"]
+    m = len(problem.y)
+    options = {"batch_size": m, "max_iter": 10, "random_state": 0}
+    total = MLPRegressor(alpha=0.02, penalty_scaling="sum", **options).fit(problem.X, problem.y)
+    mean = MLPRegressor(alpha=0.02 * m, **options).fit(problem.X, problem.y)
+    assert_allclose(total.loss_curve_, mean.loss_curve_, rtol=1e-12)
+    assert_allclose(total.coefs_[0], mean.coefs_[0], rtol=1e-9)
+
+
+def test_one_against_all(problems):
+    problem = problems["multiclass"]
+    options = {"activation": "tanh", "max_iter": 150, "learning_rate_init": 0.01, "random_state": 0}
+    for loss in ("log_loss", "squared_error"):
+        model = MLPClassifier(out_activation="logistic", loss=loss, **options).fit(problem.X, problem.y)
+        assert model.out_activation_ == "logistic"
+        probabilities = model.predict_proba(problem.X)
+        assert_allclose(probabilities.sum(axis=1), 1)
+        assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(problem.X))
+        assert model.score(problem.X, problem.y) > 0.9
+    # Each class against the rest, without a hidden layer, is a network of its own.
+    few = np.isin(problem.y, [0, 1, 2])
+    X, y = problem.X[few], problem.y[few]
+    many = MLPClassifier((), out_activation="logistic", solver="lbfgs", alpha=1.0, max_iter=500, tol=1e-8).fit(X, y)
+    one = MLPClassifier((), solver="lbfgs", alpha=1.0, max_iter=500, tol=1e-8).fit(X, y == 1)
+    assert_allclose(many.coefs_[0][:, 1], one.coefs_[0][:, 0], atol=2e-3)

@@ -1,0 +1,228 @@
+"""The public cost and gradient: the kernels agree with both twins, whatever the network and the options."""
+
+import doctest
+import inspect
+from itertools import product
+
+import numpy as np
+import pytest
+from numpy.testing import assert_allclose, assert_array_equal
+from sklearn.datasets import load_digits
+from sklearn.neural_network import MLPClassifier as TheirClassifier
+
+import fastmlp
+from fastmlp import MLPClassifier, MLPRegressor, _objective, cost, cost_and_gradient
+from fastmlp.reference import loops, vectorized
+
+PIECES = 3
+TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
+
+
+def flatten(nested):
+    """All numbers of a result in one vector, whatever it nests."""
+    if isinstance(nested, (list, tuple)):
+        return np.concatenate([flatten(part) for part in nested]) if len(nested) else np.empty(0)
+    return np.ravel(nested)
+
+
+def problem(widths, activation, pair, seed, dtype=np.float64, m=7, residual=False, batch_norm=False):
+    """Arguments and options of `cost`; penalty, alpha and sample weights vary with the seed."""
+    rng = np.random.default_rng(seed)
+    pieces = [PIECES if activation == "maxout" else 1] * (len(widths) - 2) + [1]
+    columns = [n * p for n, p in zip(widths[1:], pieces, strict=True)]
+    coefs = [rng.normal(size=(n, c)) / np.sqrt(n) for n, c in zip(widths, columns, strict=False)]
+    intercepts = [rng.normal(scale=0.3, size=c) for c in columns]
+    pairs = [(rng.uniform(0.5, 1.5, c), rng.normal(scale=0.3, size=c)) for c in columns[:-1]]
+    X, K = rng.normal(size=(m, widths[0])), widths[-1]
+    Y = {
+        "one-hot": np.eye(K)[rng.integers(K, size=m)],
+        "binary": rng.integers(2, size=(m, K)).astype(float),
+        "any": rng.normal(size=(m, K)),
+        "non-negative": rng.poisson(1.0, size=(m, K)).astype(float),
+    }[vectorized.OUTPUTS[pair].targets]
+    weights = rng.uniform(0, 2, m)
+    weights[0] = 0
+    options = {
+        "activation": activation,
+        "output": pair[0],
+        "loss": pair[1],
+        "alpha": 0.3 * (seed % 3),
+        "penalty": ("mean", "sum")[seed % 2],
+        "sample_weight": weights if seed // 2 % 2 else None,
+        "residual": residual,
+        "batch_norm": [(g.astype(dtype), b.astype(dtype)) for g, b in pairs] if batch_norm else None,
+        "maxout_pieces": PIECES,
+    }
+    return [
+        [W.astype(dtype) for W in coefs],
+        [b.astype(dtype) for b in intercepts],
+        X.astype(dtype),
+        Y,
+    ], options
+
+
+def test_signatures_are_those_of_the_twins():
+    for name in ("cost", "cost_and_gradient"):
+        ours, theirs = (
+            [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
+            for f in (getattr(fastmlp, name), getattr(vectorized, name))
+        )
+        assert ours == theirs
+
+
+def test_docstrings():
+    assert doctest.testmod(_objective).failed == 0
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("activation", vectorized.ACTIVATIONS)
+def test_kernels_agree_with_the_twin(activation, dtype):
+    """Shapes below and beyond the tiles of the kernels; the twin computes in float64."""
+    shapes = [(2, 5, 3), (4, 4, 4, 1), (20, 33, 33, 17)]
+    switches = product(shapes, vectorized.OUTPUTS, [False, True], [False, True])
+    for seed, (widths, pair, residual, batch_norm) in enumerate(switches):
+        residual = residual and widths[1] == widths[-2] != widths[0]
+        residual = residual and len(widths) > 3
+        (coefs, intercepts, X, Y), options = problem(
+            widths, activation, pair, seed, dtype, residual=residual, batch_norm=batch_norm
+        )
+        ours = cost_and_gradient(coefs, intercepts, X, Y, **options)
+        theirs = vectorized.cost_and_gradient(coefs, intercepts, X.astype(float), Y, **options)
+        size = max(1, np.abs(flatten(theirs)).max())
+        assert_allclose(flatten(ours), flatten(theirs), atol=TOLERANCE[dtype] * size, err_msg=f"{widths, options}")
+        assert {g.dtype for g in [*ours[1], *ours[2]]} == {np.dtype(dtype)}
+        assert [g.shape for g in ours[1]] == [W.shape for W in coefs]
+        assert [g.shape for g in ours[2]] == [b.shape for b in intercepts]
+        assert len(ours) == (4 if batch_norm else 3)
+        assert cost(coefs, intercepts, X, Y, **options) == ours[0]
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_logistic_and_linear_regression_have_no_hidden_layer(dtype):
+    for seed, pair in enumerate(vectorized.OUTPUTS):
+        args, options = problem((3, 2), "relu", pair, seed, dtype)
+        ours = cost_and_gradient(*args, **options)
+        assert_allclose(flatten(ours), flatten(loops.cost_and_gradient(*args, **options)), atol=TOLERANCE[dtype])
+
+
+def test_loops_agree():
+    """The plain text of the algorithm, with everything at once."""
+    for pair in loops.OUTPUTS:
+        args, options = problem((4, 4, 4, 3), "maxout", pair, 5, residual=True, batch_norm=True)
+        ours, theirs = (f(*args, **options) for f in (cost_and_gradient, loops.cost_and_gradient))
+        assert_allclose(flatten(ours), flatten(theirs), rtol=1e-11, atol=1e-12)
+
+
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_many_rows_are_one_batch(batch_norm):
+    """More rows than one pass of the kernel takes, so that the gradient is summed over several."""
+    args, options = problem(
+        (30, 200, 200, 5), "tanh", ("softmax", "log_loss"), 5, m=6000, residual=True, batch_norm=batch_norm
+    )
+    ours, theirs = (f(*args, **options) for f in (cost_and_gradient, vectorized.cost_and_gradient))
+    assert_allclose(flatten(ours), flatten(theirs), atol=1e-12)
+
+
+def test_one_activation_per_hidden_layer():
+    (coefs, intercepts, X, Y), options = problem((4, 5, 6, 3), "relu", ("softmax", "log_loss"), 1)
+    options["activation"] = ["gelu", "tanh"]
+    ours, theirs = (f(coefs, intercepts, X, Y, **options) for f in (cost_and_gradient, vectorized.cost_and_gradient))
+    assert_allclose(flatten(ours), flatten(theirs), atol=1e-13)
+
+
+def test_lists_integers_and_read_only_arrays_are_taken_and_left_alone():
+    args, options = problem((4, 5, 3), "relu", ("softmax", "log_loss"), 0)
+    expected = flatten(cost_and_gradient(*args, **options))
+    for array in [*args[0], *args[1], *args[2:]]:
+        array.setflags(write=False)
+    assert_array_equal(flatten(cost_and_gradient(*args, **options)), expected)
+    fortran = (
+        [np.asfortranarray(W) for W in args[0]],
+        args[1],
+        np.asfortranarray(args[2]),
+        args[3].astype(int),
+    )
+    assert_array_equal(flatten(cost_and_gradient(*fortran, **options)), expected)
+    lists = [W.tolist() for W in args[0]], [b.tolist() for b in args[1]], args[2].tolist(), args[3].tolist()
+    assert_array_equal(flatten(cost_and_gradient(*lists, **options)), expected)
+
+
+def test_losses_are_not_capped():
+    """Fit reports log losses of at most 36 (float64), as scikit-learn; J is the formula."""
+    for z in (40.0, 1000.0):
+        assert cost([[[1.0]]], [[0.0]], [[-z]], [[1]], output="logistic") == z
+        assert cost([np.eye(2)], [np.zeros(2)], [[z, 0.0]], [[0, 1]]) == z
+
+
+def test_overflow_is_nan():
+    J, (dW,), (db,) = cost_and_gradient([[[1.0]]], [[0.0]], [[1e200]], [[0.0]], output="identity")
+    assert np.isnan([J, *dW.ravel(), *db]).all()
+    assert np.isnan(cost([[[1.0]]], [[0.0]], [[1e200]], [[0.0]], output="identity"))
+
+
+def test_cost_of_fitted_weights_is_the_reported_loss():
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:300] / 16, y[:300]
+    for estimator in (MLPClassifier, TheirClassifier):
+        clf = estimator((12,), alpha=5.0, solver="lbfgs", max_iter=2000, random_state=0).fit(X, y)
+        J, *gradients = cost_and_gradient(clf.coefs_, clf.intercepts_, X, np.eye(10)[y], alpha=5.0)
+        assert_allclose(J, clf.loss_, rtol=1e-10)
+        assert np.abs(flatten(gradients)).max() < 1e-3
+    reg = MLPRegressor(hidden_layer_sizes=8, alpha=5.0, solver="lbfgs", max_iter=2000, random_state=0)
+    reg.fit(X[:, 1:], X[:, 3])
+    J = cost(reg.coefs_, reg.intercepts_, X[:, 1:], X[:, 3:4], output="identity", alpha=5.0)
+    assert_allclose(J, reg.loss_, rtol=1e-10)
+
+
+VALID = {"coefs": [np.ones((2, 3)), np.ones((3, 2))], "intercepts": [np.zeros(3), np.zeros(2)]}
+VALID |= {"X": np.ones((4, 2)), "Y": np.eye(2)[[0, 1, 0, 1]]}
+
+
+@pytest.mark.parametrize("function", [cost, cost_and_gradient])
+@pytest.mark.parametrize(
+    ("bad", "message"),
+    [
+        ({"coefs": [np.ones((2, 3)), np.ones((4, 2))]}, r"coefs\[1\] must have shape \(3, n\).*got \(4, 2\)"),
+        (
+            {"coefs": [np.ones((2, 3))]},
+            "coefs and intercepts must have one entry for every layer, got 1 and 2",
+        ),
+        ({"intercepts": [np.zeros(2), np.zeros(2)]}, r"intercepts\[0\] must have shape \(3,\), got \(2,\)"),
+        ({"coefs": [np.full((2, 3), np.nan), np.ones((3, 2))]}, "coefs must be finite"),
+        ({"X": np.ones((4, 3))}, r"coefs\[0\] must have shape \(3, n\)"),
+        ({"X": np.ones(4)}, r"X must have shape \(m, n_features\)"),
+        ({"X": np.full((4, 2), np.inf)}, "X must be finite"),
+        ({"Y": np.ones((4, 3))}, r"Y must have shape \(4, 2\), got \(4, 3\)"),
+        ({"Y": np.full((4, 2), 0.5)}, "Y must hold only 0 and 1 for a log loss"),
+        ({"Y": np.full((4, 2), 2), "output": "logistic"}, "Y must hold only 0 and 1 for a log loss"),
+        ({"Y": np.ones((4, 2))}, "Y must have exactly one 1 in every row for output='softmax'"),
+        ({"Y": np.full((4, 2), np.nan), "output": "identity"}, "Y must be finite"),
+        ({"Y": np.full((4, 2), -1), "output": "exp"}, "Y must not be negative"),
+        ({"activation": "step"}, r"activation must be one of \['identity', .*got 'step'"),
+        ({"activation": ["relu", "step"]}, "activation must be one of .*got 'step'"),
+        (
+            {"activation": ["relu", "tanh"]},
+            r"activation must be one name or one per hidden layer \(1\), got 2",
+        ),
+        ({"output": "tanh"}, r"output must be one of \['softmax', .*got 'tanh'"),
+        (
+            {"loss": "hinge"},
+            r"loss \(with output='softmax'\) must be one of \['auto', 'log_loss'\], got 'hinge'",
+        ),
+        ({"loss": "squared_error"}, r"loss \(with output='softmax'\) must be one of"),
+        ({"alpha": -1}, "alpha must be a number >= 0, got -1"),
+        ({"alpha": np.nan}, "alpha must be a number >= 0, got nan"),
+        ({"penalty": "max"}, r"penalty must be one of \['mean', 'sum'\], got 'max'"),
+        ({"sample_weight": [1, 1]}, r"sample_weight must have shape \(4,\)"),
+        ({"sample_weight": [1, 1, 1, -1]}, "sample_weight must be non-negative with a positive sum"),
+        ({"sample_weight": [1, 1, 1, np.inf]}, "sample_weight must be finite"),
+        ({"residual": True}, r"residual=True needs a hidden layer as wide as its input, got .*\(2, 3\)"),
+        ({"maxout_pieces": 1}, "maxout_pieces must be an integer >= 2, got 1"),
+        ({"activation": "maxout"}, r"coefs\[0\] must have a multiple of maxout_pieces=2 columns, got 3"),
+        ({"batch_norm": []}, r"batch_norm must hold one \(gamma, beta\) for each of 1 hidden layers, got 0"),
+        ({"batch_norm": [(np.ones(2), np.ones(3))]}, r"gamma of batch_norm\[0\] must have shape \(3,\)"),
+    ],
+)
+def test_bad_input_is_refused(function, bad, message):
+    with pytest.raises(ValueError, match=message):
+        function(**VALID | bad)

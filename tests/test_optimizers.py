@@ -1,0 +1,121 @@
+"""Optimizer steps: the twin's weights after some steps, and exactly the formula's roundings."""
+
+import ctypes
+import math
+
+import numpy as np
+import pytest
+from fastmlp.kernels._link import linked_kernels
+from fastmlp.kernels.optimizers import OPTIMIZERS, STORE
+
+from fastmlp.reference import vectorized
+from fastmlp.reference._training import Hyper
+
+DTYPES = [np.float32, np.float64]
+SIZES = [0, 1, 15, 16, 17, 31, 33, 63, 64, 65, 200]
+RATE, MOMENTUM, BETA_1, BETA_2, EPSILON = 0.07, 0.9, 0.8, 0.95, 1e-6
+# Names in the reference: Nesterov's form is an option of sgd there.
+TWINS = {"sgd": ("sgd", False), "nesterov": ("sgd", True), "adam": ("adam", False)}
+
+
+def update(code, w, g, m, v, rate):
+    """One step by the kernel that the training loop calls."""
+    size, pointer, real = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
+    kind = ctypes.CFUNCTYPE(None, size, *[pointer] * 4, size, *[real] * 5)
+    arrays = [a.ctypes.data for a in (w, g, m, v)]
+    run = kind(linked_kernels(w.dtype.name).update)
+    run(code, *arrays, w.size, rate, MOMENTUM, BETA_1, BETA_2, EPSILON)
+
+
+def states(name, n, dtype):
+    """First and second state; the second is empty where the optimizer has none."""
+    return np.zeros(n, dtype), np.zeros(n if OPTIMIZERS[name].states > 1 else 0, dtype)
+
+
+def corrected(name, t):
+    """The rate of step t, as the training loop hands it over."""
+    return RATE * math.sqrt(1 - BETA_2**t) / (1 - BETA_1**t) if name == "adam" else RATE
+
+
+def test_the_table_is_the_references():
+    assert set(TWINS) == set(OPTIMIZERS)
+    assert {twin for twin, _ in TWINS.values()} == set(vectorized.OPTIMIZERS)
+    codes = [STORE, *(row.code for row in OPTIMIZERS.values())]
+    assert sorted(codes) == list(range(len(codes)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_steps_are_the_references(name, dtype, rng):
+    twin, nesterov = TWINS[name]
+    row = vectorized.OPTIMIZERS[twin]
+    assert row.n_states == OPTIMIZERS[name].states
+    hyper = Hyper(RATE, MOMENTUM, nesterov, BETA_1, BETA_2, EPSILON)
+    for n in SIZES:
+        w = rng.normal(size=n).astype(dtype)
+        m, v = states(name, n, dtype)
+        expected, expected_states = w.astype(np.float64), [np.zeros(n) for _ in range(row.n_states)]
+        for t in range(1, 6):
+            g = rng.normal(size=n).astype(dtype)
+            row.step(expected, g.astype(np.float64), expected_states, t, hyper)
+            update(OPTIMIZERS[name].code, w, g, m, v, corrected(name, t))
+        tolerance = 100 * np.finfo(dtype).eps
+        np.testing.assert_allclose(w, expected, rtol=tolerance, atol=tolerance)
+        for state, other in zip((m, v), expected_states, strict=False):
+            np.testing.assert_allclose(state, other, rtol=tolerance, atol=tolerance)
+
+
+def rounded(name, w, g, m, v, rate):
+    """The same step in NumPy, which rounds after every operation."""
+    number = w.dtype.type
+    rate, momentum, beta_1, beta_2, epsilon = map(number, (rate, MOMENTUM, BETA_1, BETA_2, EPSILON))
+    if name == "adam":
+        m[:] = beta_1 * m + (1 - beta_1) * g
+        v[:] = beta_2 * v + (1 - beta_2) * (g * g)
+        w[:] = w - rate * m / (np.sqrt(v) + epsilon)
+    else:
+        m[:] = momentum * m - rate * g
+        w[:] = w + (momentum * m - rate * g if name == "nesterov" else m)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_every_operation_rounds_once(name, dtype, rng):
+    """No multiply-add is fused by the compiler and nothing is computed in another dtype, at any place."""
+    for n in SIZES:
+        w = rng.normal(size=n).astype(dtype)
+        m, v = states(name, n, dtype)
+        expected, m_expected, v_expected = w.copy(), m.copy(), v.copy()
+        for t in range(1, 4):
+            g = rng.normal(size=n).astype(dtype)
+            update(OPTIMIZERS[name].code, w, g, m, v, corrected(name, t))
+            rounded(name, expected, g, m_expected, v_expected, corrected(name, t))
+        np.testing.assert_array_equal(w, expected)
+        np.testing.assert_array_equal(m, m_expected)
+        np.testing.assert_array_equal(v, v_expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_nothing_is_written_outside(name, dtype, rng):
+    for n in SIZES:
+        blocks = [np.full(n + 200, np.nan, dtype) for _ in range(4)]
+        w, g, m, v = (block[100 : 100 + n] for block in blocks)
+        for array in (w, g, m, v):
+            array[:] = rng.uniform(1, 2, n)
+        gradient = g.copy()
+        update(OPTIMIZERS[name].code, w, g, m, v if OPTIMIZERS[name].states > 1 else v[:0], RATE)
+        np.testing.assert_array_equal(g, gradient)
+        assert np.isfinite(w).all()
+        for block in blocks:
+            block[100 : 100 + n] = np.nan
+            assert np.isnan(block).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", OPTIMIZERS)
+def test_nan_in_the_gradient_stays_in_its_place(name, dtype):
+    w, g = np.ones(40, dtype), np.ones(40, dtype)
+    g[17] = np.nan
+    update(OPTIMIZERS[name].code, w, g, *states(name, 40, dtype), RATE)
+    np.testing.assert_array_equal(np.isnan(w), np.isnan(g))

@@ -1,0 +1,161 @@
+"""Outputs: link and loss with the twin's values, capped losses, NaN, the same bits at any place."""
+
+import ctypes
+
+import numpy as np
+import pytest
+from fastmlp.kernels._link import linked_kernels
+from fastmlp.kernels.outputs import OUTPUTS
+from sklearn.metrics import log_loss
+
+from fastmlp.reference import vectorized
+
+DTYPES = [np.float32, np.float64]
+TOLERANCE = {np.float32: 2e-6, np.float64: 2e-14}
+SIZES = [0, 1, 15, 16, 17, 31, 33, 64]
+UNITS = {"softmax": [2, 3, 10, 17], "logistic": [1, 2, 7], "identity": [1, 5], "exp": [1, 5]}
+CASES = [(link, loss, K) for link, loss in OUTPUTS for K in UNITS[link]]
+
+
+def function(dtype, name, output, *kinds):
+    kernels = linked_kernels(np.dtype(dtype).name, OUTPUTS[output].code, predicting=name == "link")
+    return ctypes.CFUNCTYPE(None, *kinds)(getattr(kernels, name))
+
+
+SIZE, POINTER, REAL = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
+
+
+def run_link(output, z):
+    """Outputs (n, K) of the pre-activations z (n, K), by the kernel that predictions call."""
+    n, K = z.shape
+    unit_major, work = z.T.copy(), np.full(n, np.nan, z.dtype)
+    run = function(z.dtype, "link", output, POINTER, POINTER, SIZE, SIZE)
+    run(unit_major.ctypes.data, work.ctypes.data, K, n)
+    return unit_major.T
+
+
+def run_error(output, z, y, cap=np.inf):
+    """Loss (n,) and D (n, K), by the kernel that the training loop calls."""
+    n, K = z.shape
+    d, y = z.T.copy(), y.T.astype(z.dtype, order="C")
+    loss, work = np.full(n, np.nan), np.full(2 * n, np.nan, z.dtype)
+    run = function(z.dtype, "output_error", output, POINTER, POINTER, POINTER, POINTER, SIZE, SIZE, REAL)
+    run(d.ctypes.data, y.ctypes.data, loss.ctypes.data, work.ctypes.data, K, n, cap)
+    return loss, d.T
+
+
+def draw(rng, output, n, K, dtype):
+    """Pre-activations and targets that go with the output."""
+    z = rng.normal(scale=3, size=(n, K)).astype(dtype)
+    if output[0] == "softmax":
+        return z, np.eye(K)[rng.integers(0, K, n)]
+    if output[0] == "logistic":
+        return z, rng.integers(0, 2, (n, K)).astype(float)
+    if output[0] == "exp":
+        return z, rng.poisson(1.5, (n, K)).astype(float)
+    return z, rng.normal(size=(n, K)).astype(dtype).astype(float)
+
+
+def test_the_table_is_the_references():
+    assert set(OUTPUTS) == set(vectorized.OUTPUTS)
+    assert all((row.link, row.loss) == key for key, row in OUTPUTS.items())
+    assert sorted(row.code for row in OUTPUTS.values()) == list(range(len(OUTPUTS)))
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("link", "loss", "K"), CASES)
+def test_values_are_the_references(link, loss, K, dtype, rng):
+    output, tolerance = (link, loss), TOLERANCE[dtype]
+    twin = vectorized.OUTPUTS[output]
+    for n in SIZES:
+        z, y = draw(rng, output, n, K, dtype)
+        wide = z.astype(np.float64)
+        expected_loss, expected_d = twin.pair(wide, y)
+        losses, d = run_error(output, z, y)
+        np.testing.assert_allclose(run_link(output, z), twin.link(wide), rtol=tolerance)
+        np.testing.assert_allclose(losses, expected_loss, rtol=4 * tolerance, atol=4 * tolerance)
+        np.testing.assert_allclose(d, expected_d, rtol=4 * tolerance, atol=8 * tolerance)
+
+
+@pytest.mark.parametrize(("link", "loss", "K"), CASES)
+def test_errors_are_slopes_of_the_loss(link, loss, K, rng):
+    z, y = draw(rng, (link, loss), 20, K, np.float64)
+    _, d = run_error((link, loss), z, y)
+    step = 1e-5
+    for k in range(K):
+        up, down = z.copy(), z.copy()
+        up[:, k] += step
+        down[:, k] -= step
+        slopes = (run_error((link, loss), up, y)[0] - run_error((link, loss), down, y)[0]) / (2 * step)
+        np.testing.assert_allclose(d[:, k], slopes, rtol=1e-7, atol=1e-8)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("link", "K"), [("softmax", 3), ("logistic", 1), ("logistic", 4)])
+def test_log_losses_are_capped_as_scikit_learn_clips(link, K, dtype):
+    """A unit that is wrong and sure costs -log(eps) and no more, however sure it is; nothing overflows."""
+    cap = float(-np.log(np.finfo(dtype).eps))
+    for size in (50, 1000, 1e30):
+        z = np.zeros((2, K), dtype)
+        z[:, 0] = size, -size
+        y = np.zeros((2, K))
+        y[0, -1], y[1, 0] = (0, 1) if K == 1 else (1, 1)
+        losses, d = run_error((link, "log_loss"), z, y, cap)
+        h = run_link((link, "log_loss"), z)
+        assert np.isfinite(d).all()
+        eps = np.finfo(dtype).eps
+        clipped = np.clip(h.astype(np.float64), eps, 1 - eps)
+        if link == "softmax":
+            expected = -(y * np.log(clipped)).sum(axis=1)
+        else:
+            expected = -(y * np.log(clipped) + (1 - y) * np.log1p(-clipped)).sum(axis=1)
+        np.testing.assert_allclose(losses, expected, rtol=1e-5)
+
+
+def test_capped_loss_is_scikit_learns(rng):
+    z, y = draw(rng, ("softmax", "log_loss"), 50, 4, np.float64)
+    z *= 30
+    cap = float(-np.log(np.finfo(np.float64).eps))
+    losses, _ = run_error(("softmax", "log_loss"), z, y, cap)
+    probabilities = run_link(("softmax", "log_loss"), z)
+    assert losses.mean() == pytest.approx(log_loss(y.argmax(axis=1), probabilities, labels=range(4)), rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("link", "loss", "K"), CASES)
+def test_nan_shows_in_loss_and_output(link, loss, K, dtype, rng):
+    """Training notices that it diverged by the loss alone."""
+    z, y = draw(rng, (link, loss), 20, K, dtype)
+    for k in range(K):
+        bad = z.copy()
+        bad[7, k] = np.nan
+        expected = np.arange(20) == 7
+        np.testing.assert_array_equal(np.isnan(run_error((link, loss), bad, y, 30.0)[0]), expected)
+        np.testing.assert_array_equal(np.isnan(run_link((link, loss), bad)).any(axis=1), expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("link", "loss", "K"), CASES)
+def test_bits_do_not_depend_on_the_place(link, loss, K, dtype, rng):
+    """Teams of other sizes cut the samples elsewhere."""
+    output = link, loss
+    z, y = draw(rng, output, 70, K, dtype)
+    losses, d = run_error(output, z, y, 30.0)
+    h = run_link(output, z)
+    for part in (slice(0, 1), slice(1, 70), slice(16, 33), slice(64, 70), slice(69, 70)):
+        part_losses, part_d = run_error(output, z[part], y[part], 30.0)
+        np.testing.assert_array_equal(part_losses, losses[part])
+        np.testing.assert_array_equal(part_d, d[part])
+        np.testing.assert_array_equal(run_link(output, z[part]), h[part])
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+def test_softmax_facts(dtype, rng):
+    """One number added to all units changes nothing; two units are one logistic unit on their difference."""
+    softmax, eps = ("softmax", "log_loss"), np.finfo(dtype).eps
+    z = rng.normal(scale=3, size=(40, 2)).astype(dtype)
+    h = run_link(softmax, z)
+    np.testing.assert_allclose(run_link(softmax, z + dtype(64)), h, rtol=256 * eps)
+    logistic = run_link(("logistic", "log_loss"), z[:, 1:] - z[:, :1])
+    np.testing.assert_allclose(h[:, 1:], logistic, rtol=16 * eps)
+    np.testing.assert_allclose(h.sum(axis=1), 1, rtol=4 * eps)
