@@ -22,7 +22,7 @@ __all__ = ["Diagnosis", "LayerDiagnosis", "diagnose", "warn_of_scales"]
 # have up to a third of their units dead or saturated, and errors that shrink a hundredfold on their way down.
 VANISHED, EXPLODED = 1e-4, 1e3  # root mean square error of the first layer, relative to that of the last
 STUCK = 0.5  # fraction of a layer
-LEARNT = 0.01  # error of the output, relative to the spread of Y: who knows the data by heart is often saturated
+LEARNT = 0.05  # error of the output, relative to the spread of Y: who knows the data by heart is often saturated
 UNSCALED = 50.0  # root mean square of a column; standardised ones have 1, bytes of images about 100
 
 # A unit is stuck where its slope is below this part of the steepest (5 % is |tanh| > 0.975).
@@ -253,8 +253,8 @@ def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt
     if not stuck and last > 0 and first < VANISHED * last:
         findings["vanishing gradients"] = (
             f"Vanishing gradients: the error of {layers[0].name} is {first / last:.1e} times that of the output, so "
-            "the first layers hardly learn; choose activation='relu', batch_norm=True, residual=True (layers of equal "
-            "width), or fewer layers."
+            "the first layers hardly learn; choose activation='relu' with init='he', batch_norm=True, residual=True "
+            "(layers of equal width), or fewer layers."
         )
     if not np.isfinite([J, first]).all() or first > EXPLODED * last > 0:
         grows = f"is {first / last:.1e} times that of the output" if np.isfinite(first / (last or 1)) else "overflows"
@@ -295,8 +295,7 @@ def warn_of_scales(X: Any, rate: float, bounded: bool) -> None:
     warnings.warn(
         f"X has columns with root mean squares from {sizes.min():.2g} to {sizes.max():.2g}, so large that solver='sgd' "
         f"is likely to diverge or get stuck at learning_rate_init={rate:g}: standardise the columns "
-        "(sklearn.preprocessing.StandardScaler), or choose a rate of about "
-        f"{2 / row_square:.1g} or solver='adam'.",
+        "(sklearn.preprocessing.StandardScaler), lower the rate, or choose solver='adam'.",
         UserWarning,
         stacklevel=2,
     )

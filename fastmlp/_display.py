@@ -163,7 +163,7 @@ class WeightImageDisplay:
     >>> from sklearn.datasets import load_digits
     >>> from fastmlp import MLPClassifier, WeightImageDisplay
     >>> X, y = load_digits(return_X_y=True)
-    >>> clf = MLPClassifier((20,), solver="lbfgs", alpha=10, random_state=0).fit(X / 16, y)
+    >>> clf = MLPClassifier((20,), tol=0.01, random_state=0).fit(X / 16, y)
     >>> WeightImageDisplay.from_estimator(clf).image_shape
     (8, 8)
     """
@@ -234,7 +234,6 @@ class WeightImageDisplay:
         self.figure_, self.ax_ = _new_or_given(ax)
         largest = float(np.abs(W).max()) or 1.0
         self.im_ = self.ax_.imshow(_mosaic(W, self.image_shape), cmap="RdBu_r", vmin=-largest, vmax=largest)
-        self.im_.cmap.set_bad("white")
         self.ax_.set(xticks=[], yticks=[], title=f"weights of {W.shape[1]} units, one image each")
         self.ax_.spines[:].set_visible(False)
         self.figure_.colorbar(self.im_, ax=self.ax_, label="weight", shrink=0.8)

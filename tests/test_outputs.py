@@ -17,11 +17,6 @@ UNITS = {"softmax": [2, 3, 10, 17], "logistic": [1, 2, 7], "identity": [1, 5], "
 CASES = [(link, loss, K) for link, loss in OUTPUTS for K in UNITS[link]]
 
 
-def function(dtype, name, output, *kinds):
-    kernels = linked_kernels(np.dtype(dtype).name, OUTPUTS[output].code, predicting=name == "link")
-    return ctypes.CFUNCTYPE(None, *kinds)(getattr(kernels, name))
-
-
 SIZE, POINTER, REAL = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
 
 
@@ -29,7 +24,8 @@ def run_link(output, z):
     """Outputs (n, K) of the pre-activations z (n, K), by the kernel that predictions call."""
     n, K = z.shape
     unit_major, work = z.T.copy(), np.full(n, np.nan, z.dtype)
-    run = function(z.dtype, "link", output, POINTER, POINTER, SIZE, SIZE)
+    address = linked_kernels(z.dtype.name, OUTPUTS[output].code, predicting=True).link
+    run = ctypes.CFUNCTYPE(None, POINTER, POINTER, SIZE, SIZE)(address)
     run(unit_major.ctypes.data, work.ctypes.data, K, n)
     return unit_major.T
 
@@ -39,7 +35,8 @@ def run_error(output, z, y, cap=np.inf):
     n, K = z.shape
     d, y = z.T.copy(), y.T.astype(z.dtype, order="C")
     loss, work = np.full(n, np.nan), np.full(2 * n, np.nan, z.dtype)
-    run = function(z.dtype, "output_error", output, POINTER, POINTER, POINTER, POINTER, SIZE, SIZE, REAL)
+    address = linked_kernels(z.dtype.name, OUTPUTS[output].code).output_error
+    run = ctypes.CFUNCTYPE(None, POINTER, POINTER, POINTER, POINTER, SIZE, SIZE, REAL)(address)
     run(d.ctypes.data, y.ctypes.data, loss.ctypes.data, work.ctypes.data, K, n, cap)
     return loss, d.T
 

@@ -32,7 +32,7 @@ class Case(NamedTuple):
     units: tuple
     activations: tuple = ()
     output: tuple = ("softmax", "log_loss")
-    options: dict = {}
+    options: dict = {}  # noqa: RUF012 -- a NamedTuple's default, never written
     weighted: bool = False
     penalty: str = "mean"
 
@@ -208,7 +208,7 @@ def test_batches_in_chunks_keep_to_their_arrays(name, dtype, optimizer, monkeypa
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
 def test_predictions_keep_to_their_arrays(case, dtype, csr, monkeypatch):
-    network, data, w, X, *_ = problem(case, dtype, csr)
+    network, _, w, X, *_ = problem(case, dtype, csr)
     stats = statistics(network, dtype)
     X = X.astype(dtype)
     for rows in (1, 2, 13, 37):
