@@ -57,7 +57,8 @@ __all__ = [
 ]
 
 CALL_SECONDS = 0.05  # Ctrl-C is noticed between two calls of the kernel
-FIRST_FLOPS_PER_SECOND = 2e10  # cautious: only the first call of a fit is planned with it
+# Cautious: only the first call of a fit is planned with these. What surrounds the products of a tiny network counts.
+FIRST_FLOPS_PER_SECOND, FIRST_SECONDS = 2e10, 2e-6
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about a second-level cache
 CHUNK_ROWS = 256  # and at least so many rows, whatever their width
 # Fields of Memory that kernels do not write: a user's arrays may be mapped from a file, read-only.
@@ -262,7 +263,7 @@ class Engine:
         draws = mode != KEEP_ORDER
         self._table, sizes = self.network.table(chunk, gather=reorder and not sparse)
         flops = self.network.flops() * chunk
-        self._pass_seconds = flops / FIRST_FLOPS_PER_SECOND
+        self._pass_seconds = FIRST_SECONDS + flops / FIRST_FLOPS_PER_SECOND
         self.threads = max(1, min(self.threads, flops // FLOPS_PER_THREAD, chunk))
         self._share = share_weights(self._table, self.threads)
         K, widest = self.network.units[-1], max(q for _, q in self.network.shapes())
@@ -382,24 +383,27 @@ class Engine:
                 passes = max(1, int(CALL_SECONDS / self._pass_seconds))
                 begin = time.perf_counter()
                 self._load_generator()
-                status = team.run(
-                    train,
-                    passes,
-                    self._like,
-                    self._addresses,
-                    self._table,
-                    share,
-                    self._options,
-                    team.signals,
-                    self.ints,
-                    self.floats,
-                    losses,
-                    _NO_RATES if rates is None else rates[done : done + ahead],
-                )
-                self._store_generator()
-                self.history.extend(losses[first : self.ints[EPOCH]].tolist())
+                try:
+                    team.run(
+                        train,
+                        passes,
+                        self._like,
+                        self._addresses,
+                        self._table,
+                        share,
+                        self._options,
+                        team.signals,
+                        self.ints,
+                        self.floats,
+                        losses,
+                        _NO_RATES if rates is None else rates[done : done + ahead],
+                    )
+                finally:
+                    # Also after Ctrl-C, which strikes when the kernel has returned: what it did is done.
+                    self._store_generator()
+                    self.history.extend(losses[first : self.ints[EPOCH]].tolist())
+                    status = self._keep_finite(int(self.ints[STATUS]))
                 self._pass_seconds = (time.perf_counter() - begin) / max(1, int(self.ints[PASSES]))
-                status = self._keep_finite(status)
             done += ahead
         return status
 
