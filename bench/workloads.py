@@ -6,12 +6,13 @@ labels from a random network, a tenth of them replaced by chance. Speed does not
 
 from dataclasses import dataclass
 from functools import cache
+from typing import Any
 
 import numpy as np
 import scipy.sparse
 from sklearn import datasets
 
-__all__ = ["ALPHA", "GRIDS", "SEED", "TRAINING", "WORKLOADS", "Start", "Workload", "start_of"]
+__all__ = ["ALPHA", "GRIDS", "SEED", "TRAINING", "WORKLOADS", "Start", "Workload", "row_orders", "start_of"]
 
 SEED = 0
 ALPHA = 1e-4  # scikit-learn's default penalty, for all
@@ -125,26 +126,37 @@ def _make(workload: Workload) -> tuple[np.ndarray | scipy.sparse.csr_matrix, np.
 
 @dataclass(frozen=True)
 class Start:
-    """Where every contestant starts, and the row orders it takes: those of scikit-learn for the seed."""
+    """Where every contestant starts: initial weights in Glorot's range, and the generator that drew them."""
 
     coefs: list[np.ndarray]
     intercepts: list[np.ndarray]
-    orders: np.ndarray  # (epochs, rows)
+    state: dict[str, Any]
+
+    def random(self) -> np.random.RandomState:
+        """Return a generator that goes on from there."""
+        random = np.random.RandomState()
+        random.set_state(self.state)
+        return random
 
 
 def start_of(workload: Workload) -> Start:
-    """Return the initial weights (Glorot's range) and the row order of each epoch, drawn as scikit-learn draws them."""
+    """Return the start that scikit-learn draws for the seed."""
     random = np.random.RandomState(SEED)
     coefs, intercepts = [], []
     for fan_in, fan_out in zip(workload.units, workload.units[1:], strict=False):
         bound = np.sqrt(6 / (fan_in + fan_out))
         coefs.append(random.uniform(-bound, bound, (fan_in, fan_out)).astype(workload.dtype))
         intercepts.append(random.uniform(-bound, bound, fan_out).astype(workload.dtype))
-    order = np.arange(workload.rows)
-    orders = []
+    return Start(coefs, intercepts, random.get_state(legacy=False))
+
+
+def row_orders(workload: Workload) -> list[np.ndarray]:
+    """Return the order of the rows in each epoch, as scikit-learn draws it after the weights."""
+    random = start_of(workload).random()
+    order, orders = np.arange(workload.rows), []
     for _ in range(workload.epochs):
         permutation = np.arange(workload.rows)
         random.shuffle(permutation)
         order = order[permutation]
         orders.append(order)
-    return Start(coefs, intercepts, np.array(orders))
+    return orders

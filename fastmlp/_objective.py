@@ -14,6 +14,7 @@ from sklearn.utils.validation import _check_sample_weight
 from ._engine import Data, Engine, Hyper, OptimizerState, prepare_data
 from ._init import initial_weights
 from ._network import Array, Network, tie_gradient, tie_weights
+from ._predict import FLOPS_PER_THREAD
 from ._team import Team, available_threads
 from .reference._checks import BatchNorm, Options, check_problem
 from .reference.vectorized import ACTIVATIONS, OUTPUTS
@@ -149,13 +150,15 @@ def objective_of_arrays(
     )
     gammas, betas = [gamma for gamma, _ in batch_norm], [beta for _, beta in batch_norm]
     dtype = problem.X.dtype
+    # For a single evaluation, as for a prediction, threads have to be started.
+    worth = network.flops() * len(problem.X) // FLOPS_PER_THREAD
     return Objective(
         network,
         prepare_data(problem.X, problem.Y, problem.sample_weight, dtype),
         network.pack((problem.coefs, problem.intercepts, gammas, betas), dtype),
         float(problem.alpha),
         problem.penalty,
-        available_threads(None),
+        available_threads(None) if worth > 1 else 1,
     )
 
 

@@ -1,0 +1,107 @@
+"""How time and memory of a fit grow: rows, width, depth, batch size, threads, and candidates of a grid search.
+
+In float64, so that even the largest network can be checked strictly against the reference.
+"""
+
+import tracemalloc
+from dataclasses import dataclass, replace
+from functools import partial
+from typing import Any
+
+import numpy as np
+from joblib import parallel_config
+from sklearn.model_selection import GridSearchCV
+from threadpoolctl import ThreadpoolController
+
+from . import grid_search, training
+from .harness import CORES, Case, Effort, Key, Trial
+from .workloads import WORKLOADS, Workload
+
+__all__ = ["SERIES", "Series", "cases"]
+
+BASE = Workload("scaling", 10_000, 20, (32, 32), 2, batch=200, epochs=2, dtype="float64")
+
+
+@dataclass(frozen=True)
+class Series:
+    """A quantity, the values it takes, and the exponents that time and memory should have where it is large."""
+
+    name: str
+    values: tuple[int, ...]
+    time: float
+    memory: float | None
+    why: str
+
+    def workload(self, value: int) -> Workload:
+        """Return the workload with this value."""
+        name = f"{self.name} = {value:,}"
+        if self.name == "rows":
+            return replace(BASE, name=name, rows=value, batch=min(BASE.batch, value))
+        if self.name == "width":
+            return replace(BASE, name=name, rows=256, columns=64, hidden=(value, value), batch=256, epochs=1)
+        if self.name == "depth":
+            return replace(BASE, name=name, rows=2000, columns=64, hidden=(64,) * value)
+        if self.name == "batch size":
+            return replace(BASE, name=name, rows=4096, batch=value)
+        return replace(WORKLOADS["mnist-shape"], name=name, rows=4000, epochs=1, dtype="float64")
+
+
+SERIES = {
+    series.name: series
+    for series in (
+        Series("rows", (100, 1000, 10_000, 100_000, 1_000_000), 1, 1, "every row costs the same"),
+        Series("width", (8, 16, 32, 64, 128, 256, 512, 1024, 2048, 4096), 2, 2, "weights between two such layers"),
+        Series("depth", (1, 2, 4, 8, 16, 32), 1, 1, "every layer costs the same"),
+        Series("batch size", (1, 4, 16, 64, 256, 1024, 4096), 0, None, "the same rows, in fewer steps"),
+        Series("threads", tuple(2**n for n in range(CORES.bit_length())), -1, 0, "the work is shared out"),
+        Series("candidates", (2, 4, 8, 16), 1, None, "every candidate costs the same"),
+    )
+}
+ALPHAS = np.logspace(-5, 1, 16)
+
+
+def fit(series: Series, value: int) -> Trial:
+    """Training, and the memory that it takes beyond the data: the peak of what `fit` allocates."""
+    made = training.fastmlp(series.workload(value), threads=value if series.name == "threads" else CORES)
+    (run,) = made.runs.values()
+
+    def judge(weights: training.Weights) -> dict[str, Any]:
+        made.judge(weights)
+        # In a run of its own: tracing slows what it traces, above all compilation, which is over now.
+        tracemalloc.start()
+        run()
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        return {"memory": peak}
+
+    return Trial(made.runs, judge, facts={"series": series.name, "value": value})
+
+
+def search(estimator: str, candidates: int) -> GridSearchCV:
+    """Return a search over the first so many alphas."""
+    grid = {"mlpclassifier__alpha": ALPHAS[:candidates]}
+    with parallel_config("threading"), ThreadpoolController().limit(limits=1):
+        return grid_search.search(estimator, *WORKLOADS["wine"].data(), CORES, grid)
+
+
+def candidates(series: Series, value: int) -> Trial:
+    """A grid search over so many candidates, on threads."""
+
+    def judge(found: GridSearchCV) -> dict[str, Any]:
+        scores, wanted = (s.cv_results_["mean_test_score"] for s in (found, search("scikit-learn", value)))
+        np.testing.assert_allclose(scores, wanted, atol=0.5 / WORKLOADS["wine"].rows)
+        return {}
+
+    facts = {"series": series.name, "value": value}
+    return Trial({f"{CORES} workers": partial(search, "fastmlp", value)}, judge, facts=facts)
+
+
+def cases(effort: Effort) -> list[Case]:
+    """Return the cases of every series; in a hurry without the largest values."""
+    found = []
+    for series in SERIES.values():
+        make = candidates if series.name == "candidates" else fit
+        for value in series.values[: 3 if effort < Effort.FULL else None]:
+            key = Key("scaling", f"{series.name} = {value:,}", "fastmlp")
+            found.append(Case(key, partial(make, series, value)))
+    return found

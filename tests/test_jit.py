@@ -1,0 +1,175 @@
+"""Compiled kernels on disk: an edited one is never served from the cache, and no cache is no error."""
+
+import ast
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import fastmlp.kernels
+import numpy as np
+import pytest
+from fastmlp.kernels import _link, matmul
+from fastmlp.kernels._jit import OPTIONS, SOURCES, _digest
+from fastmlp.kernels.train import train, transpose_weights
+
+KERNELS = Path(fastmlp.kernels.__file__).parent
+
+# An entry point and a linked kernel like those of the package, but compiled in a second.
+PROBE = """
+import ctypes
+import numpy as np
+from fastmlp.kernels._jit import SOURCES, entry_point, linked_kernel
+from fastmlp.kernels._memory import view
+from fastmlp.kernels.activations import leaky_relu_forward
+from numba import types
+
+def build(sources):
+    def entry(a):
+        _ = sources
+        leaky_relu_forward(a)
+    return entry_point(entry)
+
+def link(sources):
+    @linked_kernel(types.void(types.CPointer(types.float64)))
+    def linked(a):
+        _ = sources
+        leaky_relu_forward(view(a, 0, 1))
+    return linked
+
+entry, linked = build(SOURCES), link(SOURCES)
+a, b = np.full((2, 1), -1.0)
+entry(a)
+linked.ctypes(b.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
+print(a[0], b[0], sum(entry.stats.cache_hits.values()) + linked.cache_hits)
+"""
+
+
+@pytest.fixture
+def package(tmp_path):
+    """A copy of the package, and a function that runs code with it in a process of its own."""
+    ignore = shutil.ignore_patterns("__pycache__")
+    copy = tmp_path / "copy" / "fastmlp"
+    shutil.copytree(Path(fastmlp.__file__).parent, copy, ignore=ignore)
+    shutil.copytree(KERNELS, copy / "kernels", ignore=ignore, dirs_exist_ok=True)
+
+    def run(code, *options, **environment):
+        (tmp_path / "copy" / "script.py").write_text(code)
+        times = (0, 0)
+        os.utime(tmp_path / "copy" / "script.py", times)
+        environment = {"PYTHONPATH": str(copy.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache")} | environment
+        # -B: Python's own cache of byte code goes by file times, too.
+        command = [sys.executable, "-B", *options, str(tmp_path / "copy" / "script.py")]
+        result = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300)
+        assert result.returncode == 0, result.stderr
+        return result
+
+    run.folder = copy
+    return run
+
+
+def test_an_edited_kernel_is_never_served_from_the_cache(package):
+    """Not even if its file has the same size and time; and what was compiled before is found again."""
+    activations = package.folder / "kernels" / "activations.py"
+    text, times = activations.read_text(), activations.stat()
+    assert text.count("LEAKY_SLOPE = 0.01 ") == 1
+
+    def edit(slope):
+        activations.write_text(text.replace("LEAKY_SLOPE = 0.01 ", f"LEAKY_SLOPE = {slope} "))
+        os.utime(activations, ns=(times.st_atime_ns, times.st_mtime_ns))
+        return package(PROBE).stdout.split()
+
+    assert edit("0.01") == ["-0.01", "-0.01", "0"]
+    assert edit("0.01") == ["-0.01", "-0.01", "2"]
+    assert edit("0.07") == ["-0.07", "-0.07", "0"]
+    assert edit("0.01") == ["-0.01", "-0.01", "2"]
+
+
+def captured(function):
+    """The values that a function closes over."""
+    return [cell.cell_contents for cell in function.__closure__]
+
+
+@pytest.mark.parametrize("entry", [train, transpose_weights, matmul._entry], ids=lambda entry: entry.__name__)
+def test_entry_points_close_over_the_digest_of_all_kernels(entry):
+    assert SOURCES in captured(entry.py_func)
+
+
+def test_linked_kernels_close_over_the_digest_of_all_kernels():
+    _link.linked_kernels("float64", 0, batch_norm=True, csr=True)
+    _link.linked_kernels("float64", 0, predicting=True)
+    functions = {name: function for group in _link._compiled.values() for name, function in group.items()}
+    assert set(functions) == set(_link.Linked._fields)
+    for function in functions.values():
+        assert SOURCES in captured(function._pyfunc)
+
+
+def test_the_digest_depends_on_names_and_contents(tmp_path):
+    digests = set()
+    for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("a.py", "12")):
+        folder = tmp_path / f"{name}{text}"
+        folder.mkdir()
+        (folder / name).write_text(text)
+        digests.add(_digest(folder))
+    assert len(digests) == 4
+    assert _digest(KERNELS) == SOURCES
+
+
+FIT = """
+import numpy as np
+from fastmlp import MLPClassifier
+from sklearn.datasets import load_digits
+X, y = load_digits(return_X_y=True)
+X = X[:300].astype(np.float32) / 16
+model = MLPClassifier(20, max_iter=2, batch_size=300, n_iter_no_change=1000, random_state=0)
+for _ in range(2):
+    model.partial_fit(X, y[:300], classes=range(10))
+print(repr(model.predict_proba(X[:20]).tobytes()))
+"""
+
+
+def test_without_a_folder_for_the_cache_there_is_one_warning(package, tmp_path):
+    """Every place that Numba tries lies below a regular file: that stops even the superuser."""
+    for folder in (package.folder, package.folder / "kernels"):
+        (folder / "__pycache__").write_text("not a folder")
+    nowhere = str(tmp_path / "file" / "below")
+    (tmp_path / "file").write_text("not a folder")
+    places = {"NUMBA_CACHE_DIR": nowhere, "HOME": nowhere, "XDG_CACHE_HOME": nowhere, "LOCALAPPDATA": nowhere}
+    without = package(FIT, **places)
+    warnings = [line for line in without.stderr.splitlines() if "Warning" in line]
+    assert len(warnings) == 1, without.stderr
+    assert "RuntimeWarning: fastmlp cannot write its compiled kernels to disk" in warnings[0]
+    assert "Set the environment variable NUMBA_CACHE_DIR to a writable folder" in warnings[0]
+    scope = {}
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr("builtins.print", lambda text: scope.setdefault("printed", text))
+        exec(FIT, {})
+    assert without.stdout.strip() == scope["printed"]
+
+
+def test_no_option_may_change_a_rounding():
+    """No fast-math, and no division that may raise, which would not be vectorised."""
+    assert OPTIONS == {"nogil": True, "error_model": "numpy"}
+    for dtype in (np.float32, np.float64):
+        a, b, c = np.ones((2, 2), dtype), np.ones((2, 2), dtype), np.ones((2, 2), dtype)
+        matmul.matmul(a, b, c)
+    for code in matmul._entry.inspect_llvm().values():
+        for flag in ("fast ", "reassoc", "contract"):
+            assert f" {flag}" not in code.split("!llvm")[0], flag
+
+
+def numba_imports(path):
+    """Names that a file imports from Numba itself."""
+    for node in ast.walk(ast.parse(path.read_text())):
+        if isinstance(node, ast.ImportFrom) and node.module == "numba":
+            yield from (name.name for name in node.names)
+
+
+def test_only_one_file_imports_the_decorators():
+    """So that the options above are those of every kernel."""
+    decorators = {"njit", "jit", "cfunc", "vectorize", "guvectorize", "prange", "stencil"}
+    files = [*KERNELS.glob("*.py"), *Path(fastmlp.__file__).parent.rglob("*.py")]
+    for path in {path.resolve() for path in files}:
+        if path.name != "_jit.py":
+            assert not decorators & set(numba_imports(path)), path.name

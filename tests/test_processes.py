@@ -1,0 +1,141 @@
+"""Threads and forks: fits and predictions side by side equal those one after the other, and all of them end."""
+
+import multiprocessing
+import os
+import subprocess
+import sys
+import threading
+import warnings
+from concurrent.futures import ThreadPoolExecutor
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_digits
+
+import fastmlp
+from fastmlp import _engine, _predict
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+WORKERS = 8
+PARAMS = [
+    {"hidden_layer_sizes": (33, 20), "activation": activation, "solver": solver, "n_jobs": n_jobs}
+    for activation, solver, n_jobs in (
+        *(("relu", "adam", 1), ("tanh", "sgd", 2), ("maxout", "adam", 3), ("gelu", "lbfgs", 2)),
+        *(("elu", "adam", 2), ("relu", "lbfgs", 1), ("silu", "sgd", 3), ("softplus", "adam", 4)),
+    )
+]
+
+
+def data():
+    X, y = load_digits(return_X_y=True)
+    return X[:300].astype(np.float32) / 16, y[:300]
+
+
+def fit(params):
+    """The model of these parameters."""
+    with warnings.catch_warnings():
+        # Not by pytest's mark: this file is also run as a script.
+        warnings.simplefilter("ignore")
+        return fastmlp.MLPClassifier(**params, batch_size=70, max_iter=6, random_state=0).fit(*data())
+
+
+def outcome(params):
+    """All weights of the model of these parameters, and its probabilities."""
+    model = fit(params)
+    parts = [a.ravel() for a in (*model.coefs_, *model.intercepts_, model.predict_proba(data()[0]))]
+    return np.concatenate(parts)
+
+
+def side_by_side(function, items):
+    """[function(item) for item in items], all at the same time."""
+    together = threading.Barrier(len(items))
+
+    def begin(item):
+        together.wait()
+        return function(item)
+
+    with ThreadPoolExecutor(len(items)) as pool:
+        return list(pool.map(begin, items))
+
+
+def large_teams():
+    """Let small jobs have the whole team that they ask for."""
+    _engine.FLOPS_PER_THREAD = _predict.FLOPS_PER_THREAD = 1
+
+
+@pytest.fixture(autouse=True)
+def _large_teams(monkeypatch):
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
+
+
+def assert_same(first, second):
+    for a, b, params in zip(first, second, PARAMS, strict=True):
+        np.testing.assert_array_equal(a, b, err_msg=str(params))
+
+
+@pytest.mark.filterwarnings("ignore:.*catch_warnings")
+def test_fits_in_eight_threads_equal_serial_fits():
+    serial = [outcome(params) for params in PARAMS]
+    for _ in range(3):
+        assert_same(side_by_side(outcome, PARAMS), serial)
+
+
+COLD = """
+import runpy, sys
+scope = runpy.run_path(sys.argv[1])
+scope["large_teams"]()
+# Eight threads that all want kernels which nobody has compiled yet.
+threads = scope["side_by_side"](scope["outcome"], scope["PARAMS"])
+scope["assert_same"](threads, [scope["outcome"](params) for params in scope["PARAMS"]])
+"""
+
+
+def test_eight_threads_may_be_the_first_to_fit(tmp_path):
+    environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path)}
+    command = [sys.executable, "-c", COLD, __file__]
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("n_jobs", [1, 2])
+def test_one_model_may_predict_in_eight_threads(n_jobs):
+    model = fit(PARAMS[0]).set_params(n_jobs=n_jobs)
+    X, _ = data()
+    parts = [X[i : i + 200] for i in range(WORKERS)]
+    expected = [model.predict_proba(part) for part in parts]
+    for _ in range(5):
+        for a, b in zip(side_by_side(model.predict_proba, parts), expected, strict=True):
+            np.testing.assert_array_equal(a, b)
+
+
+def in_child(params, queue):
+    queue.put(outcome(params))
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
+# Other libraries' threads; that none of ours is left is tested in test_team.py.
+@pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
+def test_children_forked_after_a_fit_fit():
+    """With teams of their own: the parent's threads do not exist in them."""
+    serial = [outcome(params) for params in PARAMS[:4]]
+    context = multiprocessing.get_context("fork")
+    queues = [context.SimpleQueue() for _ in serial]
+    children = [
+        context.Process(target=in_child, args=(params, queue)) for params, queue in zip(PARAMS, queues, strict=False)
+    ]
+    for child in children:
+        child.start()
+    # Results first: a child does not end before its result is read.
+    for child, queue, expected in zip(children, queues, serial, strict=True):
+        assert queue._reader.poll(120), "a child does not answer"
+        np.testing.assert_array_equal(queue.get(), expected)
+        child.join(60)
+        assert child.exitcode == 0
+    assert_same([*serial, *serial], [*serial, *(outcome(params) for params in PARAMS[:4])])
+
+
+def test_a_thread_that_is_not_the_main_one_may_fit():
+    serial = outcome(PARAMS[1])
+    (threaded,) = side_by_side(outcome, PARAMS[1:2])
+    np.testing.assert_array_equal(threaded, serial)
