@@ -25,6 +25,7 @@ WIDE = {"hidden_layer_sizes": (256, 256)}
 LONG = {
     "one long epoch": (200_000, 64, WIDE),
     "one row a batch": (200_000, 64, {"hidden_layer_sizes": (50, 50), "batch_size": 1}),
+    "one row a batch, many weights": (200_000, 64, {"hidden_layer_sizes": (1500, 1500), "batch_size": 1}),
     "a tiny network": (200_000, 2, {"hidden_layer_sizes": (2,), "batch_size": 1, **ENDLESS}),
     "tiny epochs": (30, 2, {"hidden_layer_sizes": (2,), **ENDLESS}),
     "full batch": (200_000, 64, {"batch_size": 200_000, **WIDE}),

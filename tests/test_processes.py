@@ -36,7 +36,7 @@ def fit(params):
     with warnings.catch_warnings():
         # Not by pytest's mark: this file is also run as a script.
         warnings.simplefilter("ignore")
-        return fastmlp.MLPClassifier(**params, batch_size=70, max_iter=6, random_state=0).fit(*data())
+        return fastmlp.MLPClassifier(**params, batch_size=70, max_iter=3, random_state=0).fit(*data())
 
 
 def outcome(params):
@@ -77,7 +77,7 @@ def assert_same(first, second):
 @pytest.mark.filterwarnings("ignore:.*catch_warnings")
 def test_fits_in_eight_threads_equal_serial_fits():
     serial = [outcome(params) for params in PARAMS]
-    for _ in range(3):
+    for _ in range(2):
         assert_same(side_by_side(outcome, PARAMS), serial)
 
 
