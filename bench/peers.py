@@ -134,17 +134,19 @@ def torch_compiled(workload: Workload) -> Runs:
     """PyTorch with loss and gradient compiled, fused Adam, and the number of threads that suits eager better."""
     if not (shutil.which(os.environ.get("CXX", "c++")) or shutil.which("g++")):
         raise Unavailable("torch.compile needs a C++ compiler")
-    counts = thread_counts()
-    seconds = {name: _eager_seconds(workload, {name: n}) for name, n in counts.items()}
+    return _torch_runs(workload, _best_threads(workload), compiled=True)
+
+
+@cache
+def _best_threads(workload: Workload) -> dict[str, int]:
+    """The number of threads that suits PyTorch better, by the second of two trainings with the fused Adam."""
+    seconds = {}
+    for name, n in thread_counts().items():
+        fused, _ = _torch_runs(workload, {name: n}, compiled=False).values()
+        fused()
+        seconds[name] = timed(fused)
     best = min(seconds, key=seconds.__getitem__)
-    return _torch_runs(workload, {best: counts[best]}, compiled=True)
-
-
-def _eager_seconds(workload: Workload, threads: dict[str, int]) -> float:
-    """Time of one eager training with the fused Adam, the second of two."""
-    fused, _ = _torch_runs(workload, threads, compiled=False).values()
-    fused()
-    return timed(fused)
+    return {best: thread_counts()[best]}
 
 
 def torch_predictors(workload: Workload) -> dict[str, Callable[[np.ndarray], np.ndarray]]:
@@ -178,7 +180,7 @@ class _Orders:
 
 
 def skorch_net(workload: Workload) -> Runs:
-    """skorch's scikit-learn interface to PyTorch, which brings PyTorch's data loader."""
+    """skorch's scikit-learn interface to PyTorch, which brings PyTorch's data loader; threads as for `torch_compiled`."""
     import skorch
     import torch
 
@@ -210,7 +212,7 @@ def skorch_net(workload: Workload) -> Runs:
         net.fit(X, Y)
         return _torch_weights(net.module_)
 
-    return {f"{name}, fused Adam": partial(fit, n) for name, n in thread_counts().items()}
+    return {f"{name}, fused Adam": partial(fit, n) for name, n in _best_threads(workload).items()}
 
 
 # ---- JAX

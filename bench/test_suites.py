@@ -8,7 +8,7 @@ from .conftest import Workshop
 from .harness import PAUSE_SECONDS, Case
 
 # A slow case takes fewer turns.
-LEAST_TURNS, ENOUGH_SECONDS = 2, 4.0
+LEAST_TURNS, ENOUGH_SECONDS = 2, 2.5
 # Peers warn of many things, and training for a fixed number of epochs warns that it has not converged.
 pytestmark = pytest.mark.filterwarnings("ignore")
 

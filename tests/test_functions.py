@@ -201,7 +201,13 @@ def test_bits_do_not_depend_on_the_place(name, dtype):
     expected = call(name, x)
     for start in range(1, 70):
         np.testing.assert_array_equal(call(name, x[start:]), expected[start:])
-    scalars = [getattr(functions, name)(value) for value in x]
+    function = getattr(functions, name)
+
+    @njit(**OPTIONS)
+    def scalar(value):
+        return function(value)
+
+    scalars = [scalar(value) for value in x]
     np.testing.assert_array_equal(np.array(scalars, dtype), expected)
 
 

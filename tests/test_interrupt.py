@@ -16,8 +16,8 @@ from sklearn.datasets import load_digits
 import fastmlp
 from fastmlp._team import Team
 
-# Bound for a busy machine; what is promised is 0.2 s, and the figure is printed.
-SECONDS = 1.0
+# Promised are 0.2 s; the bound is for a busy machine, and the figures are printed.
+SECONDS = 0.5
 
 ENDLESS = {"max_iter": 10**9}
 WIDE = {"hidden_layer_sizes": (256, 256)}

@@ -23,8 +23,7 @@ def resident():
 
 
 @linux
-@pytest.mark.parametrize("n_jobs", [1, 2])
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize(("solver", "n_jobs"), [("adam", 2), ("lbfgs", 1)])
 def test_five_hundred_fits_leave_nothing_behind(solver, n_jobs, monkeypatch):
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     X, y = load_digits(return_X_y=True)
@@ -38,17 +37,16 @@ def test_five_hundred_fits_leave_nothing_behind(solver, n_jobs, monkeypatch):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        fits(20)
         tracemalloc.start()
         try:
-            fits(100)  # until the lists of free objects that Python keeps are as long as they get
+            fits(400)  # until the memory that Python and NumPy keep for themselves has grown up
             traced, before = tracemalloc.get_traced_memory()[0], resident()
             fits(500)
             growth, grown = tracemalloc.get_traced_memory()[0] - traced, resident() - before
         finally:
             tracemalloc.stop()
     sys.stdout.write(f"{solver}, {n_jobs} threads: 500 fits leave {growth} bytes, {grown / MIB:.1f} MiB resident\n")
-    assert growth < 500 * 60  # an array, even an empty one, is larger
+    assert growth < 500 * 60  # no array is smaller
     assert grown < 4 * MIB
 
 
@@ -67,7 +65,7 @@ def memory(name):
 
 rng = np.random.default_rng(0)
 {make}
-small = X[:300]
+small = X[:300, :20]
 fastmlp.MLPClassifier(**params).fit(small, y[:300]).predict(small)
 with open("/proc/self/clear_refs", "w") as file:
     file.write("5")  # the peak begins anew
