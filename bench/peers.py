@@ -56,10 +56,11 @@ def _torch_groups(model: Any, batch: int) -> list[dict[str, Any]]:
     ]
 
 
-def _torch_epsilon(adam: Any, t: int) -> None:
-    """Let epsilon count in step t as in scikit-learn, which adds it to the root of v before the bias correction."""
-    for group in adam.param_groups:
-        group["eps"] = EPSILON / math.sqrt(1 - BETA_2**t)
+def _torch_like_scikit_learn(adam: Any, t: int, rows: int) -> None:
+    """Prepare step t, of `rows` rows: epsilon is added before the bias correction, the penalty divided by the rows."""
+    weights, biases = adam.param_groups
+    weights["eps"] = biases["eps"] = EPSILON / math.sqrt(1 - BETA_2**t)
+    weights["weight_decay"] = ALPHA / rows
 
 
 def _torch_data(workload: Workload) -> tuple[Any, Any]:
@@ -112,7 +113,7 @@ def _torch_runs(workload: Workload, threads: dict[str, int], compiled: bool) -> 
         for order in orders:
             for x, y in zip(X[order].split(workload.batch), Y[order].split(workload.batch), strict=True):
                 t += 1
-                _torch_epsilon(adam, t)
+                _torch_like_scikit_learn(adam, t, len(x))
                 adam.zero_grad()
                 batch_loss(model, x, y).backward()
                 adam.step()
@@ -180,7 +181,7 @@ class _Orders:
 
 
 def skorch_net(workload: Workload) -> Runs:
-    """skorch's scikit-learn interface to PyTorch, which brings PyTorch's data loader; threads as for `torch_compiled`."""
+    """skorch's scikit-learn interface to PyTorch, with its data loader; threads as for `torch_compiled`."""
     import skorch
     import torch
 

@@ -31,7 +31,6 @@ Weights = tuple[list[np.ndarray], list[np.ndarray]]
 TOLERANCE = {"float32": 5e-3, "float64": 1e-6}
 CHECKED_EPOCHS = 1  # where nothing is timed
 LOOP_FLOPS = 2e7  # the loops get as few rows as need this much work: about two seconds
-FLOAT64 = ("tiny", "digits", "mnist-shape")
 
 
 def classifier_options(workload: Workload) -> dict[str, Any]:
@@ -205,7 +204,7 @@ def cases(effort: Effort) -> list[Case]:
         workloads = [replace(workload, epochs=min(workload.epochs, CHECKED_EPOCHS)) for workload in workloads]
     if effort == Effort.FULL:
         workloads += [WORKLOADS[name] for name in ("covertype-like", "text-like")]
-        workloads += [replace(WORKLOADS[name], name=f"{name}, float64", dtype="float64") for name in FLOAT64]
+        workloads += [replace(WORKLOADS[name], name=f"{name}, float64", dtype="float64") for name in TRAINING]
     return [
         Case(Key("training", workload.name, name), partial(make, workload), needs)
         for workload in workloads

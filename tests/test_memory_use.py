@@ -37,6 +37,7 @@ def test_five_hundred_fits_leave_nothing_behind(solver, n_jobs, monkeypatch):
 
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
+        fits(1)  # compiles, perhaps
         tracemalloc.start()
         try:
             fits(400)  # until the memory that Python and NumPy keep for themselves has grown up
