@@ -9,6 +9,7 @@ function that closes over `SOURCES`, a digest of every kernel file: the values a
 of the cache's key, so an edited kernel, or one of another version, is never served from an old cache.
 """
 
+import functools
 import hashlib
 import warnings
 from collections.abc import Callable
@@ -45,6 +46,17 @@ def _digest(folder: Path) -> str:
 SOURCES = _digest(Path(__file__).parent)
 
 
+@functools.cache
+def _warn_once() -> None:
+    """Say that nothing is cached: once in a process, however many functions there are."""
+    warnings.warn(
+        "fastmlp cannot write its compiled kernels to disk, so every process compiles them again "
+        "(some seconds). Set the environment variable NUMBA_CACHE_DIR to a writable folder.",
+        RuntimeWarning,
+        stacklevel=3,
+    )
+
+
 def _cached(compiler: Callable[..., Any], function: Callable[..., Any]) -> Any:
     """Return compiler(function, cache=True); without the cache where no folder for it can be written."""
     try:
@@ -52,13 +64,7 @@ def _cached(compiler: Callable[..., Any], function: Callable[..., Any]) -> Any:
     except RuntimeError as error:
         if "cannot cache function" not in str(error):
             raise
-        # One text for all functions: the default filter shows it once.
-        warnings.warn(
-            "fastmlp cannot write its compiled kernels to disk, so every process compiles them again "
-            "(some seconds). Set the environment variable NUMBA_CACHE_DIR to a writable folder.",
-            RuntimeWarning,
-            stacklevel=2,
-        )
+        _warn_once()
         return compiler(function, cache=False)
 
 

@@ -42,7 +42,7 @@ def interrupt(X, y, params):
     pressed = []
 
     def press():
-        time.sleep(0.3)
+        time.sleep(1.5)
         pressed.append(time.perf_counter())
         os.kill(os.getpid(), signal.SIGINT)
 

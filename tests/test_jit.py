@@ -1,6 +1,8 @@
 """Compiled kernels on disk: an edited one is never served from the cache, and no cache is no error."""
 
 import ast
+import contextlib
+import io
 import os
 import shutil
 import subprocess
@@ -141,11 +143,9 @@ def test_without_a_folder_for_the_cache_there_is_one_warning(package, tmp_path):
     assert len(warnings) == 1, without.stderr
     assert "RuntimeWarning: fastmlp cannot write its compiled kernels to disk" in warnings[0]
     assert "Set the environment variable NUMBA_CACHE_DIR to a writable folder" in warnings[0]
-    scope = {}
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr("builtins.print", lambda text: scope.setdefault("printed", text))
+    with contextlib.redirect_stdout(io.StringIO()) as said:
         exec(FIT, {})
-    assert without.stdout.strip() == scope["printed"]
+    assert without.stdout == said.getvalue()
 
 
 def test_no_option_may_change_a_rounding():
