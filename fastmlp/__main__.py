@@ -131,7 +131,7 @@ def _job(args: argparse.Namespace) -> None:
     print("\n".join(report.introduction(table, data, jobs)), flush=True)
 
     print("\nback-propagation against central differences, on a sample:")
-    print(search.gradient_check(table, data, args.seed), end="\n\n", flush=True)
+    print(search.gradient_check(table, data, args.seed), flush=True)
 
     def run(library: str) -> search.Outcome:
         with progress(library, report.FITS, search.FOLDS, sys.stderr) as log:

@@ -268,7 +268,8 @@ class Engine:
         self._share = share_weights(self._table, self.threads)
         K, widest = self.network.units[-1], max(q for _, q in self.network.shapes())
         scratch = max(SCRATCH, 28 * widest)
-        strips = strips_of(chunk, self.threads)
+        # The team may turn out smaller, and then every share of it is larger.
+        strips = max(size * strips_of(chunk, size) for size in range(1, self.threads + 1))
         storing = self.hyper.optimizer == "store"
         self.g = np.empty(sizes.w if storing or chunk < self.batch else 0, dtype)
         self._order = np.arange(m if reorder else 0, dtype=np.int32)
@@ -288,7 +289,7 @@ class Engine:
             D=np.empty(sizes.D, dtype),
             H=np.empty(sizes.H, dtype),
             T=np.empty(2 * chunk * widest if self._table[:, KEEP].any() else 0, dtype),
-            units=np.zeros((self.threads, 2 * (K + 1) * strips), dtype),
+            units=np.zeros(2 * (K + 1) * strips, dtype),
             row_weight=np.empty(chunk if weighted else 0, dtype),
             squares=np.zeros((sizes.blocks, LANES), dtype),
             scratch=np.empty((self.threads, scratch), dtype),
@@ -296,7 +297,7 @@ class Engine:
             ones=np.ones(1, dtype),
             outputs=self._like,
             loss=np.empty(chunk),
-            unit_loss=np.empty((self.threads, strips)),
+            unit_loss=np.empty(strips),
             lanes=np.empty(LANES),
             indptr=self.data.indptr,
             cursor=np.empty((self.threads, chunk if sparse else 0), np.int64),
@@ -318,7 +319,7 @@ class Engine:
             sparse=sparse,
             ordered=reorder,
             scratch=scratch,
-            strips=strips,
+            strips=strips_of(chunk, self.threads),
             predicting=False,
             cap=float(h.cap),
             loss_scale=float(h.loss_scale),
@@ -369,7 +370,10 @@ class Engine:
         int
             RUNNING (all epochs done), STOPPED or DIVERGED. `history` has the losses, also after Ctrl-C.
         """
-        share = self._share if team.size == self.threads else share_weights(self._table, team.size)
+        share, options = self._share, self._options
+        if team.size < self.threads:
+            share = share_weights(self._table, team.size)
+            options = options._replace(strips=strips_of(options.chunk, team.size))
         done = 0
         status = RUNNING
         while done < epochs and status == RUNNING:
@@ -391,7 +395,7 @@ class Engine:
                         self._addresses,
                         self._table,
                         share,
-                        self._options,
+                        options,
                         team.signals,
                         self.ints,
                         self.floats,

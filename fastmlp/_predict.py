@@ -135,23 +135,18 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[
         for name, array in inputs.items():
             addresses[PLACES[name]] = _address(array)
 
-        def forward(rank: int, size: int) -> int:
-            # Own ints and floats: no barrier keeps a rank from ending, and noting it there, before another begins.
-            return train(
-                rank,
-                size,
-                plan.passes,
-                w[:0],
-                addresses,
-                plan.table,
-                _NO_SHARE,
-                plan.options,
-                team.signals,
-                np.zeros(INTS, np.int64),
-                np.zeros(FLOATS),
-                np.empty(1),
-                _NO_RATES,
-            )
-
-        team.run(forward)
+        team.run(
+            train,
+            plan.passes,
+            w[:0],
+            addresses,
+            plan.table,
+            _NO_SHARE,
+            plan.options,
+            team.signals,
+            np.zeros(INTS, np.int64),
+            np.zeros(FLOATS),
+            np.empty(1),
+            _NO_RATES,
+        )
     return outputs

@@ -4,8 +4,8 @@ Numba generates code for the host, or for the CPU named by `NUMBA_CPU_NAME` and 
 vectors that code may use is asked of LLVM itself: one fused multiply-add is compiled and its assembly read.
 So the answer is right for any CPU name, and for features that imply each other.
 
-Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `fma` and `lanes` are for
-kernels.
+Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `copy_vector`, `fma`, `lanes` and
+`prefetch` are for kernels.
 """
 
 from typing import Any
@@ -20,11 +20,13 @@ __all__ = [
     "HAS_FMA",
     "HAS_MASKS",
     "VECTOR_BYTES",
+    "copy_vector",
     "fma",
     "lanes",
     "lanes_below",
     "lanes_of",
     "load",
+    "prefetch",
     "splat",
     "square_transpose",
     "store",
@@ -164,3 +166,30 @@ def fma(typingctx, x, y, z):
     if x not in (types.float32, types.float64) or x != y or x != z:
         return None
     return x(x, x, x), lambda context, builder, sig, args: vector_fma(builder, *args)
+
+
+@intrinsic
+def copy_vector(typingctx, source, target, n):
+    """target[i] <- source[i] for the values of one vector, or the first `n` of them: only where `HAS_MASKS`."""
+    sig = types.void(source, target, types.intp)
+
+    def codegen(context, builder, sig, args):
+        lanes = lanes_of(args[0].type.pointee)
+        mask = lanes_below(builder, builder.trunc(args[2], _I32), 0, lanes)
+        store(builder, load(builder, args[0], lanes, mask), args[1], mask)
+        return context.get_dummy_value()
+
+    return sig, codegen
+
+
+@intrinsic
+def prefetch(typingctx, pointer):
+    """Ask for the cache line at `pointer`, of which kernels will read soon; any address will do."""
+    sig = types.void(pointer)
+
+    def codegen(context, builder, sig, args):
+        reading, near, data = _I32(0), _I32(3), _I32(1)
+        _call(builder, "llvm.prefetch.p0", ir.VoidType(), args[0], reading, near, data)
+        return context.get_dummy_value()
+
+    return sig, codegen

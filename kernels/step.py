@@ -14,6 +14,7 @@ import numpy as np
 from ._jit import kernel
 from ._link import STRIP, call
 from ._memory import copy, fill, move, offset, peek, poke, view
+from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
 from .activations import MAXOUT, maxout, maxout_backward
 from .layout import (
     ACTIVATION,
@@ -44,6 +45,10 @@ __all__ = ["backward_rows", "forward_rows", "gather_rows", "gradient_of_rows", "
 # Rows of W that one round of phase B takes: two 14-row tiles and seven blocks of the penalty's sum.
 ROUND_ROWS = 28
 
+# Rows of X that are asked for before they are copied, while nearer ones arrive.
+ROWS_AHEAD = 2
+LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
+
 
 @kernel
 def row_of(options, memory, i):
@@ -67,6 +72,23 @@ def unit_major(table, options, memory, n, rank):
 
 
 @kernel
+def copy_row(source, target, n):
+    """target[i] <- source[i] for i below n.   For a short row the C library's way would cost more than the copy."""
+    if HAS_MASKS:
+        for j in range(0, n, lanes(source)):
+            copy_vector(offset(source, j), offset(target, j), n - j)
+    else:
+        move(source, target, n)
+
+
+@kernel
+def prefetch_row(source, n):
+    """Ask for the cache lines of a row of n values: rows in a random order are not foreseen by the CPU."""
+    for j in range(0, n, LINE_VECTORS * lanes(source)):
+        prefetch(offset(source, j))
+
+
+@kernel
 def gather_rows(table, options, memory, start, rows, lo, n, rank):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
@@ -81,7 +103,9 @@ def gather_rows(table, options, memory, start, rows, lo, n, rank):
     for i in range(n):
         row = row_of(options, memory, start + lo + i)
         if copied:
-            move(offset(memory.X, row * d), offset(memory.A, (lo + i) * d), d)
+            if i + ROWS_AHEAD < n:
+                prefetch_row(offset(memory.X, row_of(options, memory, start + lo + i + ROWS_AHEAD) * d), d)
+            copy_row(offset(memory.X, row * d), offset(memory.A, (lo + i) * d), d)
         if options.labelled:
             y[peek(memory.labels, row) * ld + i] = 1
         else:

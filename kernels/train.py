@@ -183,7 +183,8 @@ def _build(sources):
             if not barrier(signals, team):
                 return ABORTED
             status = ints[STATUS]
-        if rank == 0:
+        # Predictions have no barrier: what rank 0 wrote here, a thread that begins later would read as its start.
+        if rank == 0 and not options.predicting:
             ints[EPOCH] = epoch
             ints[ROW], ints[CHUNK_ROW], ints[STATUS], ints[PASSES] = row, chunk_row, status, passes - left
             floats[BATCH_LOSS], floats[WEIGHT], floats[LOSS] = batch_loss, batch_weight, epoch_loss

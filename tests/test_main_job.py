@@ -58,9 +58,8 @@ def run(*args, runner=("-m", "fastmlp"), **options):
 
 def ranks(report):
     """Return the rows of the ranked table: rank, alpha, size, score, ..."""
-    table = report.split("\n\n")[1].splitlines()
-    assert table[0].startswith("rank")
-    return [line.split() for line in table[1:]]
+    (table,) = (part for part in report.split("\n\n") if part.startswith("rank"))
+    return [line.split() for line in table.splitlines()[1:]]
 
 
 def test_classification_beside_scikit_learn(wine, tmp_path, capsys):

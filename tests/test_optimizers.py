@@ -70,8 +70,8 @@ def rounded(name, w, g, m, v, rate):
     number = w.dtype.type
     rate, momentum, beta_1, beta_2, epsilon = map(number, (rate, MOMENTUM, BETA_1, BETA_2, EPSILON))
     if name == "adam":
-        m[:] = beta_1 * m + (1 - beta_1) * g
-        v[:] = beta_2 * v + (1 - beta_2) * (g * g)
+        m[:] = beta_1 * m + number(1 - BETA_1) * g
+        v[:] = beta_2 * v + number(1 - BETA_2) * (g * g)
         w[:] = w - rate * m / (np.sqrt(v) + epsilon)
     else:
         m[:] = momentum * m - rate * g

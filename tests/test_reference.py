@@ -3,7 +3,7 @@
 import doctest
 import inspect
 import math
-from itertools import pairwise, product
+from itertools import product
 
 import numpy as np
 import pytest
@@ -16,7 +16,9 @@ from sklearn.neural_network._stochastic_optimizers import AdamOptimizer, SGDOpti
 from sklearn.preprocessing import LabelBinarizer, scale
 from sklearn.utils import check_random_state
 
-from fastmlp.reference import _checks, _loops_tables, _training, _vectorized_tables, loops, vectorized
+from fastmlp._init import initial_weights
+from fastmlp._network import Network
+from fastmlp.reference import _activations, _checks, _optimizers, _outputs, _training, loops, vectorized
 
 TWINS = [loops, vectorized]
 PIECES = 3
@@ -71,7 +73,7 @@ def test_twins_have_the_same_names_signatures_and_tables():
 
 @pytest.mark.parametrize(
     "module",
-    [*TWINS, _checks, _training, _loops_tables, _vectorized_tables],
+    [*TWINS, _checks, _training, _activations, _outputs, _optimizers],
     ids=lambda module: module.__name__,
 )
 def test_docstrings(module):
@@ -129,6 +131,13 @@ def test_known_values(twin, name, z, a, slope):
     A = twin.activate(name, rows([[z]]))
     assert_allclose(A, [[a]], rtol=1e-9)
     assert_allclose(twin.activate_backward(name, rows([[z]]), A, rows([[1.0]])), [[slope]], rtol=1e-9)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_tanh_is_two_logistics_of_twice_the_argument_less_one(twin):
+    z = np.linspace(-5, 5, 21)[:, np.newaxis]
+    logistic = np.array(twin.activate("logistic", 2 * z))
+    assert_allclose(twin.activate("tanh", z), 2 * logistic - 1, atol=1e-15)
 
 
 @pytest.mark.parametrize("twin", TWINS)
@@ -200,6 +209,41 @@ def test_central_differences_agree(activation):
         estimate = flatten(vectorized.numerical_gradient(coefs, intercepts, X, Y, epsilon=1e-5, **options))
         # The absolute part is for softmax over one class, whose gradient is exactly 0.
         assert np.linalg.norm(estimate - exact) < 1e-6 * np.linalg.norm(exact) + 1e-10, (widths, options)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("pair", loops.OUTPUTS)
+def test_costs_and_output_errors_are_the_formulas(twin, pair):
+    coefs, intercepts, _ = network((3, 4, 2), "tanh")
+    X, Y = data(6, 3, 2, loops.OUTPUTS[pair].targets)
+    options = {"activation": "tanh", "output": pair[0], "loss": pair[1]}
+    h = twin.forward(coefs, intercepts, X, **options)[-1]
+    losses = {
+        ("softmax", "log_loss"): lambda: -np.log(h[Y == 1]),
+        ("logistic", "log_loss"): lambda: -(Y * np.log(h) + (1 - Y) * np.log(1 - h)),
+        ("logistic", "squared_error"): lambda: (h - Y) ** 2 / 2,
+        ("identity", "squared_error"): lambda: (h - Y) ** 2 / 2,
+        ("exp", "poisson"): lambda: np.where(Y > 0, Y * np.log(np.maximum(Y, 1) / h), 0) - Y + h,
+    }[pair]
+    squares = sum(np.sum(W**2) for W in coefs)
+    assert_allclose(twin.cost(coefs, intercepts, X, Y, **options), losses().sum() / 6)
+    for penalty, strength in [("mean", 0.3 / 12), ("sum", 0.3 / 2)]:
+        J = twin.cost(coefs, intercepts, X, Y, alpha=0.3, penalty=penalty, **options)
+        assert_allclose(J, losses().sum() / 6 + strength * squares)
+    D = twin.backward(coefs, intercepts, X, Y, **options)[-1]
+    assert_allclose(D, (h - Y) * h * (1 - h) if pair == ("logistic", "squared_error") else h - Y, atol=1e-15)
+
+
+@pytest.mark.parametrize("twin", TWINS)
+def test_gradients_of_the_first_layer_grow_with_the_inputs(twin):
+    """The same Z from inputs 1000 times larger: only the first weights feel it, so a step overshoots for them."""
+    coefs, intercepts, _ = network((3, 4, 2), "tanh")
+    X, Y = data(6, 3, 2, "one-hot")
+    _, (dW_1, dW_2), dbs = twin.cost_and_gradient(coefs, intercepts, X, Y, activation="tanh")
+    large = [coefs[0] / 1000, coefs[1]], intercepts, 1000 * X
+    _, (dW_1_large, dW_2_large), dbs_large = twin.cost_and_gradient(*large, Y, activation="tanh")
+    assert_allclose(dW_1_large, 1000 * dW_1, rtol=1e-10)
+    assert_allclose(flatten([dW_2_large, dbs_large]), flatten([dW_2, dbs]), rtol=1e-10)
 
 
 def test_numerical_gradient_of_loops_is_that_of_vectorized():
@@ -396,14 +440,20 @@ def test_fits_of_twins_agree(solver, batch_size):
     assert_allclose(flatten(results[1]), flatten(results[0]), atol=1e-13 if solver == "sgd" else 1e-9)
 
 
-def glorot(rng, widths, activation):
-    """scikit-learn's draws: for every layer the weights, then the biases."""
-    coefs, intercepts = [], []
-    for fan_in, fan_out in pairwise(widths):
-        bound = np.sqrt((2 if activation == "logistic" else 6) / (fan_in + fan_out))
-        coefs.append(rng.uniform(-bound, bound, (fan_in, fan_out)))
-        intercepts.append(rng.uniform(-bound, bound, fan_out))
-    return coefs, intercepts
+@pytest.mark.parametrize("init_scale", [None, 0.2])
+@pytest.mark.parametrize("activation", ["tanh", "logistic", ["maxout", "logistic"]])
+@pytest.mark.parametrize("seeded", [np.random.RandomState, np.random.default_rng])
+def test_initial_weights_are_those_that_estimators_draw(activation, init_scale, seeded):
+    units, names = (4, 5, 6, 3), (activation,) * 2 if isinstance(activation, str) else tuple(activation)
+    options = {"activation": activation, "init_scale": init_scale, "maxout_pieces": PIECES}
+    drawn = [twin.initial_weights(units, seeded(0), **options) for twin in TWINS]
+    assert_array_equal(flatten(drawn[0]), flatten(drawn[1]))
+    drawn_by_estimators = Network(units, names, "softmax", "log_loss", maxout_pieces=PIECES)
+    init = "glorot" if init_scale is None else "uniform"
+    w = initial_weights(drawn_by_estimators, init, init_scale, seeded(0), np.float64)
+    assert_array_equal(flatten(list(drawn_by_estimators.parts(w)[:2])), flatten(drawn[0]))
+    for W, name in zip(drawn[0][0], [*names, names[-1]], strict=True):
+        assert np.abs(W).max() <= (init_scale or np.sqrt((2 if name == "logistic" else 6) / sum(W.shape)))
 
 
 def problems():
@@ -452,7 +502,7 @@ def test_same_weights_as_scikit_learn(output, activation, shuffle, solver, weigh
     Y = y.reshape(-1, 1) if estimator is MLPRegressor else LabelBinarizer().fit_transform(y)
     rng = check_random_state(3)
     coefs, intercepts, loss_curve = vectorized.fit(
-        *glorot(rng, (X.shape[1], 7, 5, Y.shape[1]), activation),
+        *vectorized.initial_weights((X.shape[1], 7, 5, Y.shape[1]), rng, activation=activation),
         X,
         Y,
         epochs=5,
@@ -550,3 +600,19 @@ def test_wrong_arguments_of_fit_are_named(twin, change, message):
         twin.fit(**(arguments | {"epochs": 1, "output": "identity"} | change))
     with pytest.raises(ValueError, match="epsilon must be a number > 0, got 0"):
         twin.numerical_gradient(**arguments, epsilon=0, output="identity")
+
+
+@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize(
+    ("change", "message"),
+    [
+        ({"widths": [3]}, r"widths must be two or more integers >= 1, got \[3\]"),
+        ({"widths": [3, 0]}, r"widths must be two or more integers >= 1, got \[3, 0\]"),
+        ({"init_scale": 0}, "init_scale must be None or a number > 0, got 0"),
+        ({"activation": "sine"}, "activation must be one of .* got 'sine'"),
+        ({"activation": ["relu"]}, r"one per hidden layer \(0\), got 1"),
+    ],
+)
+def test_wrong_arguments_of_initial_weights_are_named(twin, change, message):
+    with pytest.raises(ValueError, match=message):
+        twin.initial_weights(**({"widths": [3, 2], "rng": np.random.default_rng(0)} | change))

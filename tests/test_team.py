@@ -178,6 +178,34 @@ def test_refused_threads_change_nothing(granted, rows, problem, monkeypatch):
     np.testing.assert_array_equal(h, expected.predict_proba(X))
 
 
+@pytest.mark.usefixtures("_large_teams")
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_every_rank_of_a_smaller_team_has_room_of_its_own(size, problem, monkeypatch):
+    """Two of four planned threads had larger shares of the batch than their buffers, and wrote into each other's."""
+    X, y, params = problem
+    rooms = []
+
+    def look(rank, team, passes, like, addresses, table, share, options, *rest):
+        rooms.append((-(-options.chunk // team), options.strips, team))
+        return train(rank, team, passes, like, addresses, table, share, options, *rest)
+
+    def note(engine):
+        prepare(engine)
+        memory = engine._memory
+        capacities.append((memory.units.size // (2 * (y.max() + 1) + 2), memory.unit_loss.size))
+
+    train, prepare, capacities = _engine.train, _engine.Engine.__post_init__, []
+    monkeypatch.setattr(_engine, "train", look)
+    monkeypatch.setattr(_engine.Engine, "__post_init__", note)
+    monkeypatch.setattr("fastmlp._training.Team", lambda planned: Team(min(planned, size)))
+    fastmlp.MLPClassifier(**params | {"batch_size": 290}, n_jobs=8).fit(X, y)
+    (capacity,) = capacities
+    for share, room, team in rooms:
+        assert team == size
+        assert share <= room
+        assert team * room <= min(capacity)
+
+
 def test_a_team_larger_than_the_machine_ends(problem):
     """At no worse than twice the time, which bench/ measures; here the bound is for hanging."""
     X, y, params = problem

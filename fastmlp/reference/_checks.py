@@ -14,6 +14,7 @@ __all__ = [
     "Options",
     "Output",
     "Problem",
+    "check_activations",
     "check_name",
     "check_problem",
 ]
@@ -90,7 +91,7 @@ def _check_shape(name: str, array: Array, shape: tuple[int, ...]) -> None:
         raise ValueError(f"{name} must have shape {shape}, got {array.shape}.")
 
 
-def _check_activations(
+def check_activations(
     activation: str | Sequence[str], n_hidden: int, table: Mapping[str, Activation]
 ) -> tuple[str, ...]:
     """One name per hidden layer."""
@@ -205,7 +206,7 @@ def check_problem(
         )
     W = [np.asarray(array, dtype) for array in coefs]
     b = [np.asarray(array, dtype) for array in intercepts]
-    names = _check_activations(activation, len(W) - 1, activations)
+    names = check_activations(activation, len(W) - 1, activations)
     pieces = tuple(int(maxout_pieces) if activations[name].in_pieces else 1 for name in names)
     widths = _check_chain(W, b, X.shape[1], pieces)
     skips = tuple(residual and widths[l] == widths[l + 1] for l in range(len(names)))

@@ -1,9 +1,10 @@
-"""What the twins share word for word: the epochs and batches of a training, and central differences.
+"""What the twins share word for word: initial ranges, the epochs and batches of a training, central differences.
 
-Neither has a loop over samples or units, so neither has a slow and a vectorised way.
+None has a loop over samples or units, so none has a slow and a vectorised way.
 """
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Mapping, Sequence
 from itertools import chain
 from numbers import Integral
 from typing import Any, NamedTuple, Protocol
@@ -11,9 +12,9 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.reference._checks import Array, Problem, check_name
+from fastmlp.reference._checks import Activation, Array, Problem, check_activations, check_name
 
-__all__ = ["Hyper", "Optimizer", "Rng", "central_differences", "train"]
+__all__ = ["Hyper", "Optimizer", "Rng", "central_differences", "initial_ranges", "train"]
 
 
 class Optimizer(NamedTuple):
@@ -38,6 +39,30 @@ class Rng(Protocol):
     """Anything that shuffles in place: `numpy.random.RandomState`, `numpy.random.Generator`."""
 
     def shuffle(self, x: Any, /) -> None: ...
+
+
+def initial_ranges(
+    table: Mapping[str, Activation],
+    widths: Sequence[int],
+    activation: str | Sequence[str],
+    init_scale: float | None,
+    maxout_pieces: int,
+) -> list[tuple[int, int, float]]:
+    """Rows and columns of every W_l, and the e that its weights and biases are drawn within."""
+    if len(widths) < 2 or not all(isinstance(n, Integral) and n >= 1 for n in widths):
+        raise ValueError(f"widths must be two or more integers >= 1, got {widths!r}.")
+    if init_scale is not None and not init_scale > 0:
+        raise ValueError(f"init_scale must be None or a number > 0, got {init_scale!r}.")
+    names = check_activations(activation, len(widths) - 2, table)
+    columns = [n * maxout_pieces if table[name].in_pieces else n for n, name in zip(widths[1:], names, strict=False)]
+    # scikit-learn's output layer takes the range of the last hidden layer's activation.
+    last = activation if isinstance(activation, str) else names[-1] if names else ""
+    ranges = []
+    for n, q, name in zip(widths, [*columns, widths[-1]], [*names, last], strict=False):
+        # Glorot & Bengio (2010), equation 16; scikit-learn takes 2 instead of 6 for logistic units.
+        glorot = math.sqrt((2 if name == "logistic" else 6) / (n + q))
+        ranges.append((int(n), int(q), glorot if init_scale is None else init_scale))
+    return ranges
 
 
 def _check_fit(

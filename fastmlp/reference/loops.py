@@ -19,8 +19,8 @@ both off by default:
 
 Python counts from 0: `coefs[l]` is W_{l+1} and `Z[l]`, `D[l]` belong to it; `A[l]` enters it, `A[l + 1]`
 leaves. The steps take and return lists of rows of floats; functions of a whole network take and return
-float64 arrays. Activations, outputs and optimizers are the rows of three tables, whose functions stand in
-`_loops_tables.py`.
+float64 arrays. Activations, outputs and optimizers are the rows of three tables, each in a file of its
+own that has the functions of both twins side by side.
 """
 
 import math
@@ -31,9 +31,11 @@ from typing import Any, NamedTuple, TypeAlias, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmlp.reference._activations import LOOPS as ACTIVATIONS
 from fastmlp.reference._checks import Array, BatchNorm, Options, Problem, check_problem
-from fastmlp.reference._loops_tables import ACTIVATIONS, OPTIMIZERS, OUTPUTS
-from fastmlp.reference._training import Hyper, Rng, central_differences, train
+from fastmlp.reference._optimizers import LOOPS as OPTIMIZERS
+from fastmlp.reference._outputs import LOOPS as OUTPUTS
+from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train
 
 __all__ = [
     "ACTIVATIONS",
@@ -52,6 +54,7 @@ __all__ = [
     "fit",
     "forward",
     "gradient_descent_step",
+    "initial_weights",
     "numerical_gradient",
     "output_error",
     "pre_activations",
@@ -289,6 +292,46 @@ def _cost_and_gradient(problem: Problem) -> tuple[Any, ...]:
 
 
 # ---- The public whole: a network is its coefs and intercepts, the rest are options. ----
+
+
+def initial_weights(
+    widths: Sequence[int],
+    rng: np.random.RandomState | np.random.Generator,
+    *,
+    activation: str | Sequence[str] = "relu",
+    init_scale: float | None = None,
+    maxout_pieces: int = 2,
+) -> tuple[list[Array], list[Array]]:
+    """Draw the weights to start from: of every layer W, then b, uniformly from [-e, e].
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Units n_0..n_L of the layers.
+    rng : numpy.random.RandomState or numpy.random.Generator
+        A `RandomState` draws what scikit-learn draws.
+    activation, maxout_pieces
+        As for `cost`.
+    init_scale : float, default=None
+        The e; None: Glorot's sqrt(6 / (n_{l-1} + n_l)), with scikit-learn's 2 instead of 6 for logistic units.
+
+    Returns
+    -------
+    coefs, intercepts : lists of arrays
+        Of random weights, because units that begin equal stay equal.
+
+    Examples
+    --------
+    >>> coefs, intercepts = initial_weights([4, 5, 3], np.random.RandomState(0), init_scale=0.12)
+    >>> [W.shape for W in coefs], [b.shape for b in intercepts]
+    ([(4, 5), (5, 3)], [(5,), (3,)])
+    """
+    coefs: list[Array] = []
+    intercepts: list[Array] = []
+    for n, q, e in initial_ranges(ACTIVATIONS, widths, activation, init_scale, maxout_pieces):
+        coefs.append(np.array([[rng.uniform(-e, e) for _ in range(q)] for _ in range(n)]))
+        intercepts.append(np.array([rng.uniform(-e, e) for _ in range(q)]))
+    return coefs, intercepts
 
 
 def forward(

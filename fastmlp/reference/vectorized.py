@@ -18,7 +18,7 @@ layer, both off by default:
 
 Python counts from 0: `coefs[l]` is W_{l+1} and `Z[l]`, `D[l]` belong to it; `A[l]` enters it, `A[l + 1]`
 leaves. Arrays are float64; if X is float32, everything is float32. Activations, outputs and optimizers are
-the rows of three tables, whose functions stand in `_vectorized_tables.py`.
+the rows of three tables, each in a file of its own that has the functions of both twins side by side.
 """
 
 from collections.abc import Sequence
@@ -28,6 +28,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmlp.reference._activations import VECTORIZED as ACTIVATIONS
 from fastmlp.reference._checks import (
     Array,
     BatchNorm,
@@ -35,8 +36,9 @@ from fastmlp.reference._checks import (
     Problem,
     check_problem,
 )
-from fastmlp.reference._training import Hyper, Rng, central_differences, train
-from fastmlp.reference._vectorized_tables import ACTIVATIONS, OPTIMIZERS, OUTPUTS
+from fastmlp.reference._optimizers import VECTORIZED as OPTIMIZERS
+from fastmlp.reference._outputs import VECTORIZED as OUTPUTS
+from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train
 
 __all__ = [
     "ACTIVATIONS",
@@ -55,6 +57,7 @@ __all__ = [
     "fit",
     "forward",
     "gradient_descent_step",
+    "initial_weights",
     "numerical_gradient",
     "output_error",
     "pre_activations",
@@ -220,6 +223,46 @@ def _cost_and_gradient(problem: Problem) -> tuple[Any, ...]:
 
 
 # ---- The public whole: a network is its coefs and intercepts, the rest are options. ----
+
+
+def initial_weights(
+    widths: Sequence[int],
+    rng: np.random.RandomState | np.random.Generator,
+    *,
+    activation: str | Sequence[str] = "relu",
+    init_scale: float | None = None,
+    maxout_pieces: int = 2,
+) -> tuple[list[Array], list[Array]]:
+    """Draw the weights to start from: of every layer W, then b, uniformly from [-e, e].
+
+    Parameters
+    ----------
+    widths : sequence of int
+        Units n_0..n_L of the layers.
+    rng : numpy.random.RandomState or numpy.random.Generator
+        A `RandomState` draws what scikit-learn draws.
+    activation, maxout_pieces
+        As for `cost`.
+    init_scale : float, default=None
+        The e; None: Glorot's sqrt(6 / (n_{l-1} + n_l)), with scikit-learn's 2 instead of 6 for logistic units.
+
+    Returns
+    -------
+    coefs, intercepts : lists of arrays
+        Of random weights, because units that begin equal stay equal.
+
+    Examples
+    --------
+    >>> coefs, intercepts = initial_weights([4, 5, 3], np.random.RandomState(0), init_scale=0.12)
+    >>> [W.shape for W in coefs], [b.shape for b in intercepts]
+    ([(4, 5), (5, 3)], [(5,), (3,)])
+    """
+    coefs: list[Array] = []
+    intercepts: list[Array] = []
+    for n, q, e in initial_ranges(ACTIVATIONS, widths, activation, init_scale, maxout_pieces):
+        coefs.append(rng.uniform(-e, e, (n, q)))
+        intercepts.append(rng.uniform(-e, e, q))
+    return coefs, intercepts
 
 
 def forward(
