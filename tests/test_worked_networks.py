@@ -1,4 +1,4 @@
-"""Networks worked out by hand, and facts that need no computer: both twins reproduce them."""
+"""Networks worked out by hand, and facts that need no computer: twins and kernels reproduce them."""
 
 from math import log
 
@@ -8,9 +8,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.datasets import load_breast_cancer, load_iris
+from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.preprocessing import scale
 
+from fastmlp import MLPClassifier, cost_and_gradient
 from fastmlp.reference import loops, vectorized
 
 both_twins = pytest.mark.parametrize("twin", [loops, vectorized])
@@ -37,6 +39,22 @@ def test_two_layers_are_xnor(twin):
     _, A, h = twin.forward(coefs, intercepts, INPUTS, activation="logistic", output="logistic")
     assert_allclose(A, [[0, 1], [0, 0], [0, 0], [1, 0]], atol=5e-5)
     assert_allclose(h[:, 0], [1, 0, 0, 1], atol=6e-5)
+
+
+@pytest.mark.parametrize(
+    ("layers", "truth"),
+    [([AND], [0, 0, 0, 1]), ([OR], [0, 1, 1, 1]), ([NOR], [1, 0, 0, 0]), ([(AND, NOR), OR], [1, 0, 0, 1])],
+)
+def test_kernels_are_gates(layers, truth):
+    """The estimator begins with the gates' weights, and a step too small to count leaves them."""
+    arrays = [np.array(layer, float, ndmin=2).T for layer in layers]
+    init = [a[1:] for a in arrays], [a[0] for a in arrays]
+    hidden = (2,) * (len(layers) - 1)
+    model = MLPClassifier(hidden, "logistic", solver="sgd", init=init, learning_rate_init=1e-300, max_iter=1)
+    with pytest.warns(ConvergenceWarning):
+        model.fit(INPUTS, truth)
+    assert_allclose(model.predict_proba(INPUTS)[:, 1], truth, atol=6e-5)
+    assert_array_equal(model.predict(INPUTS), truth)
 
 
 # ---- The 2-3-2 network ----
@@ -94,6 +112,13 @@ def test_232_backward(twin):
     assert_allclose(twin.output_error(Z_2, Y), D_2, **exactly)
     check_all(twin.backward(*NETWORK, X, Y, activation="logistic"), [D_1, D_2])
     cost, coef_grads, intercept_grads = twin.cost_and_gradient(*NETWORK, X, Y, activation="logistic")
+    assert_allclose(cost, J, **exactly)
+    check_all(coef_grads, [DW_1, DW_2])
+    check_all(intercept_grads, [DB_1, DB_2])
+
+
+def test_kernels_have_the_gradients_of_232():
+    cost, coef_grads, intercept_grads = cost_and_gradient(*NETWORK, X, Y, activation="logistic")
     assert_allclose(cost, J, **exactly)
     check_all(coef_grads, [DW_1, DW_2])
     check_all(intercept_grads, [DB_1, DB_2])
