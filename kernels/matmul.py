@@ -23,17 +23,15 @@ from ._simd import HAS_MASKS, VECTOR_BYTES, lanes
 
 __all__ = ["gemm", "matmul", "transpose"]
 
-# (rows, vectors, masked) of the tiles, largest first. At least 8 chains of fused multiply-adds are needed to
-# hide the latency of two units, so fewer rows have more vectors. Columns left over go through masked tiles:
-# where masks cost nothing, low tiles are always masked; all others have a masked twin of one vector.
+# (rows, vectors, masked, vectors of the narrow twin) of the tiles, largest first. At least 8 chains of fused
+# multiply-adds are needed to hide the latency of two units, so fewer rows have more vectors. Columns left over go
+# through masked tiles: where masks cost nothing, low tiles are always masked; all have a masked, narrow twin.
 TILES = {
-    64: ((14, 2, False), (8, 2, False), (4, 2, True), (2, 4, True), (1, 8, True)),
-    32: ((6, 2, False), (4, 2, False), (2, 4, False), (1, 8, False)),
-    16: ((8, 2, False), (4, 2, False), (2, 4, False), (1, 8, False)),
+    64: ((14, 2, False, 1), (8, 2, False, 1), (4, 2, True, 1), (2, 4, True, 1), (1, 8, True, 2)),
+    32: ((6, 2, False, 1), (4, 2, False, 1), (2, 4, False, 1), (1, 8, False, 1)),
+    16: ((8, 2, False, 1), (4, 2, False, 1), (2, 4, False, 1), (1, 8, False, 1)),
 }[VECTOR_BYTES]
-ROWS = tuple(rows for rows, _, _ in TILES)
-VECTORS = tuple(vectors for _, vectors, _ in TILES)
-MASKED = tuple(masked for _, _, masked in TILES)
+ROWS, VECTORS, MASKED, NARROW = zip(*TILES, strict=True)
 
 # Stack memory; even small stacks of threads have some hundred KB.
 BLOCK_BYTES = 49152
@@ -81,6 +79,11 @@ def _gep(builder: Any, pointer: Any, stride: Any, i: int) -> Any:
     return builder.gep(pointer, [builder.mul(stride, SIZE(i))])
 
 
+def _opaque(builder: Any, value: Any) -> Any:
+    """Emit `value`, of whose origin LLVM shall know nothing: an empty piece of assembly."""
+    return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=False)
+
+
 def _emit_loop(builder: Any, steps: Any, stride: int, first: list[Any], body: Any) -> list[Any]:
     """Emit `for k in range(0, steps, stride): values = body(k, values)`; return the last values."""
     before = builder.block
@@ -104,6 +107,10 @@ def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[A
     """Emit C = start + A B for a tile; only its first `width` columns are read and written where `masked`."""
     a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row = args
     lanes = _simd.lanes_of(a.type.pointee)
+    # A pointer to every third row of A. LLVM would step from row to row, each step waiting for the one before.
+    thirds = [a]
+    for _ in range(3, rows, 3):
+        thirds.append(builder.gep(thirds[-1], [builder.mul(a_row, SIZE(3))]))
     firsts = [SIZE(j * lanes) for j in range(vectors)]
     masks = [None] * vectors
     if masked:
@@ -114,43 +121,59 @@ def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[A
         pointers = [builder.gep(row, [first]) for first in firsts]
         return [_simd.load(builder, p, lanes, mask) for p, mask in zip(pointers, masks, strict=True)]
 
-    def add_products(k: Any, sums: list[Any]) -> list[Any]:
-        a_k = builder.gep(a, [builder.mul(k, a_col)])
-        b_k = load_row(builder.gep(b, [builder.mul(k, ldb)]))
+    def add_products(k: Any, values: list[Any]) -> list[Any]:
+        b_row, *values = values
+        a_rows, sums = values[: len(thirds)], values[len(thirds) :]
+        b_k = load_row(b_row)
         new = []
         for i in range(rows):
-            a_ik = _simd.splat(builder, builder.load(_gep(builder, a_k, a_row, i)), lanes)
+            a_ik = _simd.splat(builder, builder.load(_gep(builder, a_rows[i // 3], a_row, i % 3)), lanes)
             for j in range(vectors):
                 new.append(_simd.vector_fma(builder, a_ik, b_k[j], sums[i * vectors + j]))
-        return new
+        return [builder.gep(b_row, [ldb]), *(_opaque(builder, builder.gep(row, [a_col])) for row in a_rows), *new]
 
-    sums = [value for i in range(rows) for value in load_row(_gep(builder, start, start_row, i))]
-    sums = _emit_loop(builder, k, 1, sums, add_products)
+    sums, row = [], start
     for i in range(rows):
-        row = _gep(builder, c, ldc, i)
+        sums += load_row(row)
+        row = builder.gep(row, [start_row])
+    sums = _emit_loop(builder, k, 1, [b, *thirds, *sums], add_products)[1 + len(thirds) :]
+    row = c
+    for i in range(rows):
         for j in range(vectors):
             _simd.store(builder, sums[i * vectors + j], builder.gep(row, [firsts[j]]), masks[j])
+        row = builder.gep(row, [ldc])
 
 
 @intrinsic
 def _tile(typingctx, step, narrow, a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row):
-    """C = start + A B for the tile `step` of `TILES`, of one vector if `narrow`."""
+    """C = start + A B for the tile `step` of `TILES`, or for its twin if `narrow`."""
     size = types.intp
     sig = types.void(size, types.boolean, a, size, size, b, size, c, size, size, size, start, size)
+
+    def tile(builder, rows, vectors, masked, args):
+        """The function that computes such a tile: its own, or LLVM keeps addresses for all tiles ready at once."""
+        kind = "f32" if isinstance(args[0].type.pointee, ir.FloatType) else "f64"
+        name = f"tile.{kind}.{rows}.{vectors}.{masked:d}"
+        function = builder.module.globals.get(name)
+        if function is None:
+            function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [arg.type for arg in args]), name)
+            function.linkage = "internal"
+            function.attributes.add("noinline")
+            inside = ir.IRBuilder(function.append_basic_block())
+            _emit_tile(inside, rows, vectors, masked, list(function.args))
+            inside.ret_void()
+        return function
 
     def codegen(context, builder, sig, args):
         code = builder.add(builder.shl(args[0], SIZE(1)), builder.zext(args[1], SIZE))
         after = builder.append_basic_block("tile.end")
         switch = builder.switch(code, after)
-        for step, (rows, vectors, masked) in enumerate(TILES):
-            variants = [(2 * step, vectors, masked)]
-            if not masked:
-                variants.append((2 * step + 1, 1, True))
-            for case, count, partial in variants:
+        for step, (rows, vectors, masked, narrow) in enumerate(TILES):
+            for case, count, partial in ((2 * step, vectors, masked), (2 * step + 1, narrow, True)):
                 block = builder.append_basic_block(f"tile.{rows}.{count}")
                 switch.add_case(SIZE(case), block)
                 builder.position_at_end(block)
-                _emit_tile(builder, rows, count, partial, args[2:])
+                builder.call(tile(builder, rows, count, partial, args[2:]), args[2:])
                 builder.branch(after)
         builder.position_at_end(after)
         return context.get_dummy_value()
@@ -170,10 +193,10 @@ def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
         end = top + rows if step else m - m % ROWS[0]
         if end > m or end == top:
             continue
-        wide = VECTORS[step] * lanes(c)
+        wide, few = VECTORS[step] * lanes(c), NARROW[step] * lanes(c)
         j = 0
         while j < n:
-            narrow = n - j < wide and not MASKED[step]
+            narrow = n - j <= few if MASKED[step] else n - j < wide
             i = top
             while i < end:
                 _tile(
@@ -192,7 +215,7 @@ def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
                     start_row,
                 )
                 i += rows
-            j += lanes(c) if narrow else wide
+            j += few if narrow else wide
         top = end
 
 
