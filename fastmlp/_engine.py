@@ -28,21 +28,25 @@ from .kernels.layout import (
     KINDS,
     LOSS,
     PASSES,
+    PRE,
     RATE,
     ROW,
     RUNNING,
     SHUFFLE,
     STATUS,
+    UNITS,
     WEIGHT,
     Memory,
     Options,
+    T,
+    W,
     share_weights,
 )
 from .kernels.normalisation import MOMENTUM
 from .kernels.optimizers import OPTIMIZERS, STORE
 from .kernels.reductions import LANES
 from .kernels.shuffling import KEYS
-from .kernels.train import train, transpose_weights
+from .kernels.train import train
 
 __all__ = [
     "Data",
@@ -349,7 +353,10 @@ class Engine:
 
     def refresh(self) -> None:
         """Take note of weights that were changed from outside."""
-        transpose_weights(self._table, self.w, self._memory.transposed)
+        for fan_in, row in zip(self._table[1:-1, UNITS], self._table[2:], strict=True):
+            q, n = row[PRE], row[PRE] * fan_in
+            transposed = self._memory.transposed[row[T] : row[T] + n].reshape(q, fan_in)
+            transposed[:] = self.w[row[W] : row[W] + n].reshape(fan_in, q).T
 
     def _is_mersenne(self) -> bool:
         return self.random is not None and self.random.get_state(legacy=False)["bit_generator"] == "MT19937"

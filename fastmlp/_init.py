@@ -40,6 +40,7 @@ def initial_weights(
     init_scale: float,
     random: np.random.RandomState,
     dtype: DTypeLike,
+    activation: str | Sequence[str],
 ) -> Array:
     """Return a new weight vector.
 
@@ -53,6 +54,9 @@ def initial_weights(
         The epsilon of 'uniform'.
     random : RandomState
     dtype : dtype
+    activation : str or sequence of str
+        The estimator's parameter. The last name also sets the range of the output layer, and as in scikit-learn it does
+        so where there is no hidden layer to use it.
 
     Raises
     ------
@@ -72,15 +76,15 @@ def initial_weights(
     if not isinstance(init, str):
         _copy_given(network, init, parts.coefs, parts.intercepts)
         return w
-    names = [*network.activations, network.activations[-1] if network.activations else ""]
-    for (fan_in, fan_out), activation, coef, intercept in zip(
-        network.shapes(), names, parts.coefs, parts.intercepts, strict=True
+    names = [*network.activations, *([activation] if isinstance(activation, str) else activation[-1:])]
+    for (fan_in, fan_out), name, coef, intercept in zip(
+        network.shapes(), [*names, ""], parts.coefs, parts.intercepts, strict=False
     ):
         if init == "orthogonal":
             coef[...] = _orthogonal(random, fan_in, fan_out)
             intercept[...] = 0
             continue
-        bound = _bound(init, activation, fan_in, fan_out, init_scale)
+        bound = _bound(init, name, fan_in, fan_out, init_scale)
         coef[...] = random.uniform(-bound, bound, (fan_in, fan_out))
         intercept[...] = random.uniform(-bound, bound, fan_out) if init in ("glorot", "uniform") else 0
     return w

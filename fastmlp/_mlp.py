@@ -248,7 +248,8 @@ class _BaseMLP(BaseEstimator):
     def _initialize(self, network: Network, dtype: Any) -> None:
         """Begin afresh: weights, and everything that counts progress."""
         random = self._random_state
-        self._set_weights(network, initial_weights(network, self.init, float(self.init_scale), random, dtype))
+        scale = float(self.init_scale)
+        self._set_weights(network, initial_weights(network, self.init, scale, random, dtype, self.activation))
         self._reset_stats(network, dtype)
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(network.units)
@@ -802,8 +803,10 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                 raise ValueError(
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
-        if self._label_binarizer.y_type_ == "multiclass" and y.ndim == 1:
-            return X, np.searchsorted(self.classes_, y).astype(np.int32)
+        if y.ndim == 1:
+            # One pass where `transform` would look through y ten times more; that all classes are known, was checked.
+            places = np.searchsorted(self.classes_, y).astype(np.int32)
+            return X, places if self._label_binarizer.y_type_ == "multiclass" else places[:, np.newaxis]
         Y = self._label_binarizer.transform(y)
         return X, Y.toarray() if scipy.sparse.issparse(Y) else Y
 

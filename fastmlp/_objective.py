@@ -183,7 +183,7 @@ def objective_of_estimator(estimator: Any, X: Any, y: Any, sample_weight: Any) -
         w = model._weights(network)
     else:
         random = check_random_state(model.random_state)
-        w = initial_weights(network, model.init, float(model.init_scale), random, X.dtype)
+        w = initial_weights(network, model.init, float(model.init_scale), random, X.dtype, model.activation)
     return Objective(
         network,
         prepare_data(X, Y, sample_weight, np.float64),

@@ -133,7 +133,7 @@ def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[A
         return [builder.gep(b_row, [ldb]), *(_opaque(builder, builder.gep(row, [a_col])) for row in a_rows), *new]
 
     sums, row = [], start
-    for i in range(rows):
+    for _ in range(rows):
         sums += load_row(row)
         row = builder.gep(row, [start_row])
     sums = _emit_loop(builder, k, 1, [b, *thirds, *sums], add_products)[1 + len(thirds) :]

@@ -11,7 +11,7 @@ chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import inlined, kernel
 from ._link import STRIP, call
 from ._memory import copy, fill, move, offset, peek, poke, view
 from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
@@ -88,7 +88,7 @@ def prefetch_row(source, n):
         prefetch(offset(source, j))
 
 
-@kernel
+@inlined
 def gather_rows(table, options, memory, start, rows, lo, n, rank):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
@@ -103,7 +103,7 @@ def gather_rows(table, options, memory, start, rows, lo, n, rank):
     for i in range(n):
         row = row_of(options, memory, start + lo + i)
         if copied:
-            if i + ROWS_AHEAD < n:
+            if start + lo + i + ROWS_AHEAD < options.rows:
                 prefetch_row(offset(memory.X, row_of(options, memory, start + lo + i + ROWS_AHEAD) * d), d)
             copy_row(offset(memory.X, row * d), offset(memory.A, (lo + i) * d), d)
         if options.labelled:
@@ -203,7 +203,7 @@ def normalise_rows(l, table, options, memory, rows, lo, n, z, rank, team, signal
     return True
 
 
-@kernel
+@inlined
 def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals):
     """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L.
 
@@ -235,7 +235,7 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
     return True
 
 
-@kernel
+@inlined
 def output_rows(table, options, memory, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
     last = table.shape[0] - 1
@@ -256,7 +256,7 @@ def output_rows(table, options, memory, lo, n, rank):
     call(memory.linked.transpose, Z, ld, d, K, K, n)
 
 
-@kernel
+@inlined
 def predict_rows(table, options, memory, start, lo, n, rank):
     """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
     last = table.shape[0] - 1
@@ -285,7 +285,7 @@ def normalise_backward_rows(l, table, memory, rows, lo, n, d, rank, team, signal
     return True
 
 
-@kernel
+@inlined
 def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
     """Delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
@@ -368,12 +368,32 @@ def update_slice(options, memory, start, g, n, rate):
 
 
 @kernel
-def gradient_of_rows(table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank):
+def transpose_rows(l, table, memory, i, count):
+    """Bring `count` rows of W_l, from row i, into the transposed copy that the delta recurrence reads (l >= 2)."""
+    fan_in, q = table[l - 1, UNITS], table[l, PRE]
+    if l > 1:
+        row = offset(memory.w, table[l, W] + i * q)
+        call(memory.linked.transpose, row, q, offset(memory.transposed, table[l, T] + i), fan_in, count, q)
+
+
+@kernel
+def gradient_at(begin, memory, scratch, stored, at_once):
+    """Where the gradient of the weights from `begin` goes: among all that is kept, or into a thread's scratch."""
+    if stored:
+        return offset(memory.g, begin)
+    return offset(scratch, begin if at_once else 0)
+
+
+@inlined
+def gradient_of_rows(table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team):
     """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
     G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. A batch may come in several chunks:
     `continued` says that g holds the sum of those before, `final` that the batch ends here. With the optimizer
     STORE the gradient stays in g. Writes w, m, v (or g), the transposed copies and `squares`.
+
+    One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
+    that are not full strips.
     """
     scratch = offset(memory.scratch, rank * options.scratch)
     cursor = offset(memory.cursor, rank * options.chunk)
@@ -381,7 +401,10 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
     stored = storing or continued or not final
     number = view(scratch, 0, 0).dtype.type
     penalty, scale = number(penalty), number(scale)
-    for l in range(1, table.shape[0]):
+    last = table.shape[0] - 1
+    n_weights = table[last, B] + table[last, PRE]
+    at_once = team == 1 and not stored and n_weights <= options.scratch
+    for l in range(1, last + 1):
         fan_in, q = table[l - 1, UNITS], table[l, PRE]
         lo, hi = share[l, rank], share[l, rank + 1]
         d = offset(memory.D, table[l, D])
@@ -391,7 +414,7 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
         for i in range(lo, min(hi, fan_in), height):
             count = min(height, min(hi, fan_in) - i)
             begin = table[l, W] + i * q
-            target = offset(memory.g, begin) if stored else scratch
+            target = gradient_at(begin, memory, scratch, stored, at_once)
             g, w = view(target, 0, count * q), view(memory.w, begin, count * q)
             if l == 1 and options.sparse:
                 if not continued:
@@ -425,34 +448,29 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
                 finish_gradient(g, w, penalty, scale)
             else:
                 scale_gradient(g, scale)
-            if not storing:
+            if not storing and not at_once:
                 update_slice(options, memory, begin, target, count * q, rate)
-                if l > 1:
-                    call(
-                        memory.linked.transpose,
-                        offset(memory.w, begin),
-                        q,
-                        offset(memory.transposed, table[l, T] + i),
-                        fan_in,
-                        count,
-                        q,
-                    )
+                transpose_rows(l, table, memory, i, count)
         if lo > fan_in or hi <= fan_in:
             continue
         begin = table[l, B]
-        target = offset(memory.g, begin) if stored else scratch
+        target = gradient_at(begin, memory, scratch, stored, at_once)
         first = target if continued else offset(memory.zeros, 0)
         call(memory.linked.gemm, offset(memory.ones, 0), 0, 0, d, q, target, q, 1, rows, q, first, 0)
         if final:
             scale_gradient(view(target, 0, q), scale)
-            if not storing:
+            if not storing and not at_once:
                 update_slice(options, memory, begin, target, q, rate)
         if table[l, NORM]:
             # The sums over the batch that the backward pass left behind H: of gamma, then of beta.
             begin = table[l, GAMMA]
-            target = offset(memory.g, begin) if stored else scratch
+            target = gradient_at(begin, memory, scratch, stored, at_once)
             g = view(target, 0, 2 * q)
             copy(view(memory.H, table[l, H] + (rows + 2) * q, 2 * q), g)
             scale_gradient(g, scale)
-            if not storing:
+            if not storing and not at_once:
                 update_slice(options, memory, begin, target, 2 * q, rate)
+    if at_once:
+        update_slice(options, memory, 0, scratch, n_weights, rate)
+        for l in range(2, last + 1):
+            transpose_rows(l, table, memory, np.int64(0), table[l - 1, UNITS])

@@ -10,7 +10,7 @@ import math
 import numpy as np
 
 from ._jit import SOURCES, entry_point, kernel
-from ._memory import at, fill, view
+from ._memory import fill, view
 from .layout import (
     ABORTED,
     BATCH_LOSS,
@@ -26,27 +26,22 @@ from .layout import (
     LOSS,
     NO_CHANGE,
     PASSES,
-    PRE,
     RATE,
     ROW,
     RUNNING,
     SHUFFLE,
     STATUS,
     STOPPED,
-    UNITS,
     WEIGHT,
-    T,
-    W,
     memory_of,
 )
-from .matmul import transpose
 from .optimizers import ADAM
 from .reductions import LANES, total
 from .shuffling import KEYS, draw, shuffle
 from .step import backward_rows, forward_rows, gather_rows, gradient_of_rows, output_rows, predict_rows
 from .team import barrier
 
-__all__ = ["train", "transpose_weights"]
+__all__ = ["train"]
 
 SMALLEST_RATE = 1e-6  # scikit-learn's adaptive schedule stops here
 
@@ -158,7 +153,7 @@ def _build(sources):
                     rate = rate * math.sqrt(1.0 - beta_2_t) / (1.0 - beta_1_t)
                 penalty = options.alpha * batch_weight if options.penalty_sum else options.alpha
                 gradient_of_rows(
-                    table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank
+                    table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team
                 )
             if not barrier(signals, team):
                 return ABORTED
@@ -195,17 +190,3 @@ def _build(sources):
 
 
 train = _build(SOURCES)
-
-
-def _build_transpose(sources):
-    def transpose_weights(table, w, transposed):
-        """Write the transposed copy of every W_l, l >= 2, that the delta recurrence reads."""
-        _ = sources
-        for l in range(2, table.shape[0]):
-            fan_in, q = table[l - 1, UNITS], table[l, PRE]
-            transpose(at(w, table[l, W]), q, at(transposed, table[l, T]), fan_in, fan_in, q)
-
-    return entry_point(transpose_weights)
-
-
-transpose_weights = _build_transpose(SOURCES)

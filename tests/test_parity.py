@@ -32,6 +32,7 @@ COMMON = {
 # Options of both packages; a function takes X, y and returns what else `fit` gets.
 OPTIONS = {
     "no hidden layer": {"hidden_layer_sizes": ()},
+    "no hidden layer, and the range of logistic units": {"hidden_layer_sizes": (), "activation": "logistic"},
     "one hidden layer as an integer": {"hidden_layer_sizes": 17},
     "three hidden layers": {"hidden_layer_sizes": [9, 1, 5]},
     "no penalty": {"alpha": 0},

@@ -450,7 +450,7 @@ def test_initial_weights_are_those_that_estimators_draw(activation, init_scale, 
     assert_array_equal(flatten(drawn[0]), flatten(drawn[1]))
     drawn_by_estimators = Network(units, names, "softmax", "log_loss", maxout_pieces=PIECES)
     init = "glorot" if init_scale is None else "uniform"
-    w = initial_weights(drawn_by_estimators, init, init_scale, seeded(0), np.float64)
+    w = initial_weights(drawn_by_estimators, init, init_scale, seeded(0), np.float64, activation)
     assert_array_equal(flatten(list(drawn_by_estimators.parts(w)[:2])), flatten(drawn[0]))
     for W, name in zip(drawn[0][0], [*names, names[-1]], strict=True):
         assert np.abs(W).max() <= (init_scale or np.sqrt((2 if name == "logistic" else 6) / sum(W.shape)))
