@@ -12,6 +12,7 @@ from numpy.typing import DTypeLike
 from ._network import Array, Network
 from ._team import Team
 from .kernels._link import STRIP, linked_kernels
+from .kernels._simd import VECTOR_BYTES
 from .kernels.layout import (
     BATCH_LOSS,
     BEST_LOSS,
@@ -70,6 +71,8 @@ ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
 SCRATCH = 8192  # elements of gradient that a thread holds in the first-level cache
 # Operations of one step below which a second thread costs more than it brings (bench/scaling).
 FLOPS_PER_THREAD = 400_000
+# A gradient alone is one call of the team: to wake it costs as much as the barriers of so many steps (bench/gradient).
+STEPS_PER_CALL = 75
 
 
 @dataclass
@@ -268,13 +271,14 @@ class Engine:
         self._table, sizes = self.network.table(chunk, gather=reorder and not sparse)
         flops = self.network.flops() * chunk
         self._pass_seconds = FIRST_SECONDS + flops / FIRST_FLOPS_PER_SECOND
-        self.threads = max(1, min(self.threads, flops // FLOPS_PER_THREAD, chunk))
-        self._share = share_weights(self._table, self.threads)
+        storing = self.hyper.optimizer == "store"
+        work = self.network.flops() * self.batch // STEPS_PER_CALL if storing else flops
+        self.threads = max(1, min(self.threads, work // FLOPS_PER_THREAD, chunk))
+        self._share = share_weights(self._table, self.threads, VECTOR_BYTES // dtype.itemsize)
         K, widest = self.network.units[-1], max(q for _, q in self.network.shapes())
         scratch = max(SCRATCH, 28 * widest)
         # The team may turn out smaller, and then every share of it is larger.
         strips = max(size * strips_of(chunk, size) for size in range(1, self.threads + 1))
-        storing = self.hyper.optimizer == "store"
         self.g = np.empty(sizes.w if storing or chunk < self.batch else 0, dtype)
         self._order = np.arange(m if reorder else 0, dtype=np.int32)
         self._random = np.empty(KEYS + 1, np.uint32)
@@ -379,7 +383,7 @@ class Engine:
         """
         share, options = self._share, self._options
         if team.size < self.threads:
-            share = share_weights(self._table, team.size)
+            share = share_weights(self._table, team.size, VECTOR_BYTES // self.w.itemsize)
             options = options._replace(strips=strips_of(options.chunk, team.size))
         done = 0
         status = RUNNING

@@ -45,7 +45,7 @@ OPTIMIZER_PARAMETERS = (
     "beta_2",
     "epsilon",
 )
-SMALL = 4096  # numbers in X up to which validation is worth avoiding
+SMALL = 1 << 16  # numbers in X up to which validation is worth avoiding
 ROWS_LIMIT = 2**31 - 1  # row numbers are int32 in the kernels
 
 

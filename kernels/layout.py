@@ -34,6 +34,9 @@ KEEP_NOTHING, KEEP_Z, KEEP_ACTIVATED = range(3)
 # blocks must not depend on the team.
 BLOCK_ROWS = 4
 
+# Rows of W whose gradient takes as long as that of the bias, a sum in one chain.
+BIAS_COST = 4
+
 
 class Memory(NamedTuple):
     """Pointers to everything that a pass reads or writes. Sizes are checked where the arrays are made.
@@ -221,8 +224,10 @@ def layer_table(
     return table, Sizes(w, t, a, d, h, stats, block)
 
 
-def share_weights(table: Any, team: int) -> Any:
-    """Share out the rows of every W (the bias counts as its last row) evenly over a team.
+def share_weights(table: Any, team: int, lanes: int) -> Any:
+    """Share out the rows of every W (the bias counts as its last row) over a team, so that all have as much work.
+
+    A row costs its vectors of `lanes` numbers: ten columns cost as much as sixteen. Only speed depends on that.
 
     Returns
     -------
@@ -231,10 +236,12 @@ def share_weights(table: Any, team: int) -> Any:
     """
     share = np.zeros((len(table), team + 1), dtype=np.int64)
     fan_in, q = table[:-1, UNITS], table[1:, PRE]
-    ends = np.cumsum((fan_in + 1) * q)
+    vectors = -(-q // lanes)
+    costs = (fan_in + BIAS_COST) * vectors
+    ends = np.cumsum(costs)
     for rank in range(1, team):
         cut = ends[-1] * rank / team
-        rows = np.rint((cut - (ends - (fan_in + 1) * q)) / (q * BLOCK_ROWS)) * BLOCK_ROWS
+        rows = np.rint((cut - (ends - costs)) / (vectors * BLOCK_ROWS)) * BLOCK_ROWS
         # A cut never leaves part of a block to the bias row's owner.
         share[1:, rank] = np.where(rows >= fan_in, np.where(rows > fan_in, fan_in + 1, fan_in), np.maximum(rows, 0))
     share[1:, team] = fan_in + 1
