@@ -34,7 +34,7 @@ __all__ = [
 CORES = joblib.cpu_count()
 TURN_SECONDS = 0.1  # short runs are repeated, so that one turn outlasts an interruption
 MOST_ROUNDS = 20
-SLOW_SECONDS = 1.0
+SLOW_SECONDS, FAR_BEHIND = 1.0, 1.5
 PAUSE_SECONDS = 0.02  # between rivals: OpenMP's threads go on spinning for some milliseconds
 
 
@@ -127,9 +127,12 @@ def prepare(case: Case, effort: Effort = Effort.FULL) -> Ready:
         times[name] = time.perf_counter() - begin
         facts |= trial.judge(result)
     if effort > Effort.CHECK:
-        # Compilation and cold caches are over. One slow configuration needs no second look.
-        if len(times) > 1 or sum(times.values()) < SLOW_SECONDS:
-            times = {name: timed(run) for name, run in trial.runs.items()}
+        # Compilation and cold caches are over. A slow configuration needs no second look, if it is the only one or far
+        # behind, but for the first, which may have paid for what all have in common.
+        best, first = min(times.values()), next(iter(times))
+        rivals = [name for name in times if name == first or times[name] < max(SLOW_SECONDS, FAR_BEHIND * best)]
+        if len(rivals) > 1 or best < SLOW_SECONDS:
+            times = {name: timed(trial.runs[name]) for name in rivals}
         gc.collect()
     name = min(times, key=times.__getitem__)
     rounds = math.ceil(TURN_SECONDS / max(times[name], TURN_SECONDS / MOST_ROUNDS))

@@ -58,7 +58,10 @@ def percent(value: float) -> str:
 
 def cell(result: Result | None) -> str:
     """Return median and spread, or a dash."""
-    return f"{duration(result.median)} ± {result.spread:.0%}" if result else "—"
+    if result is None:
+        return "—"
+    spread = f"± {result.spread:.0%}" if len(result.seconds) > 1 else "(once)"
+    return f"{duration(result.median)} {spread}"
 
 
 def tables(run: Run, suite: str, title: str) -> str:

@@ -89,7 +89,7 @@ WORKLOADS = {
         Workload("digits", 1797, 64, (100,), 10, batch=200, epochs=50, load="digits"),
         Workload("tabular-small", 10_000, 20, (32, 32), 2, batch=32, epochs=10),
         Workload("tabular-mid", 50_000, 54, (128, 64), 7, batch=200, epochs=3),
-        Workload("mnist-shape", 20_000, 784, (256,), 10, batch=200, epochs=3),
+        Workload("mnist-shape", 20_000, 784, (256,), 10, batch=200, epochs=2),
         Workload("wide", 20_000, 784, (512, 512), 10, batch=256, epochs=1),
         Workload("covertype-like", 100_000, 54, (128, 64), 7, batch=200, epochs=1),
         Workload("text-like", 20_000, 20_000, (64,), 20, batch=200, epochs=1, density=0.001),

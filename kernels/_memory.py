@@ -8,7 +8,6 @@ sizes and offsets are checked in Python, before a kernel runs.
 from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
-from numba.np.arrayobj import populate_array
 
 from ._jit import kernel
 
@@ -62,6 +61,9 @@ def view(typingctx, source, start, n):
     sig = types.Array(source.dtype, 1, "C")(source, types.intp, types.intp)
 
     def codegen(context, builder, sig, args):
+        # Here, as `import fastmlp` need not wait the tenth of a second that this takes.
+        from numba.np.arrayobj import populate_array
+
         data = args[0]
         if isinstance(sig.args[0], types.Array):
             data = context.make_array(sig.args[0])(context, builder, args[0]).data
