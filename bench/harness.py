@@ -35,6 +35,7 @@ CORES = joblib.cpu_count()
 TURN_SECONDS = 0.1  # short runs are repeated, so that one turn outlasts an interruption
 MOST_ROUNDS = 20
 SLOW_SECONDS, FAR_BEHIND = 1.0, 1.5
+LONG_SECONDS = 5.0  # a run that takes so long is not repeated, and needs no warm-up
 PAUSE_SECONDS = 0.02  # between rivals: OpenMP's threads go on spinning for some milliseconds
 
 
@@ -101,6 +102,7 @@ class Ready:
     per: float
     facts: dict[str, Any]
     spent: float = 0.0  # seconds timed so far
+    known: list[float] = field(default_factory=list)  # seconds of a long run that was timed while it was checked
 
 
 def thread_counts() -> dict[str, int]:
@@ -135,8 +137,10 @@ def prepare(case: Case, effort: Effort = Effort.FULL) -> Ready:
             times = {name: timed(trial.runs[name]) for name in rivals}
         gc.collect()
     name = min(times, key=times.__getitem__)
+    long = effort > Effort.CHECK and times[name] > LONG_SECONDS
     rounds = math.ceil(TURN_SECONDS / max(times[name], TURN_SECONDS / MOST_ROUNDS))
-    return Ready(trial.runs[name], rounds, trial.per, facts | {"configuration": name})
+    known = [times[name]] if long else []
+    return Ready(trial.runs[name], rounds, trial.per, facts | {"configuration": name}, known=known)
 
 
 def in_turns(cases: Iterable[Case], turns: int) -> list[tuple[Case, int]]:
