@@ -518,6 +518,11 @@ class _BaseMLP(BaseEstimator):
 
     # ---- predicting
 
+    def _check_fitted(self) -> None:
+        """Raise NotFittedError before the first fit: scikit-learn's check takes longer than a forward pass."""
+        if "_packed" not in self.__dict__:
+            check_is_fitted(self)
+
     def _is_plain(self, X: Any) -> bool:
         """Whether X is a few rows that scikit-learn's validation would pass as they are.
 
@@ -826,7 +831,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_classes)
             The predicted classes.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
@@ -894,7 +899,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         y_prob : ndarray of shape (n_samples, n_classes)
             Probabilities; the classes are in the order of `classes_`.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         outputs = self._forward(X)
         if self.n_outputs_ == 1:
             return np.column_stack((1 - outputs, outputs))
@@ -1138,7 +1143,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values.
         """
-        check_is_fitted(self)
+        self._check_fitted()
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:

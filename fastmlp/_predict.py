@@ -21,6 +21,7 @@ BLOCK_BYTES = 1 << 18  # activations of one block: well within a second-level ca
 FLOPS_PER_THREAD = 20_000_000
 
 ALIGNMENT = 64  # bytes: a cache line, and the longest vector
+NAMES = {np.dtype(name): name for name in ("float32", "float64")}
 PLACES = {name: place for place, name in enumerate(Memory._fields)}
 _NO_SHARE, _NO_RATES = np.zeros((1, 1), np.int64), np.empty(0)
 
@@ -129,7 +130,7 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[
     team_size = min(network.flops() // 3 * m // FLOPS_PER_THREAD, m)
     team_size = max(1, min(team_size, threads())) if team_size > 1 else 1
     with Team(team_size) as team:
-        plan = _plan(network, dtype.name, m, team.size, csr)
+        plan = _plan(network, NAMES[dtype], m, team.size, csr)
         work = np.zeros(plan.work_bytes, np.uint8)
         addresses = plan.addresses + plan.in_work * _address(work)
         for name, array in inputs.items():
