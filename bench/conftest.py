@@ -10,7 +10,7 @@ from .harness import Case, Effort, Key, Ready, Unavailable, in_turns, prepare
 from .store import Run
 
 SUITES = ("training", "gradient", "kernels", "grid_search", "predict", "start_up", "scaling")
-TURNS = {Effort.CHECK: 1, Effort.QUICK: 2, Effort.FULL: 3}
+TURNS = {Effort.CHECK: 1, Effort.QUICK: 1, Effort.FULL: 3}
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -82,6 +82,6 @@ def cases(effort: Effort) -> list[Case]:
     return [
         Case(Key("grid_search", workload.name, f"{name}, {backend}"), partial(trial, workload, name, backend))
         for workload in workloads
-        for backend in (BACKENDS if effort > Effort.CHECK else BACKENDS[-1:])
+        for backend in {Effort.CHECK: BACKENDS[-1:], Effort.QUICK: BACKENDS[:1], Effort.FULL: BACKENDS}[effort]
         for name in ESTIMATORS
     ]

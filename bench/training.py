@@ -199,7 +199,7 @@ def contestants(workload: Workload, effort: Effort) -> Iterator[tuple[str, Calla
 
 def cases(effort: Effort) -> list[Case]:
     """Return the cases, workload by workload."""
-    workloads = [WORKLOADS[name] for name in TRAINING]
+    workloads = [WORKLOADS[name] for name in (TRAINING[:2] if effort == Effort.QUICK else TRAINING)]
     if effort == Effort.CHECK:
         workloads = [replace(workload, epochs=min(workload.epochs, CHECKED_EPOCHS)) for workload in workloads]
     if effort == Effort.FULL:
