@@ -1,17 +1,18 @@
 """A fresh process: quick to import, nothing compiled twice, nothing compiled for another choice of parameters."""
 
 import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
+import fastmlp.kernels
 import numpy as np
 import pytest
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.train import train
 from numba.core import event
 from sklearn.datasets import load_digits
-
-import fastmlp
 
 DTYPES = [np.float32, np.float64]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
@@ -169,3 +170,14 @@ def test_the_environment_is_left_alone(digits):
     before = dict(os.environ)
     first_fits(digits, np.float64)
     assert dict(os.environ) == before
+
+
+def test_a_checkout_finds_its_kernels(tmp_path):
+    """`pip install . && python -m fastmlp` at its root failed: the folder there hides the installed package."""
+    here, kernels = Path(fastmlp.__file__).parent, Path(fastmlp.kernels.__file__).parent
+    for source, name in ((here, "fastmlp"), (kernels, "kernels")):
+        shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    code = "import fastmlp.kernels.layout as layout; print(layout.__file__)"
+    run = subprocess.run([sys.executable, "-c", code], cwd=tmp_path, capture_output=True, text=True, timeout=300)
+    assert run.returncode == 0, run.stderr
+    assert Path(run.stdout.strip()) == tmp_path / "kernels" / "layout.py"
