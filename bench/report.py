@@ -321,7 +321,7 @@ def page(run: Run) -> str:
         about(run),
         """Every benchmark checks its result before it is timed. Contestants take turns, round after round, so that
 drift of the machine hits all alike; compilation and warm-up are outside the timing. Figures are medians, ± half the
-distance of the quartiles.""",
+distance of the quartiles. "Once": a run of some seconds is timed while it is checked, without a warm-up.""",
         "## Where fastmlp is not the fastest",
         "\n".join(f"- {line}" for line in lost) or "Nowhere in this run.",
     ]

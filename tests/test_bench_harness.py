@@ -50,6 +50,21 @@ def measured(cases, turns=5):
     return run
 
 
+def test_a_long_run_is_timed_while_it_is_checked(clock):
+    """And never again; a short one is timed in its turns."""
+    runs = []
+
+    def run(seconds):
+        runs.append(seconds)
+        clock.busy(seconds)
+
+    ready = prepare(case("slow", run=lambda: run(10.0)))
+    assert runs == [10.0]
+    assert len(ready.known) == 1
+    assert 10 <= ready.known[0] <= 11
+    assert prepare(case("quick", run=lambda: run(0.1))).known == []
+
+
 # ---- wrong results
 
 

@@ -88,7 +88,7 @@ def needs(make):
 
 @linux
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("solver", ["adam", "sgd", "lbfgs"])
 def test_x_is_not_copied(solver, dtype):
     """200 MB of it: a fit takes its optimizer's state, buffers for one mini-batch, and 64 MiB at most."""
     if solver == "lbfgs" and dtype == "float32":
