@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import dataclass, field
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -187,11 +188,16 @@ def prepare_data(X: Any, Y: Array, sample_weight: Array | None, dtype: DTypeLike
     )
 
 
+@cache
+def _dtypes(dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
+    """The dtype of each array of Memory in a network of `dtype`."""
+    return [np.dtype(str(kind)) if kind else dtype for kind, count in KINDS for _ in range(count)]
+
+
 def addresses_of(memory: Memory, dtype: np.dtype[Any]) -> Array:
     """Return the addresses of the arrays of `memory`, having checked that each is what a kernel takes it for."""
-    kinds = [np.dtype(str(kind)) if kind else dtype for kind, count in KINDS for _ in range(count)]
     *arrays, linked = memory
-    for name, array, kind in zip(Memory._fields, arrays, kinds, strict=False):
+    for name, array, kind in zip(Memory._fields, arrays, _dtypes(dtype), strict=False):
         if array.dtype != kind or not array.flags.c_contiguous:
             raise TypeError(f"{name} must be a C-contiguous array of {kind}, got {array.dtype}")
         if not (array.flags.writeable or name in ONLY_READ):
@@ -257,6 +263,7 @@ class Engine:
     ints: Array = field(init=False)
     floats: Array = field(init=False)
     history: list[float] = field(init=False, default_factory=list)
+    _generator: dict[str, Any] = field(init=False, repr=False)  # the state of `random` when a call began
 
     def __post_init__(self) -> None:
         dtype, m = self.w.dtype, self.data.rows
@@ -432,16 +439,15 @@ class Engine:
 
     def _load_generator(self) -> None:
         if self._draws and self.random is not None:
-            state = self.random.get_state(legacy=False)["state"]
-            self._random[:KEYS] = state["key"]
-            self._random[KEYS] = state["pos"]
+            self._generator = self.random.get_state(legacy=False)
+            self._random[:KEYS] = self._generator["state"]["key"]
+            self._random[KEYS] = self._generator["state"]["pos"]
 
     def _store_generator(self) -> None:
         if self._draws and self.random is not None:
-            state = self.random.get_state(legacy=False)
-            state["state"]["key"] = self._random[:KEYS].copy()
-            state["state"]["pos"] = int(self._random[KEYS])
-            self.random.set_state(state)
+            self._generator["state"]["key"] = self._random[:KEYS]
+            self._generator["state"]["pos"] = int(self._random[KEYS])
+            self.random.set_state(self._generator)
 
     def _keep_finite(self, status: int) -> int:
         """Remember the weights if they are finite, else go back to the last that were; return the status."""

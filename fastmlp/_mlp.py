@@ -6,6 +6,7 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from functools import cache
 from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
 
@@ -28,6 +29,7 @@ from ._network import Array, Network
 from ._predict import predict
 from ._team import available_threads
 from ._training import Progress, minimize_lbfgs, train_stochastic
+from ._validation import binarizer_for, count_labels, is_plain, is_plain_target
 from .kernels.activations import ACTIVATIONS
 from .kernels.outputs import OUTPUTS
 
@@ -45,7 +47,6 @@ OPTIMIZER_PARAMETERS = (
     "beta_2",
     "epsilon",
 )
-SMALL = 1 << 16  # numbers in X up to which validation is worth avoiding
 ROWS_LIMIT = 2**31 - 1  # row numbers are int32 in the kernels
 
 
@@ -333,6 +334,20 @@ class _BaseMLP(BaseEstimator):
             self._fit_lbfgs(network, X, Y, sample_weight)
         return self
 
+    def _validate_data(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
+        """Return X and y as `sklearn.utils.validation.validate_data` does."""
+        return validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            skip_check_array=is_plain(X) and is_plain_target(y, len(X)),
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=y_numeric,
+            dtype=(np.float64, np.float32),
+        )
+
     def _count_outputs(self, Y: Array) -> int:
         return int(Y.shape[1]) if Y.ndim == 2 else len(self.classes_)
 
@@ -516,6 +531,12 @@ class _BaseMLP(BaseEstimator):
             )
         return True
 
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters: scikit-learn reads the signature anew in every clone and fit."""
+        return list(super()._get_param_names())
+
     # ---- predicting
 
     def _check_fitted(self) -> None:
@@ -523,24 +544,12 @@ class _BaseMLP(BaseEstimator):
         if "_packed" not in self.__dict__:
             check_is_fitted(self)
 
-    def _is_plain(self, X: Any) -> bool:
-        """Whether X is a few rows that scikit-learn's validation would pass as they are.
-
-        Validation takes 50 us, five times as long as the forward pass of one row.
-        """
-        return (
-            type(X) is np.ndarray
-            and X.dtype in (np.float64, np.float32)
-            and X.ndim == 2
-            and 0 < X.size <= SMALL
-            and X.shape[1] == self.n_features_in_
-            and not hasattr(self, "feature_names_in_")
-            and bool(np.isfinite(X).all())
-        )
-
     def _forward(self, X: Any, check_input: bool = True) -> Array:
         """Return the outputs of the network, of shape (n_samples, n_outputs_)."""
-        if check_input and not self._is_plain(X):
+        # For one row scikit-learn's validation takes five times as long as the forward pass.
+        if check_input and not (
+            is_plain(X) and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
+        ):
             X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
         network = self._fitted_network()
         if X.shape[1] != network.units[0]:
@@ -782,22 +791,15 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         return link, self.loss
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = self._validate_data(X, y, reset)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
+        labels = count_labels(y) if isinstance(y, np.ndarray) else None
         if not hasattr(self, "classes_") or (not self.warm_start and not incremental):
-            self._label_binarizer = LabelBinarizer().fit(y)
+            self._label_binarizer = LabelBinarizer().fit(y) if labels is None else binarizer_for(labels.classes)
             self.classes_ = self._label_binarizer.classes_
         else:
-            classes = unique_labels(y)
+            classes = unique_labels(y) if labels is None else labels.classes
             if self.warm_start:
                 if set(classes) != set(self.classes_):
                     raise ValueError(
@@ -810,7 +812,10 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                 )
         if y.ndim == 1:
             # One pass where `transform` would look through y ten times more; that all classes are known, was checked.
-            places = np.searchsorted(self.classes_, y).astype(np.int32)
+            if labels is None:
+                places = np.searchsorted(self.classes_, y).astype(np.int32)
+            else:
+                places = np.searchsorted(self.classes_, labels.classes).astype(np.int32)[labels.places]
             return X, places if self._label_binarizer.y_type_ == "multiclass" else places[:, np.newaxis]
         Y = self._label_binarizer.transform(y)
         return X, Y.toarray() if scipy.sparse.issparse(Y) else Y
@@ -1107,16 +1112,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
         return ("exp" if self.loss == "poisson" else "identity"), self.loss
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X, y = validate_data(
-            self,
-            X,
-            y,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=True,
-            dtype=(np.float64, np.float32),
-            reset=reset,
-        )
+        X, y = self._validate_data(X, y, reset, y_numeric=True)
         if y.ndim == 2 and y.shape[1] == 1:
             y = column_or_1d(y, warn=True)
         if scipy.sparse.issparse(y):
