@@ -14,9 +14,11 @@ from numba import types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from . import activations, matmul, normalisation, optimizers, outputs, sparse
+from . import activations, matmul, normalisation, optimizers, outputs, shuffling, sparse
 from ._jit import SOURCES, linked_kernel
 from ._memory import move, offset, stack, view
+from .shuffling import KEYS
+from .team import SIGNALS
 
 __all__ = ["STRIP", "Linked", "call", "linked_kernels"]
 
@@ -29,6 +31,7 @@ STRIP_BYTES = 8 * STRIP
 class Linked(NamedTuple):
     """Addresses of the kernels for one dtype; their arguments are those of the functions below."""
 
+    shuffle: Any
     gemm: Any
     transpose: Any
     forward: Any
@@ -37,12 +40,11 @@ class Linked(NamedTuple):
     # Compiled when a network or its data first need them; 0 before.
     output_error: Any = 0
     link: Any = 0
-    column_statistics: Any = 0
-    normalise: Any = 0
+    normalise_rows: Any = 0
     normalise_running: Any = 0
-    column_gradients: Any = 0
-    normalise_backward: Any = 0
+    normalise_backward_rows: Any = 0
     csr_affine: Any = 0
+    csr_add: Any = 0
     csr_gradient: Any = 0
     csr_seek: Any = 0
 
@@ -69,13 +71,27 @@ def call(typingctx, address, *args):
     return sig, codegen
 
 
+def _random(sources: str) -> dict[str, Any]:
+    """The drawing of row orders, for networks of any dtype."""
+    ints, words, size = types.CPointer(types.int32), types.CPointer(types.uint32), types.int64
+
+    @linked_kernel(types.void(ints, ints, size, words, words, size))
+    def shuffle(order, picks, n, state, drawn, reorder):
+        _ = sources  # captured, hence part of the key of the on-disk cache; so below
+        shuffling.draw(view(picks, 0, n), view(state, 0, KEYS + 1), view(drawn, 0, KEYS))
+        if reorder:
+            shuffling.permute(view(order, 0, n), view(picks, 0, n))
+
+    return {"shuffle": shuffle}
+
+
 def _dense(sources: str, number: Any) -> dict[str, Any]:
     """Compile, or load from the cache, the kernels that every network needs, for arrays of `number`."""
     p, size, real = types.CPointer(number), types.int64, types.float64
 
     @linked_kernel(types.void(p, size, size, p, size, p, size, size, size, size, p, size))
     def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
-        _ = sources  # captured, hence part of the key of the on-disk cache; so below
+        _ = sources
         matmul.gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
 
     @linked_kernel(types.void(p, size, p, size, size, size))
@@ -184,74 +200,29 @@ def _link(sources: str, number: Any, code: int) -> dict[str, Any]:
 
 def _batch_norm(sources: str, number: Any) -> dict[str, Any]:
     """The kernels of batch normalisation."""
-    p, size = types.CPointer(number), types.int64
+    p, longs, size = types.CPointer(number), types.CPointer(types.int64), types.int64
 
-    @linked_kernel(types.void(p, size, size, size, size, p, p, p, p))
-    def column_statistics(z, rows, q, lo, hi, mean, scale, running_mean, running_variance):
+    @linked_kernel(types.void(p, p, size, size, size, size, p, p, size, size, longs))
+    def normalise_rows(z, h, lo, n, rows, q, gamma, running, rank, team, signals):
         _ = sources
-        normalisation.column_statistics(
-            view(z, 0, rows * q),
-            rows,
-            q,
-            lo,
-            hi,
-            view(mean, 0, q),
-            view(scale, 0, q),
-            view(running_mean, 0, q),
-            view(running_variance, 0, q),
-        )
+        normalisation.normalise_rows(z, h, lo, n, rows, q, gamma, running, rank, team, view(signals, 0, SIGNALS))
 
-    @linked_kernel(types.void(p, p, p, p, p, p, size, size))
-    def normalise(z, h, gamma, beta, mean, scale, rows, q):
+    @linked_kernel(types.void(p, p, p, size, size))
+    def normalise_running(z, gamma, running, rows, q):
         _ = sources
-        n = rows * q
-        normalisation.normalise(
-            view(z, 0, n),
-            view(h, 0, n),
-            view(gamma, 0, q),
-            view(beta, 0, q),
-            view(mean, 0, q),
-            view(scale, 0, q),
-            rows,
-            q,
-        )
+        scale, shift = view(gamma, 0, q), view(gamma, q, q)
+        mean, variance = view(running, 0, q), view(running, q, q)
+        normalisation.normalise_running(view(z, 0, rows * q), scale, shift, mean, variance, rows, q)
 
-    @linked_kernel(types.void(p, p, p, p, p, size, size))
-    def normalise_running(z, gamma, beta, mean, variance, rows, q):
+    @linked_kernel(types.void(p, p, size, size, size, size, p, size, size, longs))
+    def normalise_backward_rows(d, h, lo, n, rows, q, gamma, rank, team, signals):
         _ = sources
-        normalisation.normalise_running(
-            view(z, 0, rows * q), view(gamma, 0, q), view(beta, 0, q), view(mean, 0, q), view(variance, 0, q), rows, q
-        )
-
-    @linked_kernel(types.void(p, p, size, size, size, size, p, p))
-    def column_gradients(d, h, rows, q, lo, hi, d_gamma, d_beta):
-        _ = sources
-        normalisation.column_gradients(
-            view(d, 0, rows * q), view(h, 0, rows * q), rows, q, lo, hi, view(d_gamma, 0, q), view(d_beta, 0, q)
-        )
-
-    @linked_kernel(types.void(p, p, p, p, p, p, size, size, size))
-    def normalise_backward(d, h, gamma, scale, d_gamma, d_beta, rows, q, batch):
-        _ = sources
-        n = rows * q
-        normalisation.normalise_backward(
-            view(d, 0, n),
-            view(h, 0, n),
-            view(gamma, 0, q),
-            view(scale, 0, q),
-            view(d_gamma, 0, q),
-            view(d_beta, 0, q),
-            rows,
-            q,
-            batch,
-        )
+        normalisation.normalise_backward_rows(d, h, lo, n, rows, q, gamma, rank, team, view(signals, 0, SIGNALS))
 
     return {
-        "column_statistics": column_statistics,
-        "normalise": normalise,
+        "normalise_rows": normalise_rows,
         "normalise_running": normalise_running,
-        "column_gradients": column_gradients,
-        "normalise_backward": normalise_backward,
+        "normalise_backward_rows": normalise_backward_rows,
     }
 
 
@@ -264,6 +235,11 @@ def _sparse(sources: str, number: Any) -> dict[str, Any]:
         _ = sources
         sparse.csr_affine(values, indices, indptr, rows, n, W, b, z, q)
 
+    @linked_kernel(types.void(p, ints, longs, longs, size, p, size))
+    def csr_add(values, indices, indptr, rows, n, a, q):
+        _ = sources
+        sparse.csr_add(values, indices, indptr, rows, n, a, q)
+
     @linked_kernel(types.void(p, ints, longs, longs, size, longs, size, size, p, p, size))
     def csr_gradient(values, indices, indptr, rows, n, cursor, lo, hi, d, g, q):
         _ = sources
@@ -274,7 +250,7 @@ def _sparse(sources: str, number: Any) -> dict[str, Any]:
         _ = sources
         sparse.csr_seek(indices, indptr, rows, n, cursor, column)
 
-    return {"csr_affine": csr_affine, "csr_gradient": csr_gradient, "csr_seek": csr_seek}
+    return {"csr_affine": csr_affine, "csr_add": csr_add, "csr_gradient": csr_gradient, "csr_seek": csr_seek}
 
 
 _lock = threading.Lock()
@@ -297,16 +273,17 @@ def linked_kernels(
     batch_norm, csr : bool, default=False
         Whether batch normalisation, or a first layer on CSR input, is needed.
     """
-    groups: list[tuple[Any, ...]] = [(_dense,)]
+    number = getattr(types, dtype)
+    groups: list[tuple[Any, ...]] = [(_random,), (_dense, number)]
     if output is not None:
-        groups.append((_link if predicting else _output_error, output))
-    groups += [(group,) for group, needed in ((_batch_norm, batch_norm), (_sparse, csr)) if needed]
+        groups.append((_link if predicting else _output_error, number, output))
+    groups += [(group, number) for group, needed in ((_batch_norm, batch_norm), (_sparse, csr)) if needed]
     addresses: dict[str, int] = {}
     with _lock:
-        for group, *arguments in groups:
-            key = (dtype, group, *arguments)
+        for key in groups:
             if key not in _compiled:
+                group, *arguments = key
                 # Kept for ever: the functions own the code behind their addresses.
-                _compiled[key] = group(SOURCES, getattr(types, dtype), *arguments)
+                _compiled[key] = group(SOURCES, *arguments)
             addresses |= {name: function.address for name, function in _compiled[key].items()}
     return Linked(**addresses)

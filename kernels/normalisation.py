@@ -1,13 +1,15 @@
 """Batch normalisation (Ioffe & Szegedy 2015): forward beside backward.
 
 The statistics are over the whole mini-batch. Each thread computes them for its own columns, over all rows in
-their order, so they do not depend on the size of the team.
+their order, so they do not depend on the size of the team. H (rows, q) holds the normalised values of the batch;
+behind it stand mean, scale and the sums of two gradients, (q,) each.
 """
 
 import math
 
 from ._jit import kernel
-from ._memory import fill, view
+from ._memory import copy, fill, offset, view
+from .team import barrier
 
 __all__ = [
     "EPSILON",
@@ -16,6 +18,8 @@ __all__ = [
     "column_statistics",
     "normalise",
     "normalise_backward",
+    "normalise_backward_rows",
+    "normalise_rows",
     "normalise_running",
 ]
 
@@ -63,6 +67,25 @@ def normalise(Z, H, gamma, beta, mean, scale, rows, q):
 
 
 @kernel
+def normalise_rows(z, h, lo, n, rows, q, gamma, running, rank, team, signals):
+    """Z <- gamma H + beta for a thread's rows lo..lo + n; H and what stands behind it are written, by all threads.
+
+    z points to the thread's rows (n, q), h to H of the batch; gamma and running to (2 q,): gamma and beta, running mean
+    and variance. Returns early where the team is told to abort.
+    """
+    mine = offset(h, lo * q)
+    copy(view(z, 0, n * q), view(mine, 0, n * q))
+    if not barrier(signals, team):
+        return
+    mean, scale = view(h, rows * q, q), view(h, (rows + 1) * q, q)
+    first, stop = q * rank // team, q * (rank + 1) // team
+    column_statistics(view(h, 0, rows * q), rows, q, first, stop, mean, scale, view(running, 0, q), view(running, q, q))
+    if not barrier(signals, team):
+        return
+    normalise(view(z, 0, n * q), view(mine, 0, n * q), view(gamma, 0, q), view(gamma, q, q), mean, scale, n, q)
+
+
+@kernel
 def normalise_running(Z, gamma, beta, mean, variance, rows, q):
     """Z <- gamma (Z - mean) / sqrt(variance + EPSILON) + beta.   Z (rows, q)."""
     number = Z.dtype.type
@@ -95,3 +118,20 @@ def normalise_backward(D, H, gamma, scale, d_gamma, d_beta, rows, q, batch):
         d, h = view(D, i * q, q), view(H, i * q, q)
         for k in range(q):
             d[k] = gamma[k] * scale[k] * (d[k] - share * (d_beta[k] + h[k] * d_gamma[k]))
+
+
+@kernel
+def normalise_backward_rows(d, h, lo, n, rows, q, gamma, rank, team, signals):
+    """Take D back through the normalisation, for a thread's rows lo..lo + n; the sums behind H are written, by all.
+
+    d points to D (rows, q) of the batch, h to its H. Returns early where the team is told to abort.
+    """
+    if not barrier(signals, team):
+        return
+    d_gamma, d_beta = view(h, (rows + 2) * q, q), view(h, (rows + 3) * q, q)
+    first, stop = q * rank // team, q * (rank + 1) // team
+    column_gradients(view(d, 0, rows * q), view(h, 0, rows * q), rows, q, first, stop, d_gamma, d_beta)
+    if not barrier(signals, team):
+        return
+    mine, scale = view(h, lo * q, n * q), view(h, (rows + 1) * q, q)
+    normalise_backward(view(d, lo * q, n * q), mine, view(gamma, 0, q), scale, d_gamma, d_beta, n, q, rows)

@@ -8,7 +8,7 @@ import numpy as np
 
 from ._jit import kernel
 
-__all__ = ["KEYS", "shuffle"]
+__all__ = ["KEYS", "draw", "permute"]
 
 KEYS = 624  # words of state; the position within them stands behind
 MIDDLE = 397
@@ -47,7 +47,9 @@ def temper(y):
 def draw(picks, state, words):
     """picks[i] <- a draw below i + 1, for i = n-1..1: a word masked to the bits of i, again if above i.
 
-    Without a branch on the draw, which no CPU predicts: every word is stored, and i moves on if it fits.
+    picks (n,) int32 and words (624,) uint32 are written; state (625,) uint32, 624 keys and the position as in
+    `RandomState.get_state()`, moves on. There is no branch on the draw, which no CPU predicts: every word is stored,
+    and i moves on if it fits.
     """
     i, half = picks.size - 1, 1
     while 2 * half <= i:
@@ -73,13 +75,8 @@ def draw(picks, state, words):
 
 
 @kernel
-def shuffle(order, picks, words, state):
-    """order <- order[p], p what `RandomState.shuffle(arange(n))` makes of `state`.
-
-    order, picks (n,) int32 and words (624,) uint32 are written; state (625,) uint32: 624 keys and the position, as
-    in `RandomState.get_state()`, moves on.
-    """
-    draw(picks, state, words)
+def permute(order, picks):
+    """order <- order[p], p what `RandomState.shuffle(arange(n))` makes of these picks.   order (n,) is written."""
     # Swapping the rows themselves, not 0..n-1, composes the permutations.
     for i in range(order.size - 1, 0, -1):
         j = np.uint64(picks[i])

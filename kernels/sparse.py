@@ -8,7 +8,7 @@ from ._jit import kernel
 from ._memory import copy, peek, poke, view
 from ._simd import fma
 
-__all__ = ["csr_affine", "csr_gradient", "csr_seek"]
+__all__ = ["csr_add", "csr_affine", "csr_gradient", "csr_seek"]
 
 
 @kernel
@@ -22,6 +22,16 @@ def csr_affine(values, indices, indptr, rows, n, W, b, Z, q):
             x, w = peek(values, p), view(W, peek(indices, p) * q, q)
             for k in range(q):
                 z[k] = fma(x, w[k], z[k])
+
+
+@kernel
+def csr_add(values, indices, indptr, rows, n, A, q):
+    """A <- A + X[rows].   A (n, q) for X with q columns."""
+    for i in range(n):
+        row = peek(rows, i)
+        a = view(A, i * q, q)
+        for p in range(peek(indptr, row), peek(indptr, row + 1)):
+            a[peek(indices, p)] += peek(values, p)
 
 
 @kernel

@@ -13,7 +13,7 @@ import numpy as np
 
 from ._jit import inlined, kernel
 from ._link import STRIP, call
-from ._memory import copy, fill, move, offset, peek, poke, view
+from ._memory import at, copy, fill, move, offset, peek, poke, view
 from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
 from .activations import MAXOUT, maxout, maxout_backward
 from .layout import (
@@ -38,7 +38,7 @@ from .layout import (
 )
 from .optimizers import STORE
 from .reductions import LANES, add_squares
-from .team import barrier
+from .team import aborted
 
 __all__ = ["backward_rows", "forward_rows", "gather_rows", "gradient_of_rows", "output_rows", "predict_rows"]
 
@@ -163,44 +163,10 @@ def affine_rows(l, table, options, memory, start, lo, n, Z):
 
 
 @kernel
-def add_input(l, table, options, memory, start, lo, n):
-    """A_l <- A_l + A_{l-1} for this thread's rows of a residual layer."""
-    units = table[l, UNITS]
-    a = view(memory.A, table[l, A] + lo * units, n * units)
-    if l == 1 and options.sparse:
-        for i in range(n):
-            row = row_of(options, memory, start + lo + i)
-            for p in range(peek(memory.indptr, row), peek(memory.indptr, row + 1)):
-                a[i * units + peek(memory.indices, p)] += peek(memory.values, p)
-        return
-    x = view(layer_rows(l - 1, table, options, memory, start, lo), 0, n * units)
-    for i in range(n * units):
+def add_input(x, a):
+    """A_l <- A_l + A_{l-1}, for some rows of a residual layer."""
+    for i in range(a.size):
         a[i] += x[i]
-
-
-@kernel
-def normalise_rows(l, table, options, memory, rows, lo, n, z, rank, team, signals):
-    """Batch-normalise this thread's z (n, q) in place; H keeps the normalised values, statistics behind them.
-
-    Predictions take the running statistics instead of the batch's.
-    """
-    q, h = table[l, PRE], table[l, H]
-    gamma, beta = offset(memory.w, table[l, GAMMA]), offset(memory.w, table[l, GAMMA] + q)
-    running = offset(memory.stats, table[l, STATS])
-    if options.predicting:
-        call(memory.linked.normalise_running, z, gamma, beta, running, offset(running, q), n, q)
-        return True
-    all_rows, mine = offset(memory.H, h), offset(memory.H, h + lo * q)
-    copy(view(z, 0, n * q), view(mine, 0, n * q))
-    if not barrier(signals, team):
-        return False
-    mean, scale = offset(memory.H, h + rows * q), offset(memory.H, h + (rows + 1) * q)
-    first, stop = q * rank // team, q * (rank + 1) // team
-    call(memory.linked.column_statistics, all_rows, rows, q, first, stop, mean, scale, running, offset(running, q))
-    if not barrier(signals, team):
-        return False
-    call(memory.linked.normalise, z, mine, gamma, beta, mean, scale, n, q)
-    return True
 
 
 @inlined
@@ -218,8 +184,15 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
         keep = table[l, KEEP] != 0
         z = offset(memory.D, table[l, D] + lo * q) if keep else offset(memory.A, table[l, A] + lo * units)
         affine_rows(l, table, options, memory, start, lo, n, z)
-        if table[l, NORM] and not normalise_rows(l, table, options, memory, rows, lo, n, z, rank, team, signals):
-            return False
+        if table[l, NORM]:
+            gamma, running = offset(memory.w, table[l, GAMMA]), offset(memory.stats, table[l, STATS])
+            if options.predicting:
+                call(memory.linked.normalise_running, z, gamma, running, n, q)
+            else:
+                h = offset(memory.H, table[l, H])
+                call(memory.linked.normalise_rows, z, h, lo, n, rows, q, gamma, running, rank, team, at(signals, 0))
+                if aborted(signals):
+                    return False
         if keep and code == MAXOUT:
             maxout(d, a, n, units, table[l, PIECES])
         else:
@@ -229,7 +202,19 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
         if table[l, RESIDUAL]:
             if table[l, KEEP] == KEEP_ACTIVATED:
                 copy(a, d)
-            add_input(l, table, options, memory, start, lo, n)
+            if l == 1 and options.sparse:
+                call(
+                    memory.linked.csr_add,
+                    memory.values,
+                    memory.indices,
+                    memory.indptr,
+                    offset(memory.rows, lo),
+                    n,
+                    offset(memory.A, table[1, A] + lo * units),
+                    units,
+                )
+            else:
+                add_input(view(layer_rows(l - 1, table, options, memory, start, lo), 0, n * units), a)
     Z = offset(memory.D, table[last, D] + lo * table[last, UNITS])
     affine_rows(last, table, options, memory, start, lo, n, Z)
     return True
@@ -265,24 +250,6 @@ def predict_rows(table, options, memory, start, lo, n, rank):
     call(memory.linked.transpose, offset(memory.D, table[last, D] + lo * K), K, Z, ld, n, K)
     call(memory.linked.link, Z, work, K, ld)
     call(memory.linked.transpose, Z, ld, offset(memory.outputs, (start + lo) * K), K, K, n)
-
-
-@kernel
-def normalise_backward_rows(l, table, memory, rows, lo, n, d, rank, team, signals):
-    """Take this thread's error d (n, q) back through the normalisation; the sums over rows stay behind H."""
-    q, h = table[l, PRE], table[l, H]
-    if not barrier(signals, team):
-        return False
-    d_gamma, d_beta = offset(memory.H, h + (rows + 2) * q), offset(memory.H, h + (rows + 3) * q)
-    d_all, h_all = offset(memory.D, table[l, D]), offset(memory.H, h)
-    first, stop = q * rank // team, q * (rank + 1) // team
-    call(memory.linked.column_gradients, d_all, h_all, rows, q, first, stop, d_gamma, d_beta)
-    if not barrier(signals, team):
-        return False
-    gamma, scale = offset(memory.w, table[l, GAMMA]), offset(memory.H, h + (rows + 1) * q)
-    mine = offset(h_all, lo * q)
-    call(memory.linked.normalise_backward, d, mine, gamma, scale, d_gamma, d_beta, n, q, rows)
-    return True
 
 
 @inlined
@@ -329,8 +296,12 @@ def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
         else:
             a = offset(memory.A, table[l, A] + lo * units)
             call(memory.linked.backward, table[l, ACTIVATION], a, held, n * units)
-        if table[l, NORM] and not normalise_backward_rows(l, table, memory, rows, lo, n, held, rank, team, signals):
-            return False
+        if table[l, NORM]:
+            errors, h = offset(memory.D, table[l, D]), offset(memory.H, table[l, H])
+            gamma = offset(memory.w, table[l, GAMMA])
+            call(memory.linked.normalise_backward_rows, errors, h, lo, n, rows, q, gamma, rank, team, at(signals, 0))
+            if aborted(signals):
+                return False
     return True
 
 

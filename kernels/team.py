@@ -12,7 +12,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 
-__all__ = ["ABORT", "ARRIVED", "SIGNALS", "barrier"]
+__all__ = ["ABORT", "ARRIVED", "SIGNALS", "aborted", "barrier"]
 
 # Elements of the signal array, each on a cache line of its own.
 ARRIVED, ABORT, SIGNALS = 0, 8, 16
@@ -73,3 +73,9 @@ def barrier(signals, team):
                 return False
             give_way()
     return True
+
+
+@kernel
+def aborted(signals):
+    """Whether the team is told to abort."""
+    return atomic_load(signals, ABORT) != 0

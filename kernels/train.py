@@ -10,6 +10,7 @@ import math
 import numpy as np
 
 from ._jit import SOURCES, entry_point, kernel
+from ._link import call
 from ._memory import fill, view
 from .layout import (
     ABORTED,
@@ -20,7 +21,6 @@ from .layout import (
     BLOCK,
     CHUNK_ROW,
     DIVERGED,
-    DRAW,
     EPOCH,
     KEEP_ORDER,
     LOSS,
@@ -37,7 +37,6 @@ from .layout import (
 )
 from .optimizers import ADAM
 from .reductions import LANES, total
-from .shuffling import KEYS, draw, shuffle
 from .step import backward_rows, forward_rows, gather_rows, gradient_of_rows, output_rows, predict_rows
 from .team import barrier
 
@@ -77,17 +76,6 @@ def end_epoch(options, ints, floats, epoch, loss, losses, rates):
         ints[STATUS] = STOPPED
 
 
-@kernel
-def next_epoch(options, memory):
-    """Move the generator on by one epoch, and take the rows in a new order where that matters."""
-    state, words = view(memory.random, 0, KEYS + 1), view(memory.words, 0, KEYS)
-    picks = view(memory.picks, 0, options.rows)
-    if options.shuffle == SHUFFLE:
-        shuffle(view(memory.order, 0, options.rows), picks, words, state)
-    elif options.shuffle == DRAW:
-        draw(picks, state, words)
-
-
 def _build(sources):
     def train(rank, team, passes, like, addresses, table, share, options, signals, ints, floats, losses, rates):
         """Run up to `passes` passes, or until epoch `losses.size`, as thread `rank` of `team`; return the status.
@@ -106,7 +94,16 @@ def _build(sources):
             left -= 1
             if row == 0 and chunk_row == 0 and options.shuffle != KEEP_ORDER:
                 if rank == 0:
-                    next_epoch(options, memory)
+                    reorder = options.shuffle == SHUFFLE
+                    call(
+                        memory.linked.shuffle,
+                        memory.order,
+                        memory.picks,
+                        options.rows,
+                        memory.random,
+                        memory.words,
+                        reorder,
+                    )
                 if not barrier(signals, team):
                     return ABORTED
             batch = min(options.batch, options.rows - row)

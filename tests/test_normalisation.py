@@ -1,11 +1,13 @@
 """Batch normalisation: the twin's values, running statistics, columns shared out in any way."""
 
 import ctypes
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
 from fastmlp.kernels._link import linked_kernels
 from fastmlp.kernels.normalisation import EPSILON, MOMENTUM
+from fastmlp.kernels.team import ABORT, SIGNALS
 
 from fastmlp.reference import vectorized
 
@@ -21,35 +23,40 @@ def run(name, *args):
     ctypes.CFUNCTYPE(None, *kinds)(getattr(kernels, name))(*values)
 
 
+def run_team(name, rows, team, arguments):
+    """Call a linked kernel in every thread of a team with `arguments(lo, hi)`, its share of the rows."""
+    signals = np.zeros(SIGNALS, np.int64)
+    with ThreadPoolExecutor(team) as pool:
+        calls = []
+        for rank in range(team):
+            lo, hi = rows * rank // team, rows * (rank + 1) // team
+            calls.append(pool.submit(run, name, *arguments(lo, hi), rank, team, signals))
+        for call in calls:
+            call.result(timeout=30)
+
+
 def draw(rng, shape, dtype):
     """Pre-activations far from 0, scale and shift; all rounded to the dtype."""
     z = rng.normal(3, 2, shape).astype(dtype)
     return z, rng.uniform(0.5, 2, shape[1]).astype(dtype), rng.normal(size=shape[1]).astype(dtype)
 
 
-def shares(q, parts):
-    return [(q * i // parts, q * (i + 1) // parts) for i in range(parts)]
-
-
-def forward(z, gamma, beta, parts=1, running=None):
+def forward(z, gamma, beta, team=1, running=None):
     """U, N and s as `reference.vectorized.batch_normalize` returns them; `running` is (mean, variance)."""
     rows, q = z.shape
-    u, normalised = z.copy(), z.copy()
-    mean, scale = np.full((2, q), np.nan, z.dtype)
-    running = (np.zeros(q, z.dtype), np.ones(q, z.dtype)) if running is None else running
-    for lo, hi in shares(q, parts):
-        run("column_statistics", z, rows, q, lo, hi, mean, scale, *running)
-    run("normalise", u, normalised, gamma, beta, mean, scale, rows, q)
-    return u, normalised, scale
+    u, h = z.copy(), np.full((rows + 4, q), np.nan, z.dtype)
+    scales = np.stack([gamma, beta])
+    running = np.stack([np.zeros(q, z.dtype), np.ones(q, z.dtype)]) if running is None else running
+    run_team("normalise_rows", rows, team, lambda lo, hi: (u[lo:hi], h, lo, hi - lo, rows, q, scales, running))
+    return u, h[:rows], h[rows + 1]
 
 
-def backward(d, normalised, scale, gamma, parts=1):
-    rows, q = d.shape
-    d, d_gamma, d_beta = d.copy(), *np.full((2, q), np.nan, d.dtype)
-    for lo, hi in shares(q, parts):
-        run("column_gradients", d, normalised, rows, q, lo, hi, d_gamma, d_beta)
-    run("normalise_backward", d, normalised, gamma, scale, d_gamma, d_beta, rows, q, rows)
-    return d, d_gamma, d_beta
+def backward(e, normalised, scale, gamma, team=1):
+    rows, q = e.shape
+    d, h = e.copy(), np.full((rows + 4, q), np.nan, e.dtype)
+    h[:rows], h[rows + 1] = normalised, scale
+    run_team("normalise_backward_rows", rows, team, lambda lo, hi: (d, h, lo, hi - lo, rows, q, gamma))
+    return d, h[rows + 2], h[rows + 3]
 
 
 def test_epsilon_is_the_references():
@@ -75,35 +82,34 @@ def test_values_and_gradients_are_the_references(shape, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("parts", [2, 3, 7])
-def test_bits_do_not_depend_on_the_shares(parts, dtype, rng):
+@pytest.mark.parametrize("team", [2, 3])
+def test_bits_do_not_depend_on_the_team(team, dtype, rng):
     for shape in SHAPES:
         z, gamma, beta = draw(rng, shape, dtype)
         e = rng.normal(size=shape).astype(dtype)
         running = np.ones((2, 2, shape[1]), dtype)
         whole = forward(z, gamma, beta, running=running[0])
-        shared = forward(z, gamma, beta, parts, running=running[1])
+        shared = forward(z, gamma, beta, team, running=running[1])
         for a, b in zip((*whole, *running[0]), (*shared, *running[1]), strict=True):
             np.testing.assert_array_equal(a, b)
-        for a, b in zip(backward(e, *whole[1:], gamma), backward(e, *shared[1:], gamma, parts), strict=True):
+        for a, b in zip(backward(e, *whole[1:], gamma), backward(e, *shared[1:], gamma, team), strict=True):
             np.testing.assert_array_equal(a, b)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_running_statistics_follow_the_batches(dtype, rng):
-    mean, variance = np.zeros(5, dtype), np.ones(5, dtype)
+    running = np.stack([np.zeros(5, dtype), np.ones(5, dtype)])
     expected_mean, expected_variance = np.zeros(5), np.ones(5)
     for _ in range(4):
         z, gamma, beta = draw(rng, (20, 5), dtype)
-        forward(z, gamma, beta, running=(mean, variance))
+        forward(z, gamma, beta, running=running)
         wide = z.astype(np.float64)
         expected_mean = MOMENTUM * expected_mean + (1 - MOMENTUM) * wide.mean(axis=0)
         expected_variance = MOMENTUM * expected_variance + (1 - MOMENTUM) * wide.var(axis=0)
     tolerance = 20 * np.finfo(dtype).eps
-    np.testing.assert_allclose(mean, expected_mean, rtol=tolerance)
-    np.testing.assert_allclose(variance, expected_variance, rtol=tolerance)
+    np.testing.assert_allclose(running, [expected_mean, expected_variance], rtol=tolerance)
     u = z.copy()
-    run("normalise_running", u, gamma, beta, mean, variance, 20, 5)
+    run("normalise_running", u, np.stack([gamma, beta]), running, 20, 5)
     expected = gamma * (wide - expected_mean) / np.sqrt(expected_variance + EPSILON) + beta
     np.testing.assert_allclose(u, expected, rtol=tolerance, atol=20 * tolerance)
 
@@ -114,3 +120,14 @@ def test_a_constant_column_stays_finite(dtype):
     u, normalised, scale = forward(z, np.ones(2, dtype), np.zeros(2, dtype))
     np.testing.assert_array_equal(u, 0)
     assert np.isfinite(backward(np.ones_like(z), normalised, scale, np.ones(2, dtype))[0]).all()
+
+
+@pytest.mark.parametrize("name", ["normalise_rows", "normalise_backward_rows"])
+def test_a_thread_that_waits_in_vain_is_released(name):
+    """Its mate never comes, and the team is told to abort: it returns, and the statistics are not formed."""
+    z, scales, signals = np.ones((4, 3)), np.ones((2, 3)), np.zeros(SIGNALS, np.int64)
+    h = np.full((8, 3), np.nan)
+    signals[ABORT] = 1
+    running = (scales,) if name == "normalise_rows" else ()
+    run(name, z, h, 0, 2, 4, 3, scales, *running, 0, 2, signals)
+    assert np.isnan(h[4:]).all()

@@ -1,26 +1,22 @@
 """Row orders: NumPy's `RandomState.shuffle` draw for draw, and the user's generator as scikit-learn leaves it."""
 
+import ctypes
+
 import numpy as np
 import pytest
 import sklearn.neural_network
-from fastmlp.kernels import shuffling
-from fastmlp.kernels._jit import OPTIONS
+from fastmlp.kernels._link import linked_kernels
 from fastmlp.kernels.shuffling import KEYS
-from numba import njit
 
 import fastmlp
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
-@njit(**OPTIONS)
-def shuffle(order, picks, words, state):
-    shuffling.shuffle(order, picks, words, state)
-
-
-@njit(**OPTIONS)
-def draw(picks, state, words):
-    shuffling.draw(picks, state, words)
+def shuffle(order, picks, words, state, reorder=True):
+    kinds = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
+    kernel = ctypes.CFUNCTYPE(None, *kinds)(linked_kernels("float32").shuffle)
+    kernel(order.ctypes.data, picks.ctypes.data, picks.size, state.ctypes.data, words.ctypes.data, reorder)
 
 
 def state_of(random):
@@ -64,7 +60,7 @@ def test_draws_alone_move_the_generator_as_far():
     random = np.random.RandomState(4)
     state, words = state_of(random), np.empty(KEYS, np.uint32)
     for n in SIZES:
-        draw(np.empty(n, np.int32), state, words)
+        shuffle(np.empty(0, np.int32), np.empty(n, np.int32), words, state, reorder=False)
         random.shuffle(np.arange(n))
         np.testing.assert_array_equal(state, state_of(random))
 

@@ -49,6 +49,18 @@ def test_affine_has_the_bits_of_the_dense_product(density, shape, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
+def test_rows_are_added_to_what_stands_there(shape, dtype, rng):
+    m, d, _ = shape
+    x, (indptr, indices, values) = draw(rng, (m, d), 0.3, dtype)
+    rows = rng.integers(0, m, 2 * m)
+    a = rng.normal(size=(2 * m, d)).astype(dtype)
+    expected = a + x[rows]
+    run("csr_add", dtype, values, indices, indptr, rows, 2 * m, a, d)
+    np.testing.assert_array_equal(a, expected)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("height", [1, 28, 1000])
 def test_gradient_has_the_bits_of_the_dense_product(height, shape, dtype, rng):
     """In rounds of `height` rows of W, as a thread goes through its share."""

@@ -22,7 +22,7 @@ INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int6
 def labels(draw):
     """Integer labels of any dtype, some at the ends of its range, each of them twice or more often."""
     dtype = np.dtype(draw(st.sampled_from(INTEGERS)))
-    ends = (0, 1) if dtype == bool else (np.iinfo(dtype).min, np.iinfo(dtype).max)
+    ends = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     start = draw(st.integers(*ends))
     few = st.integers(start, min(ends[1], start + 300))
     values = draw(st.lists(few, min_size=1, max_size=40))
