@@ -11,6 +11,7 @@ import scipy.sparse
 from numpy.typing import DTypeLike
 
 from ._network import Array, Network
+from ._room import empty, zeros
 from ._team import Team
 from .kernels._link import STRIP, linked_kernels
 from .kernels._simd import VECTOR_BYTES
@@ -232,7 +233,7 @@ class Engine:
     data : Data
         From `prepare_data`.
     w : ndarray of shape (sizes.w,)
-        The weight vector; trained in place.
+        The weight vector; trained in place. It should have room behind it, see `_room`.
     hyper : Hyper
     batch : int
         Rows of a mini-batch, at most `data.rows`.
@@ -286,7 +287,7 @@ class Engine:
         scratch = max(SCRATCH, 28 * widest)
         # The team may turn out smaller, and then every share of it is larger.
         strips = max(size * strips_of(chunk, size) for size in range(1, self.threads + 1))
-        self.g = np.empty(sizes.w if storing or chunk < self.batch else 0, dtype)
+        self.g = empty(sizes.w if storing or chunk < self.batch else 0, dtype)
         self._order = np.arange(m if reorder else 0, dtype=np.int32)
         self._random = np.empty(KEYS + 1, np.uint32)
         self._memory = Memory(
@@ -295,25 +296,25 @@ class Engine:
             Y=self.data.Y,
             sample_weight=self.data.sample_weight,
             w=self.w,
-            transposed=np.empty(sizes.transposed, dtype),
+            transposed=empty(sizes.transposed, dtype),
             m=self.state.m,
             v=self.state.v,
             g=self.g,
             stats=self.stats,
-            A=np.empty(sizes.A, dtype),
-            D=np.empty(sizes.D, dtype),
+            A=empty(sizes.A, dtype),
+            D=empty(sizes.D, dtype),
             H=np.empty(sizes.H, dtype),
-            T=np.empty(2 * chunk * widest if self._table[:, KEEP].any() else 0, dtype),
+            T=empty(2 * chunk * widest if self._table[:, KEEP].any() else 0, dtype),
             units=np.zeros(2 * (K + 1) * strips, dtype),
-            row_weight=np.empty(chunk if weighted else 0, dtype),
+            row_weight=empty(chunk if weighted else 0, dtype),
             squares=np.zeros((sizes.blocks, LANES), dtype),
-            scratch=np.empty((self.threads, scratch), dtype),
-            zeros=np.zeros(widest, dtype),
+            scratch=empty(self.threads * scratch, dtype),
+            zeros=zeros(widest, dtype),
             ones=np.ones(1, dtype),
             outputs=self._like,
-            loss=np.empty(chunk),
+            loss=empty(chunk, float),
             unit_loss=np.empty(strips),
-            lanes=np.empty(LANES),
+            lanes=empty(LANES, float),
             indptr=self.data.indptr,
             cursor=np.empty((self.threads, chunk if sparse else 0), np.int64),
             rows=np.empty(chunk if sparse else 0, np.int64),

@@ -27,6 +27,7 @@ from ._engine import CHUNK_ROWS, Engine, Hyper, OptimizerState, log_loss_cap, pr
 from ._init import INITS, initial_weights
 from ._network import Array, Network
 from ._predict import predict
+from ._room import roomy
 from ._team import available_threads
 from ._training import Progress, minimize_lbfgs, train_stochastic
 from ._validation import binarizer_for, count_labels, is_plain, is_plain_target
@@ -188,6 +189,7 @@ class _BaseMLP(BaseEstimator):
 
     def _set_weights(self, network: Network, w: Array) -> None:
         """Let the public arrays be views of `w`."""
+        w = roomy(w)
         parts = network.parts(w)
         self.coefs_, self.intercepts_ = parts.coefs, parts.intercepts
         if network.batch_norm:
@@ -230,7 +232,7 @@ class _BaseMLP(BaseEstimator):
         if packed is not None and _same(arrays, packed.views):
             return packed.w
         dtype = np.result_type(*arrays, np.float32)
-        return network.pack((self.coefs_, self.intercepts_, *batch_norm), dtype)
+        return roomy(network.pack((self.coefs_, self.intercepts_, *batch_norm), dtype))
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())

@@ -15,6 +15,7 @@ from ._engine import Data, Engine, Hyper, OptimizerState, prepare_data
 from ._init import initial_weights
 from ._network import Array, Network, tie_gradient, tie_weights
 from ._predict import FLOPS_PER_THREAD
+from ._room import roomy
 from ._team import Team, available_threads
 from .reference._checks import BatchNorm, Options, check_problem
 from .reference.vectorized import ACTIVATIONS, OUTPUTS
@@ -49,6 +50,7 @@ class Objective:
     tied: bool = False
 
     def __post_init__(self) -> None:
+        self.w = roomy(self.w)
         # The optimizer "store" leaves the gradient of one full batch in `g`. Running statistics: not wanted.
         self._engine = Engine(
             self.network,

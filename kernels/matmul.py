@@ -261,17 +261,26 @@ def _transpose_square(typingctx, src, ld_src, dst, ld_dst, rows, cols):
         lanes = _simd.lanes_of(src.type.pointee)
         rows, cols = (builder.trunc(count, i32) for count in (rows, cols))
 
-        def mask(i, height, width):
-            if not HAS_MASKS:
-                return None
-            inside = builder.icmp_signed("<", i32(i), height)
-            return _simd.lanes_below(builder, builder.select(inside, width, i32(0)), 0, lanes)
+        def line(pointer, stride, i, height, width):
+            """Where line i stands, and its mask.
 
-        lines = []
+            A line that is not wanted is masked off, and its place is that of line 0: where there is no memory, the CPU
+            takes some hundred cycles to find that nothing is wrong.
+            """
+            place = _gep(builder, pointer, stride, i)
+            if not HAS_MASKS:
+                return place, None
+            inside = builder.icmp_signed("<", i32(i), height)
+            mask = _simd.lanes_below(builder, builder.select(inside, width, i32(0)), 0, lanes)
+            return builder.select(inside, place, pointer), mask
+
+        values = []
         for i in range(lanes):
-            lines.append(_simd.load(builder, _gep(builder, src, ld_src, i), lanes, mask(i, rows, cols)))
-        for j, line in enumerate(_simd.square_transpose(builder, lines)):
-            _simd.store(builder, line, _gep(builder, dst, ld_dst, j), mask(j, cols, rows))
+            place, mask = line(src, ld_src, i, rows, cols)
+            values.append(_simd.load(builder, place, lanes, mask))
+        for j, value in enumerate(_simd.square_transpose(builder, values)):
+            place, mask = line(dst, ld_dst, j, cols, rows)
+            _simd.store(builder, value, place, mask)
         return context.get_dummy_value()
 
     return sig, codegen
