@@ -18,7 +18,7 @@ from numba.extending import intrinsic, overload
 
 from . import _simd
 from ._jit import OPTIONS, SOURCES, entry_point, inlined
-from ._memory import at, offset, peek, poke, stack
+from ._memory import at, move, offset, peek, poke, stack
 from ._simd import HAS_MASKS, VECTOR_BYTES, lanes
 
 __all__ = ["gemm", "matmul", "transpose"]
@@ -290,6 +290,9 @@ def _transpose_square(typingctx, src, ld_src, dst, ld_dst, rows, cols):
 def transpose(src, ld_src, dst, ld_dst, rows, cols):
     """T = S'.   S (rows, cols) at `src`, rows `ld_src` apart; T at `dst`, rows `ld_dst` apart, is written."""
     never_inline()
+    if (cols == 1 and ld_src == 1) or (rows == 1 and ld_dst == 1):
+        move(src, dst, rows * cols)
+        return
     side = lanes(src)
     for i in range(0, rows, side):
         for j in range(0, cols, side):
