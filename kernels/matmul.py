@@ -392,14 +392,21 @@ def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
                 poke(c, i, peek(start, i * start_row))
             start = c
         _product(b, 1, ldb, a, a_col, c, m, 1, k, m, start, m)
-    elif a_row == 1 and n <= lane * 3 // 4 and m >= 2 * lane and k >= LONG:
-        _swapped(a, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
-    elif a_col == 1 and n <= 2 and m >= 2 * lane and k >= LONG:
+        return
+    if a_col == 1 and n <= 2 and m >= 2 * lane and k >= LONG:
         _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row)
-    elif m >= LARGE_ROWS and k * ldb > LARGE_BYTES // VECTOR_BYTES * lane:
+        return
+    # Few columns behind whole vectors would fill their own vector badly.
+    rest = n % lane if a_row == 1 and m >= 2 * lane and k >= LONG else 0
+    if rest > lane * 3 // 4:
+        rest = 0
+    n -= rest
+    if m >= LARGE_ROWS and k * ldb > LARGE_BYTES // VECTOR_BYTES * lane:
         _blocked(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
     else:
         _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
+    if rest > 0:
+        _swapped(a, a_col, offset(b, n), ldb, offset(c, n), ldc, m, k, rest, offset(start, n), start_row)
 
 
 def _build(sources: str) -> Any:
