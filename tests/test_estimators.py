@@ -17,6 +17,7 @@ import sklearn
 import sklearn.neural_network
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
+from sklearn.datasets import load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.linear_model import LogisticRegression
 from sklearn.model_selection import cross_validate
@@ -519,3 +520,13 @@ def test_one_against_all(problems):
     many = MLPClassifier((), out_activation="logistic", solver="lbfgs", alpha=1.0, max_iter=500, tol=1e-8).fit(X, y)
     one = MLPClassifier((), solver="lbfgs", alpha=1.0, max_iter=500, tol=1e-8).fit(X, y == 1)
     assert_allclose(many.coefs_[0][:, 1], one.coefs_[0][:, 0], atol=2e-3)
+
+
+@pytest.mark.parametrize("labels", [np.array([3]), np.array([-1, 4]), np.array(["a", "b", "c"]), np.arange(10) > 4])
+def test_predictions_are_what_label_binarizer_makes_of_the_outputs(labels):
+    X, y = load_digits(return_X_y=True)
+    y = labels[y % len(labels)]
+    model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X / 16, y)
+    outputs = model.predict_proba(X / 16)
+    expected = model._label_binarizer.inverse_transform(outputs if model.n_outputs_ > 1 else outputs[:, 1])
+    np.testing.assert_array_equal(model.predict(X / 16), expected, strict=True)
