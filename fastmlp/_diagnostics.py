@@ -10,6 +10,7 @@ from numpy.typing import ArrayLike
 
 from ._network import Array
 from ._objective import Objective, objective_of_estimator
+from ._parts import sum_of_squares
 from .reference import vectorized
 from .reference._checks import check_problem
 
@@ -286,7 +287,7 @@ def warn_of_scales(X: Any, rate: float, bounded: bool) -> None:
         With the columns' scales and the remedy.
     """
     values = X.data if scipy.sparse.issparse(X) else X
-    row_square = float(np.vdot(values, values)) / X.shape[0]
+    row_square = sum_of_squares(values) / X.shape[0]
     if rate * row_square <= (LIMIT_BOUNDED if bounded else LIMIT_UNBOUNDED):
         return
     sizes = _column_sizes(X)

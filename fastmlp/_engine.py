@@ -11,6 +11,7 @@ import scipy.sparse
 from numpy.typing import DTypeLike
 
 from ._network import Array, Network
+from ._parts import is_finite, sum_of_squares
 from ._room import empty, zeros
 from ._team import Team
 from .kernels._link import STRIP, linked_kernels
@@ -452,7 +453,7 @@ class Engine:
 
     def _keep_finite(self, status: int) -> int:
         """Remember the weights if they are finite, else go back to the last that were; return the status."""
-        if not np.isfinite(self.w).all():
+        if not is_finite(self.w):
             self.w[:] = self._finite
             self.stats[:] = self._finite_stats
             self.ints[STATUS] = status = DIVERGED
@@ -482,7 +483,7 @@ class Engine:
         """Return the penalty's part of the cost."""
         weighted = self.data.sample_weight
         total = float(weighted.sum(dtype=float)) if weighted.size else self.data.rows
-        squares = sum(float(np.vdot(coef, coef)) for coef in self.network.parts(self.w).coefs)
+        squares = sum(map(sum_of_squares, self.network.parts(self.w).coefs))
         return 0.5 * self.hyper.alpha * squares / (1.0 if self.hyper.penalty == "sum" else total)
 
     @property

@@ -12,33 +12,23 @@ import numpy as np
 from sklearn.preprocessing import LabelBinarizer
 
 from ._network import Array
+from ._parts import is_finite
 
 __all__ = ["Labels", "binarizer_for", "count_labels", "is_plain", "is_plain_target"]
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
-PART = 1 << 16  # numbers
 SPAN = 1 << 16  # integer labels further apart than that are not counted
-
-
-def _is_finite(array: Array) -> bool:
-    """Whether all numbers are finite; a part at a time, so that the answers for all never stand in memory."""
-    if array.size <= PART:
-        return bool(np.isfinite(array).all())
-    rows = max(1, PART * len(array) // array.size)
-    return all(np.isfinite(array[i : i + rows]).all() for i in range(0, len(array), rows))
 
 
 def is_plain(X: Any) -> bool:
     """Whether X is a matrix that `sklearn.utils.check_array` would pass as it is."""
-    return type(X) is np.ndarray and X.ndim == 2 and X.dtype in FLOATS and X.size > 0 and _is_finite(X)
+    return type(X) is np.ndarray and X.ndim == 2 and X.dtype in FLOATS and X.size > 0 and is_finite(X)
 
 
 def is_plain_target(y: Any, rows: int) -> bool:
     """Whether y is a vector of `rows` finite numbers that `sklearn.utils.check_X_y` would pass as it is."""
     return (
-        type(y) is np.ndarray
-        and y.shape == (rows,)
-        and (y.dtype.kind in "biu" or (y.dtype in FLOATS and _is_finite(y)))
+        type(y) is np.ndarray and y.shape == (rows,) and (y.dtype.kind in "biu" or (y.dtype in FLOATS and is_finite(y)))
     )
 
 
