@@ -134,7 +134,7 @@ class OptimizerState:
     def new(cls, optimizer: str, size: int, dtype: DTypeLike, rate: float) -> "OptimizerState":
         """Return the state before the first step."""
         states = OPTIMIZERS[optimizer].states
-        return cls(float(rate), np.zeros(size, dtype), np.zeros(size if states > 1 else 0, dtype))
+        return cls(float(rate), zeros(size, dtype), zeros(size if states > 1 else 0, dtype))
 
 
 _NO_RATES = np.empty(0)
@@ -297,16 +297,16 @@ class Engine:
             Y=self.data.Y,
             sample_weight=self.data.sample_weight,
             w=self.w,
-            transposed=empty(sizes.transposed, dtype),
+            transposed=zeros(sizes.transposed, dtype),
             m=self.state.m,
             v=self.state.v,
             g=self.g,
             stats=self.stats,
             A=empty(sizes.A, dtype),
             D=empty(sizes.D, dtype),
-            H=np.empty(sizes.H, dtype),
+            H=empty(sizes.H, dtype),
             T=empty(2 * chunk * widest if self._table[:, KEEP].any() else 0, dtype),
-            units=np.zeros(2 * (K + 1) * strips, dtype),
+            units=zeros(2 * (K + 1) * strips, dtype),
             row_weight=empty(chunk if weighted else 0, dtype),
             squares=np.zeros((sizes.blocks, LANES), dtype),
             scratch=empty(self.threads * scratch, dtype),
@@ -314,7 +314,7 @@ class Engine:
             ones=np.ones(1, dtype),
             outputs=self._like,
             loss=empty(chunk, float),
-            unit_loss=np.empty(strips),
+            unit_loss=empty(strips, float),
             lanes=empty(LANES, float),
             indptr=self.data.indptr,
             cursor=np.empty((self.threads, chunk if sparse else 0), np.int64),

@@ -34,6 +34,9 @@ KEEP_NOTHING, KEEP_Z, KEEP_ACTIVATED = range(3)
 # blocks must not depend on the team.
 BLOCK_ROWS = 4
 
+# Numbers in a cache line: where a layer's part of a buffer begins, a line does.
+LINE = 16
+
 # Rows of W whose gradient takes as long as that of the bias, a sum in one chain.
 BIAS_COST = 4
 
@@ -152,6 +155,11 @@ class Sizes(NamedTuple):
     blocks: int
 
 
+def aligned(size: int) -> int:
+    """Numbers up to the next cache line, for the larger dtype to the next but one."""
+    return -(-size // LINE) * LINE
+
+
 def layer_table(
     units: list[int],
     activations: list[str],
@@ -191,7 +199,7 @@ def layer_table(
     table[:, UNITS] = table[:, PRE] = units
     table[:, PIECES] = 1
     w = t = a = d = h = stats = block = 0
-    a += rows * units[0] if gather else 0
+    a += aligned(rows * units[0]) if gather else 0
     for l in range(1, last + 1):
         row = table[l]
         hidden = l < last
@@ -212,9 +220,9 @@ def layer_table(
         row[A], row[D], row[T], row[H], row[STATS] = a, d, t, h, stats
         row[BLOCK] = block
         block += -(-fan_in // BLOCK_ROWS)
-        a += rows * units[l]
-        d += rows * q
-        t += fan_in * q if l > 1 else 0
+        a += aligned(rows * units[l])
+        d += aligned(rows * q)
+        t += aligned(fan_in * q) if l > 1 else 0
         if row[NORM]:
             row[GAMMA] = w
             w += 2 * q

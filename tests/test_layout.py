@@ -43,7 +43,7 @@ def test_every_vector_is_filled_without_gap_or_overlap(network):
     table, sizes = layer_table(units, activations, **options)
     rows, last = options["rows"], len(units) - 1
     weights, transposed, A, D, H, stats, blocks = [], [], [], [], [], [], []
-    A.append((0, rows * units[0] if options["gather"] else 0))
+    A.append((0, layout.aligned(rows * units[0]) if options["gather"] else 0))
     for l in range(1, last + 1):
         row, fan_in = table[l], units[l - 1]
         hidden = l < last
@@ -51,9 +51,9 @@ def test_every_vector_is_filled_without_gap_or_overlap(network):
         assert row[layout.UNITS] == units[l]
         assert row[layout.PRE] == q
         weights += [(row[layout.W], fan_in * q), (row[layout.B], q)]
-        transposed += [(row[layout.T], fan_in * q if l > 1 else 0)]
-        A.append((row[layout.A], rows * units[l]))
-        D.append((row[layout.D], rows * q))
+        transposed += [(row[layout.T], layout.aligned(fan_in * q) if l > 1 else 0)]
+        A.append((row[layout.A], layout.aligned(rows * units[l])))
+        D.append((row[layout.D], layout.aligned(rows * q)))
         blocks.append((row[layout.BLOCK], -(-fan_in // BLOCK_ROWS)))
         assert row[layout.NORM] == (hidden and options["batch_norm"])
         assert row[layout.RESIDUAL] == (hidden and options["residual"] and units[l] == fan_in)

@@ -1,4 +1,4 @@
-"""Room behind arrays: no vector, masked or not, begins in an array of a fit and ends in a page that is not there."""
+"""Arrays of a fit: each begins with a cache line, and no vector that begins in one ends in a page that is not there."""
 
 import mmap
 
@@ -10,7 +10,10 @@ from fastmlp import MLPClassifier, _room
 from fastmlp._engine import Engine
 
 # Read or written by vectors that begin in the array and may end behind it.
-BY_VECTORS = ("w", "transposed", "g", "A", "D", "T", "row_weight", "scratch", "zeros", "loss", "lanes")
+BY_VECTORS = (
+    *("w", "m", "v", "g", "transposed", "A", "D", "H", "T", "units", "row_weight", "scratch", "zeros", "loss"),
+    *("unit_loss", "lanes"),
+)
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -30,19 +33,19 @@ def test_new_vectors_have_room(make, dtype):
     for size in (0, 1, 7, 1008, 1016, 1023, 1024, 100_000):
         vector = make(size, dtype)
         assert (vector.size, vector.dtype) == (size, dtype)
-        assert _room.has_room(vector)
+        assert _room.is_roomy(vector)
     assert not _room.zeros(5, dtype).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_only_a_vector_without_room_is_copied(dtype):
-    fine = at_page_end(100, dtype, before=64)
+    fine = at_page_end(96, dtype, before=64)
     assert _room.roomy(fine) is fine
-    for before in (0, 8, 56):
-        tight = at_page_end(100, dtype, before)
+    for before in (0, 8, 56, 80):  # the last one ends well before its page, and does not begin with a line
+        tight = at_page_end(96, dtype, before)
         copy = _room.roomy(tight)
         assert copy is not tight
-        assert _room.has_room(copy)
+        assert _room.is_roomy(copy)
         np.testing.assert_array_equal(copy, tight, strict=True)
 
 
@@ -61,11 +64,11 @@ def test_every_array_of_a_fit_has_room(batch, solver, monkeypatch):
     for units in (1, 3, 37, 61, 64, 66):
         model = MLPClassifier(units, "gelu", solver=solver, batch_size=batch, max_iter=1, max_fun=3, random_state=0)
         model.fit(X / X.max(axis=0), y)
-        assert _room.has_room(model._packed.w)
+        assert _room.is_roomy(model._packed.w)
     assert len(memories) == 6
     for memory in memories:
         for name in BY_VECTORS:
-            assert _room.has_room(getattr(memory, name)), name
+            assert _room.is_roomy(getattr(memory, name)), name
 
 
 def test_weights_that_a_user_brings_get_room():
@@ -75,5 +78,5 @@ def test_weights_that_a_user_brings_get_room():
     model.coefs_ = [at_page_end(c.size, c.dtype).reshape(c.shape) for c in model.coefs_]
     for ours, tight in zip(model._packed.views, model.coefs_, strict=False):
         tight[...] = ours
-    assert _room.has_room(model._weights(model._fitted_network()))
+    assert _room.is_roomy(model._weights(model._fitted_network()))
     np.testing.assert_array_equal(model.predict_proba(X), expected)
