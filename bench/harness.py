@@ -16,6 +16,7 @@ from itertools import groupby
 from typing import Any, NamedTuple
 
 import joblib
+from numba.core.event import install_recorder
 
 __all__ = [
     "CORES",
@@ -122,18 +123,20 @@ def prepare(case: Case, effort: Effort = Effort.FULL) -> Ready:
     if case.needs and importlib.util.find_spec(case.needs) is None:
         raise Unavailable(f"{case.needs} is not installed")
     trial = case.make()
-    facts, times = dict(trial.facts), {}
+    facts, times, compiled = dict(trial.facts), {}, False
     for name, run in list(trial.runs.items())[: 1 if effort == Effort.CHECK else None]:
-        begin = time.perf_counter()
-        result = run()
-        times[name] = time.perf_counter() - begin
+        with install_recorder("numba:compile") as compilations:
+            begin = time.perf_counter()
+            result = run()
+            times[name] = time.perf_counter() - begin
+        compiled |= bool(compilations.buffer)
         facts |= trial.judge(result)
     if effort > Effort.CHECK:
         # Compilation and cold caches are over. A slow configuration needs no second look, if it is the only one or far
-        # behind, but for the first, which may have paid for what all have in common.
+        # behind, but for the first, which may have paid for what all have in common, and for one that compiled.
         best, first = min(times.values()), next(iter(times))
         rivals = [name for name in times if name == first or times[name] < max(SLOW_SECONDS, FAR_BEHIND * best)]
-        if len(rivals) > 1 or best < SLOW_SECONDS:
+        if len(rivals) > 1 or best < SLOW_SECONDS or compiled:
             times = {name: timed(trial.runs[name]) for name in rivals}
         gc.collect()
     name = min(times, key=times.__getitem__)

@@ -88,7 +88,7 @@ WORKLOADS = {
         Workload("tiny", 150, 4, (10,), 3, batch=150, epochs=200, load="iris"),
         Workload("digits", 1797, 64, (100,), 10, batch=200, epochs=50, load="digits"),
         Workload("tabular-small", 10_000, 20, (32, 32), 2, batch=32, epochs=10),
-        Workload("tabular-mid", 50_000, 54, (128, 64), 7, batch=200, epochs=5),
+        Workload("tabular-mid", 50_000, 54, (128, 64), 7, batch=200, epochs=3),
         Workload("mnist-shape", 20_000, 784, (256,), 10, batch=200, epochs=2),
         Workload("wide", 20_000, 784, (512, 512), 10, batch=256, epochs=1),
         Workload("covertype-like", 100_000, 54, (128, 64), 7, batch=200, epochs=1),
