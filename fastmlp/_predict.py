@@ -131,9 +131,8 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[
     team_size = max(1, min(team_size, threads())) if team_size > 1 else 1
     with Team(team_size) as team:
         plan = _plan(network, NAMES[dtype], m, team.size, csr)
-        work = np.zeros(plan.work_bytes + ALIGNMENT, np.uint8)
-        first = _address(work)
-        addresses = plan.addresses + plan.in_work * (first + -first % ALIGNMENT)
+        work = np.zeros(plan.work_bytes, np.uint8)
+        addresses = plan.addresses + plan.in_work * _address(work)
         for name, array in inputs.items():
             addresses[PLACES[name]] = _address(array)
 
