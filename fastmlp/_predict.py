@@ -9,6 +9,7 @@ import scipy.sparse
 
 from ._engine import csr_arrays, strips_of
 from ._network import Array, Network
+from ._room import address
 from ._team import Team
 from .kernels._link import Linked, linked_kernels
 from .kernels.layout import FLOATS, INTS, Memory, Options
@@ -92,11 +93,6 @@ def _plan(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _
     return _Plan(table, options, addresses, in_work, work_bytes, -(-rows // chunk))
 
 
-def _address(array: Array) -> int:
-    """Address of an array's first element."""
-    return int(array.__array_interface__["data"][0])
-
-
 def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[[], int]) -> Array:
     """Return the outputs of `network`.
 
@@ -132,9 +128,9 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[
     with Team(team_size) as team:
         plan = _plan(network, NAMES[dtype], m, team.size, csr)
         work = np.zeros(plan.work_bytes, np.uint8)
-        addresses = plan.addresses + plan.in_work * _address(work)
+        addresses = plan.addresses + plan.in_work * address(work)
         for name, array in inputs.items():
-            addresses[PLACES[name]] = _address(array)
+            addresses[PLACES[name]] = address(array)
 
         team.run(
             train,

@@ -14,13 +14,13 @@ from numpy.typing import DTypeLike
 
 from ._network import Array
 
-__all__ = ["LINE", "empty", "is_roomy", "roomy", "zeros"]
+__all__ = ["address", "empty", "is_roomy", "roomy", "zeros"]
 
 LINE = 64  # bytes: a cache line, and the longest vector
 
 
-def _address(array: Array) -> int:
-    """Address of the first element."""
+def address(array: Array) -> int:
+    """Return the address of the first element."""
     return int(array.__array_interface__["data"][0])
 
 
@@ -31,7 +31,7 @@ def empty(size: int, dtype: DTypeLike) -> Array:
     dtype = np.dtype(dtype)
     nbytes = size * dtype.itemsize
     memory = np.empty(nbytes + 2 * LINE, np.uint8)
-    start = -_address(memory) % LINE
+    start = -address(memory) % LINE
     memory[start + nbytes :] = 0
     return memory[start : start + nbytes].view(dtype)
 
@@ -47,10 +47,10 @@ def is_roomy(array: Array) -> bool:
     """Whether a contiguous array begins with a line, and a vector may reach behind its end; an empty one does."""
     if array.size == 0:
         return True
-    end = _address(array) + array.nbytes
+    end = address(array) + array.nbytes
     base = array.base
-    room = isinstance(base, np.ndarray) and _address(base) + base.nbytes - end >= LINE
-    return _address(array) % LINE == 0 and (room or -end % PAGESIZE >= LINE)
+    room = isinstance(base, np.ndarray) and address(base) + base.nbytes - end >= LINE
+    return address(array) % LINE == 0 and (room or -end % PAGESIZE >= LINE)
 
 
 def roomy(array: Array) -> Array:

@@ -233,7 +233,7 @@ def test_predictions_keep_to_their_arrays(case, dtype, csr, monkeypatch):
 def guard_predictions(patch):
     """Let predictions work in guarded memory, guards between the parts too; return (block, inner parts)."""
     blocks, parts = [], []
-    plan_of, address_of = _predict._plan, _predict._address
+    plan_of, address_of = _predict._plan, _predict.address
 
     def spread(*args):
         plan = plan_of(*args)
@@ -256,7 +256,7 @@ def guard_predictions(patch):
         return address_of(block)
 
     patch.setattr(_predict, "_plan", spread)
-    patch.setattr(_predict, "_address", address)
+    patch.setattr(_predict, "address", address)
     return blocks
 
 
