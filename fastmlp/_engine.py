@@ -16,6 +16,7 @@ from ._room import empty, zeros
 from ._team import Team
 from .kernels._link import STRIP, linked_kernels
 from .kernels._simd import VECTOR_BYTES
+from .kernels._struct import words_of
 from .kernels.layout import (
     BATCH_LOSS,
     BEST_LOSS,
@@ -356,6 +357,7 @@ class Engine:
             patience=float(h.patience),
             widest=widest,
         )
+        self._words = words_of(self._options)
         self._draws = draws and not self._python_shuffle
         self.ints, self.floats = np.zeros(INTS, np.int64), np.zeros(FLOATS)
         self.floats[BEST_LOSS] = np.inf
@@ -390,10 +392,10 @@ class Engine:
         int
             RUNNING (all epochs done), STOPPED or DIVERGED. `history` has the losses, also after Ctrl-C.
         """
-        share, options = self._share, self._options
+        share, words = self._share, self._words
         if team.size < self.threads:
             share = share_weights(self._table, team.size, VECTOR_BYTES // self.w.itemsize)
-            options = options._replace(strips=strips_of(options.chunk, team.size))
+            words = words_of(self._options._replace(strips=strips_of(self._options.chunk, team.size)))
         done = 0
         status = RUNNING
         while done < epochs and status == RUNNING:
@@ -415,7 +417,7 @@ class Engine:
                         self._addresses,
                         self._table,
                         share,
-                        options,
+                        words,
                         team.signals,
                         self.ints,
                         self.floats,

@@ -12,6 +12,7 @@ from ._network import Array, Network
 from ._room import address
 from ._team import Team
 from .kernels._link import Linked, linked_kernels
+from .kernels._struct import words_of
 from .kernels.layout import FLOATS, INTS, Memory, Options
 from .kernels.train import train
 
@@ -31,7 +32,7 @@ class _Plan(NamedTuple):
     """What a prediction needs to know, but for the arrays: all that can be kept for the next one."""
 
     table: Array
-    options: Options
+    words: Array  # of Options
     addresses: Array  # in the order of Memory: offsets into the workspace, addresses of the kernels
     in_work: Array  # 1 where the address counts from the workspace
     work_bytes: int
@@ -90,7 +91,7 @@ def _plan(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _
     addresses[PLACES["linked"] :] = linked_kernels(
         dtype, network.output, predicting=True, batch_norm=network.batch_norm, csr=csr
     )
-    return _Plan(table, options, addresses, in_work, work_bytes, -(-rows // chunk))
+    return _Plan(table, words_of(options), addresses, in_work, work_bytes, -(-rows // chunk))
 
 
 def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[[], int]) -> Array:
@@ -139,7 +140,7 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[
             addresses,
             plan.table,
             _NO_SHARE,
-            plan.options,
+            plan.words,
             team.signals,
             np.zeros(INTS, np.int64),
             np.zeros(FLOATS),

@@ -30,7 +30,8 @@ kernel = njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 # For functions of one number: a loop over a call that LLVM has not inlined is not vectorised.
 elementary = njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
-# For parts of one kernel: put in place by Numba, so that LLVM sees them once.
+# For parts that stand in one place of one kernel: put there by Numba, so that LLVM sees them once. Any other kernel is
+# optimised and turned into machine code on its own, and again in every kernel that calls it.
 inlined = njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
@@ -73,7 +74,7 @@ def entry_point(function: Callable[..., Any]) -> Any:
 
     `function` must close over `SOURCES`, see above.
     """
-    return _cached(lambda function, cache: njit(cache=cache, **OPTIONS)(function), function)
+    return _cached(lambda function, cache: njit(cache=cache, no_cfunc_wrapper=True, **OPTIONS)(function), function)
 
 
 def linked_kernel(signature: Any) -> Callable[[Callable[..., Any]], Any]:

@@ -99,69 +99,55 @@ def _dense(sources: str, number: Any) -> dict[str, Any]:
         _ = sources
         matmul.transpose(source, ld_source, target, ld_target, rows, columns)
 
+    # What the next three call stands in one place for both the full strips and the strip of what is left over, as it
+    # is compiled once for each place.
+
     @linked_kernel(types.void(size, p, size))
     def forward(code, a, n):
         _ = sources
-        tail, rest = stack(a, STRIP_BYTES), n % STRIP
-        activations.forward(code, view(a, 0, n - rest))
-        if rest > 0:
-            move(offset(a, n - rest), tail, rest)
-            activations.forward(code, view(tail, 0, STRIP))
-            move(tail, offset(a, n - rest), rest)
+        rest = n % STRIP
+        main = n - rest
+        behind = offset(a, main)
+        tail = stack(a, STRIP_BYTES)
+        move(behind, tail, rest)
+        for last in range(int(main == 0), 1 + int(rest > 0)):
+            activations.forward(code, view(tail, 0, STRIP) if last else view(a, 0, main))
+        move(tail, behind, rest)
 
     @linked_kernel(types.void(size, p, p, size))
     def backward(code, k, d, n):
         _ = sources
-        tail_k, tail_d, rest = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES), n % STRIP
-        activations.backward(code, view(k, 0, n - rest), view(d, 0, n - rest))
-        if rest > 0:
-            move(offset(k, n - rest), tail_k, rest)
-            move(offset(d, n - rest), tail_d, rest)
-            activations.backward(code, view(tail_k, 0, STRIP), view(tail_d, 0, STRIP))
-            move(tail_d, offset(d, n - rest), rest)
+        rest = n % STRIP
+        main = n - rest
+        tail_k, tail_d = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES)
+        move(offset(k, main), tail_k, rest)
+        move(offset(d, main), tail_d, rest)
+        for last in range(int(main == 0), 1 + int(rest > 0)):
+            K = view(tail_k, 0, STRIP) if last else view(k, 0, main)
+            D = view(tail_d, 0, STRIP) if last else view(d, 0, main)
+            activations.backward(code, K, D)
+        move(tail_d, offset(d, main), rest)
 
     @linked_kernel(types.void(size, p, p, p, p, size, real, real, real, real, real))
     def update(code, w, g, m, v, n, rate, momentum, beta_1, beta_2, epsilon):
         _ = sources
+        rest, rest_v = n % STRIP, n % STRIP if optimizers.states_of(code) > 1 else 0
+        main = n - rest
         tail_w, tail_g = stack(w, STRIP_BYTES), stack(g, STRIP_BYTES)
         tail_m, tail_v = stack(m, STRIP_BYTES), stack(v, STRIP_BYTES)
-        rest, states = n % STRIP, optimizers.states_of(code)
-        main = n - rest
-        optimizers.update(
-            code,
-            view(w, 0, main),
-            view(g, 0, main),
-            view(m, 0, main),
-            view(v, 0, main),
-            rate,
-            momentum,
-            beta_1,
-            beta_2,
-            epsilon,
-        )
-        if rest == 0:
-            return
         move(offset(w, main), tail_w, rest)
         move(offset(g, main), tail_g, rest)
         move(offset(m, main), tail_m, rest)
-        if states > 1:
-            move(offset(v, main), tail_v, rest)
-        optimizers.update(
-            code,
-            view(tail_w, 0, STRIP),
-            view(tail_g, 0, STRIP),
-            view(tail_m, 0, STRIP),
-            view(tail_v, 0, STRIP),
-            rate,
-            momentum,
-            beta_1,
-            beta_2,
-            epsilon,
-        )
+        move(offset(v, main), tail_v, rest_v)
+        for last in range(int(main == 0), 1 + int(rest > 0)):
+            W = view(tail_w, 0, STRIP) if last else view(w, 0, main)
+            G = view(tail_g, 0, STRIP) if last else view(g, 0, main)
+            M = view(tail_m, 0, STRIP) if last else view(m, 0, main)
+            V = view(tail_v, 0, STRIP) if last else view(v, 0, main)
+            optimizers.update(code, W, G, M, V, rate, momentum, beta_1, beta_2, epsilon)
         move(tail_w, offset(w, main), rest)
         move(tail_m, offset(m, main), rest)
-        if states > 1:
-            move(tail_v, offset(v, main), rest)
+        move(tail_v, offset(v, main), rest_v)
 
     return {
         "gemm": gemm,

@@ -8,7 +8,7 @@ then its twin in `fastmlp.reference`.
 
 from typing import NamedTuple
 
-from ._jit import kernel
+from ._jit import inlined
 from ._memory import copy, view
 from .functions import expm1, gelu_cdf, gelu_pdf, log1p_exp, logistic, tanh
 
@@ -43,14 +43,14 @@ LEAKY_SLOPE = 0.01  # Maas, Hannun & Ng (2013), section 2.3
 SELU_SCALE, SELU_ALPHA = 1.0507009873554804934193349852946, 1.6732632423543772848170429916717
 
 
-@kernel
+@inlined
 def logistic_forward(A):
     """A <- 1 / (1 + exp(-A))."""
     for i in range(A.size):
         A[i] = logistic(A[i])
 
 
-@kernel
+@inlined
 def logistic_backward(A, D):
     """D <- D A (1 - A)."""
     one = A.dtype.type(1)
@@ -58,14 +58,14 @@ def logistic_backward(A, D):
         D[i] = D[i] * A[i] * (one - A[i])
 
 
-@kernel
+@inlined
 def tanh_forward(A):
     """A <- tanh(A)."""
     for i in range(A.size):
         A[i] = tanh(A[i])
 
 
-@kernel
+@inlined
 def tanh_backward(A, D):
     """D <- D (1 - A^2)."""
     one = A.dtype.type(1)
@@ -73,7 +73,7 @@ def tanh_backward(A, D):
         D[i] = D[i] * (one - A[i] * A[i])
 
 
-@kernel
+@inlined
 def relu_forward(A):
     """A <- max(0, A); a NaN stays one, so that a diverging fit is seen."""
     zero = A.dtype.type(0)
@@ -81,7 +81,7 @@ def relu_forward(A):
         A[i] = zero if A[i] <= zero else A[i]
 
 
-@kernel
+@inlined
 def relu_backward(A, D):
     """D <- D 1[A > 0]."""
     zero = A.dtype.type(0)
@@ -89,7 +89,7 @@ def relu_backward(A, D):
         D[i] = zero if A[i] == zero else D[i]
 
 
-@kernel
+@inlined
 def leaky_relu_forward(A):
     """A <- A where A >= 0, else 0.01 A."""
     zero, slope = A.dtype.type(0), A.dtype.type(LEAKY_SLOPE)
@@ -97,7 +97,7 @@ def leaky_relu_forward(A):
         A[i] = slope * A[i] if A[i] < zero else A[i]
 
 
-@kernel
+@inlined
 def leaky_relu_backward(A, D):
     """D <- D where A >= 0, else 0.01 D."""
     zero, slope = A.dtype.type(0), A.dtype.type(LEAKY_SLOPE)
@@ -105,7 +105,7 @@ def leaky_relu_backward(A, D):
         D[i] = slope * D[i] if A[i] < zero else D[i]
 
 
-@kernel
+@inlined
 def elu_forward(A):
     """A <- A where A > 0, else e^A - 1."""
     zero = A.dtype.type(0)
@@ -114,7 +114,7 @@ def elu_forward(A):
         A[i] = A[i] if A[i] > zero else negative
 
 
-@kernel
+@inlined
 def elu_backward(A, D):
     """D <- D where A > 0, else D (A + 1)."""
     zero, one = A.dtype.type(0), A.dtype.type(1)
@@ -122,7 +122,7 @@ def elu_backward(A, D):
         D[i] = D[i] if A[i] > zero else D[i] * (A[i] + one)
 
 
-@kernel
+@inlined
 def selu_forward(A):
     """A <- scale A where A > 0, else scale alpha (e^A - 1)."""
     zero = A.dtype.type(0)
@@ -132,7 +132,7 @@ def selu_forward(A):
         A[i] = scale * A[i] if A[i] > zero else negative
 
 
-@kernel
+@inlined
 def selu_backward(A, D):
     """D <- scale D where A > 0, else D (A + scale alpha)."""
     zero = A.dtype.type(0)
@@ -141,28 +141,28 @@ def selu_backward(A, D):
         D[i] = scale * D[i] if A[i] > zero else D[i] * (A[i] + scale_alpha)
 
 
-@kernel
+@inlined
 def gelu_forward(A):
     """A <- A Phi(A), Phi the normal distribution function (Hendrycks & Gimpel 2016, exact form)."""
     for i in range(A.size):
         A[i] = A[i] * gelu_cdf(A[i])
 
 
-@kernel
+@inlined
 def gelu_backward(Z, D):
     """D <- D (Phi(Z) + Z phi(Z))."""
     for i in range(Z.size):
         D[i] = D[i] * (gelu_cdf(Z[i]) + Z[i] * gelu_pdf(Z[i]))
 
 
-@kernel
+@inlined
 def silu_forward(A):
     """A <- A s(A), s the logistic function."""
     for i in range(A.size):
         A[i] = A[i] * logistic(A[i])
 
 
-@kernel
+@inlined
 def silu_backward(Z, D):
     """D <- D (s + Z s (1 - s)), s = s(Z)."""
     one = Z.dtype.type(1)
@@ -171,21 +171,21 @@ def silu_backward(Z, D):
         D[i] = D[i] * (s + Z[i] * s * (one - s))
 
 
-@kernel
+@inlined
 def softplus_forward(A):
     """A <- log(1 + e^A)."""
     for i in range(A.size):
         A[i] = log1p_exp(A[i])
 
 
-@kernel
+@inlined
 def softplus_backward(A, D):
     """D <- D s(Z), where s(Z) = 1 - e^-A."""
     for i in range(A.size):
         D[i] = -D[i] * expm1(-A[i])
 
 
-@kernel
+@inlined
 def maxout(Z, A, rows, units, pieces):
     """A[i, j] <- max over p of Z[i, p units + j].   Z (rows, pieces units), A (rows, units) is written."""
     for i in range(rows):
@@ -198,7 +198,7 @@ def maxout(Z, A, rows, units, pieces):
                 a[j] = a[j] if a[j] >= z[j] or a[j] != a[j] else z[j]
 
 
-@kernel
+@inlined
 def maxout_backward(Z, D, rows, units, pieces):
     """Z[i, p units + j] <- D[i, j] for the first piece p that reaches the maximum, else 0."""
     zero = Z.dtype.type(0)
@@ -213,7 +213,7 @@ def maxout_backward(Z, D, rows, units, pieces):
                 Z[here + p * units] = D[i * units + j] if p == winner else zero
 
 
-@kernel
+@inlined
 def forward(code, A):
     """Apply activation `code` to the slice A in place (maxout has its own function: it narrows)."""
     if code == RELU:
@@ -236,7 +236,7 @@ def forward(code, A):
         softplus_forward(A)
 
 
-@kernel
+@inlined
 def backward(code, K, D):
     """Multiply D by the derivative of activation `code`, given the kept values K (A, or Z where needed)."""
     if code == RELU:

@@ -12,6 +12,7 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._link import Linked
+from ._struct import WORDS, Struct, first_word
 from .activations import ACTIVATIONS, MAXOUT
 
 __all__ = ["BLOCK_ROWS", "Memory", "Options", "Sizes", "layer_table", "share_weights"]
@@ -44,8 +45,8 @@ BIAS_COST = 4
 class Memory(NamedTuple):
     """Pointers to everything that a pass reads or writes. Sizes are checked where the arrays are made.
 
-    One vector of addresses crosses from Python, and kernels hand on bare pointers: passing forty arrays about
-    took Numba ten times as long to compile.
+    One vector of addresses crosses from Python and kernels hand on one pointer, see `_struct`: passing forty arrays
+    about took Numba ten times as long to compile.
     """
 
     # What is learnt from: m rows, dense or as CSR.
@@ -90,27 +91,21 @@ class Memory(NamedTuple):
 # How many fields of Memory are of which type, in their order; None stands for the dtype of the network.
 KINDS = ((None, 21), (types.float64, 3), (types.int64, 3), (types.int32, 4), (types.uint32, 2))
 
+LINKED = Struct("Linked", dict.fromkeys(Linked._fields, types.voidptr))
+
 
 @intrinsic
 def memory_of(typingctx, addresses, like):
     """The Memory whose addresses stand, in the order of its fields, in `addresses` (int64); `like` has the dtype."""
     kinds = [types.CPointer(kind or like.dtype) for kind, count in KINDS for _ in range(count)]
-    linked = types.NamedTuple([types.voidptr] * len(Linked._fields), Linked)
-    sig = types.NamedTuple([*kinds, linked], Memory)(addresses, like)
+    memory = Struct(f"Memory({like.dtype})", dict(zip(Memory._fields, [*kinds, LINKED], strict=True)))
+    return memory(addresses, like), first_word
 
-    def codegen(context, builder, sig, args):
-        data = context.make_array(sig.args[0])(context, builder, args[0]).data
 
-        def pointer(i, kind):
-            address = builder.load(builder.gep(data, [context.get_constant(types.intp, i)]))
-            return builder.inttoptr(address, context.get_value_type(kind))
-
-        linked = sig.return_type.types[-1]
-        functions = [pointer(len(kinds) + i, kind) for i, kind in enumerate(linked.types)]
-        pointers = [pointer(i, kind) for i, kind in enumerate(kinds)]
-        return context.make_tuple(builder, sig.return_type, [*pointers, context.make_tuple(builder, linked, functions)])
-
-    return sig, codegen
+@intrinsic
+def options_of(typingctx, words):
+    """The Options whose fields stand in `words` (int64)."""
+    return OPTIONS(words), first_word
 
 
 class Options(NamedTuple):
@@ -141,6 +136,9 @@ class Options(NamedTuple):
     tol: float
     patience: float
     widest: int  # units of the widest layer
+
+
+OPTIONS = Struct("Options", {name: WORDS[kind] for name, kind in Options.__annotations__.items()})
 
 
 class Sizes(NamedTuple):

@@ -373,7 +373,7 @@ def _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row):
     _product(a, a_row, 1, b, ldb, offset(c, rows * ldc), ldc, m - rows, k, n, start, start_row)
 
 
-@shared
+@inlined
 def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
     """C[i, j] = start[i, j] + sum over k of A[i, k] B[k, j], as one chain of fused multiply-adds.
 
@@ -384,7 +384,6 @@ def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
     A' costs nothing, as `a_row` and `a_col` may be anything; 0 repeats a value. With `start_row` = 0 one row
     starts all. start may be C itself, with `start_row` = `ldc`: then the product is added to C.
     """
-    never_inline()
     lane = lanes(c)
     if n == 1 and a_row == 1 and ldc == 1:
         if start_row != 1:

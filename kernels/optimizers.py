@@ -7,7 +7,7 @@ optimizer: a code, a row of the table, the step, a branch in `update`; then its 
 import math
 from typing import NamedTuple
 
-from ._jit import kernel
+from ._jit import inlined
 
 __all__ = ["OPTIMIZERS", "STORE", "Optimizer", "states_of", "update"]
 
@@ -28,13 +28,13 @@ OPTIMIZERS = {
 }
 
 
-@kernel
+@inlined
 def states_of(code):
     """Number of vectors of state that optimizer `code` keeps."""
     return 2 if code == ADAM else 1
 
 
-@kernel
+@inlined
 def sgd(w, g, m, rate, momentum):
     """Velocity m <- momentum m - rate g; w <- w + m (Polyak's heavy ball, as in Sutskever et al. 2013)."""
     for i in range(w.size):
@@ -42,7 +42,7 @@ def sgd(w, g, m, rate, momentum):
         w[i] = w[i] + m[i]
 
 
-@kernel
+@inlined
 def nesterov(w, g, m, rate, momentum):
     """Velocity as in `sgd`, w <- w + momentum m - rate g (Sutskever et al. 2013, after Bengio's rewriting)."""
     for i in range(w.size):
@@ -50,7 +50,7 @@ def nesterov(w, g, m, rate, momentum):
         w[i] = w[i] + (momentum * m[i] - rate * g[i])
 
 
-@kernel
+@inlined
 def adam(w, g, m, v, rate, beta_1, beta_2, gain_1, gain_2, epsilon):
     """One step of Adam (Kingma & Ba 2015, end of section 2: `rate` holds the bias corrections).
 
@@ -63,7 +63,7 @@ def adam(w, g, m, v, rate, beta_1, beta_2, gain_1, gain_2, epsilon):
         w[i] = w[i] - rate * m[i] / (math.sqrt(v[i]) + epsilon)
 
 
-@kernel
+@inlined
 def update(code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon):
     """One step of optimizer `code` on the slices w, m, v (written), given the gradient g.
 

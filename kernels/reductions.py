@@ -8,7 +8,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from ._jit import kernel
+from ._jit import inlined, kernel
 from ._memory import at
 from ._simd import lanes_below, load, store, vector_fma
 
@@ -86,7 +86,7 @@ def total(x):
     return lane_total(at(x, 0), x.size)
 
 
-@kernel
+@inlined
 def add_squares(w, squares):
     """squares (16,) <- lane sums of squares of w (n,)."""
     square_lanes(at(w, 0), w.size, at(squares, 0))

@@ -6,7 +6,7 @@ the same generator (Matsumoto & Nishimura 1998), keeps its seeds valid, and lets
 
 import numpy as np
 
-from ._jit import kernel
+from ._jit import inlined, kernel
 
 __all__ = ["KEYS", "draw", "permute"]
 
@@ -24,14 +24,14 @@ def twist(keys, i, following, other):
     keys[i] = keys[other] ^ (y >> np.uint32(1)) ^ odd
 
 
-@kernel
+@inlined
 def refill(keys):
     """The next 624 words of state, in place."""
     for i in range(KEYS - MIDDLE):
         twist(keys, i, i + 1, i + MIDDLE)
     for i in range(KEYS - MIDDLE, KEYS - 1):
         twist(keys, i, i + 1, i + MIDDLE - KEYS)
-    twist(keys, KEYS - 1, 0, MIDDLE - 1)
+    twist(keys, np.int64(KEYS - 1), np.int64(0), np.int64(MIDDLE - 1))
 
 
 @kernel
@@ -43,7 +43,7 @@ def temper(y):
     return y ^ (y >> np.uint32(18))
 
 
-@kernel
+@inlined
 def draw(picks, state, words):
     """picks[i] <- a draw below i + 1, for i = n-1..1: a word masked to the bits of i, again if above i.
 
@@ -74,7 +74,7 @@ def draw(picks, state, words):
     state[KEYS] = position
 
 
-@kernel
+@inlined
 def permute(order, picks):
     """order <- order[p], p what `RandomState.shuffle(arange(n))` makes of these picks.   order (n,) is written."""
     # Swapping the rows themselves, not 0..n-1, composes the permutations.

@@ -71,7 +71,7 @@ def unit_major(table, options, memory, n, rank):
     return Z, Y, offset(Y, K * ld), offset(memory.unit_loss, rank * options.strips), ld
 
 
-@kernel
+@inlined
 def copy_row(source, target, n):
     """target[i] <- source[i] for i below n.   For a short row the C library's way would cost more than the copy."""
     if HAS_MASKS:
@@ -81,14 +81,14 @@ def copy_row(source, target, n):
         move(source, target, n)
 
 
-@kernel
+@inlined
 def prefetch_row(source, n):
     """Ask for the cache lines of a row of n values: rows in a random order are not foreseen by the CPU."""
     for j in range(0, n, LINE_VECTORS * lanes(source)):
         prefetch(offset(source, j))
 
 
-@inlined
+@kernel
 def gather_rows(table, options, memory, start, rows, lo, n, rank):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
@@ -162,14 +162,14 @@ def affine_rows(l, table, options, memory, start, lo, n, Z):
     )
 
 
-@kernel
+@inlined
 def add_input(x, a):
     """A_l <- A_l + A_{l-1}, for some rows of a residual layer."""
     for i in range(a.size):
         a[i] += x[i]
 
 
-@inlined
+@kernel
 def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals):
     """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L.
 
@@ -220,7 +220,7 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
     return True
 
 
-@inlined
+@kernel
 def output_rows(table, options, memory, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
     last = table.shape[0] - 1
@@ -241,7 +241,7 @@ def output_rows(table, options, memory, lo, n, rank):
     call(memory.linked.transpose, Z, ld, d, K, K, n)
 
 
-@inlined
+@kernel
 def predict_rows(table, options, memory, start, lo, n, rank):
     """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
     last = table.shape[0] - 1
@@ -252,7 +252,7 @@ def predict_rows(table, options, memory, start, lo, n, rank):
     call(memory.linked.transpose, Z, ld, offset(memory.outputs, (start + lo) * K), K, K, n)
 
 
-@inlined
+@kernel
 def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
     """Delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
@@ -305,7 +305,7 @@ def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
     return True
 
 
-@kernel
+@inlined
 def finish_gradient(g, w, penalty, scale):
     """g <- (g + penalty w) scale."""
     for i in range(g.size):
@@ -355,7 +355,7 @@ def gradient_at(begin, memory, scratch, stored, at_once):
     return offset(scratch, begin if at_once else 0)
 
 
-@inlined
+@kernel
 def gradient_of_rows(table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team):
     """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
@@ -442,6 +442,6 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
             if not storing and not at_once:
                 update_slice(options, memory, begin, target, 2 * q, rate)
     if at_once:
-        update_slice(options, memory, 0, scratch, n_weights, rate)
+        update_slice(options, memory, np.int64(0), scratch, n_weights, rate)
         for l in range(2, last + 1):
             transpose_rows(l, table, memory, np.int64(0), table[l - 1, UNITS])

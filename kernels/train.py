@@ -9,7 +9,7 @@ import math
 
 import numpy as np
 
-from ._jit import SOURCES, entry_point, kernel
+from ._jit import SOURCES, entry_point, inlined
 from ._link import call
 from ._memory import fill, view
 from .layout import (
@@ -34,6 +34,7 @@ from .layout import (
     STOPPED,
     WEIGHT,
     memory_of,
+    options_of,
 )
 from .optimizers import ADAM
 from .reductions import LANES, total
@@ -45,7 +46,7 @@ __all__ = ["train"]
 SMALLEST_RATE = 1e-6  # scikit-learn's adaptive schedule stops here
 
 
-@kernel
+@inlined
 def sum_squares(memory, blocks):
     """Sum of squares of all W: over the blocks lane by lane, then over the lanes."""
     lanes = view(memory.lanes, 0, LANES)
@@ -57,7 +58,7 @@ def sum_squares(memory, blocks):
     return total(lanes)
 
 
-@kernel
+@inlined
 def end_epoch(options, ints, floats, epoch, loss, losses, rates):
     """What happens when an epoch is over, with its loss: scikit-learn's stopping rule and rate schedules."""
     losses[epoch] = loss
@@ -77,14 +78,14 @@ def end_epoch(options, ints, floats, epoch, loss, losses, rates):
 
 
 def _build(sources):
-    def train(rank, team, passes, like, addresses, table, share, options, signals, ints, floats, losses, rates):
+    def train(rank, team, passes, like, addresses, table, share, words, signals, ints, floats, losses, rates):
         """Run up to `passes` passes, or until epoch `losses.size`, as thread `rank` of `team`; return the status.
 
         Writes what `Memory` says, `losses` (one number for each epoch), `ints` and `floats`. `rates` holds the
         learning rate after each epoch (empty: constant or adaptive).
         """
         _ = sources  # captured, hence part of the key of the on-disk cache
-        memory = memory_of(addresses, like)
+        memory, options = memory_of(addresses, like), options_of(words)
         number = like.dtype.type
         row, chunk_row, status = ints[ROW], ints[CHUNK_ROW], RUNNING
         batch_loss, batch_weight, epoch_loss = floats[BATCH_LOSS], floats[WEIGHT], floats[LOSS]

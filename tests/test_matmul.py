@@ -15,7 +15,6 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 from fastmlp.kernels import matmul as module
-from fastmlp.kernels._jit import kernel
 from fastmlp.kernels._memory import at
 from fastmlp.kernels.matmul import gemm, matmul, transpose
 from numba import njit
@@ -330,14 +329,10 @@ def test_matmul_compiles_once_a_dtype(rng):
     assert len(module._entry.signatures) == len(DTYPES)
 
 
-def test_gemm_compiles_once_for_literals_and_variables():
-    @kernel
-    def literals(a, b, c):
-        gemm(at(a, 0), 1, 1, at(b, 0), 1, at(c, 0), 1, 1, 1, 1, at(c, 0), 0)
-
+def test_tiles_are_compiled_once_for_literals_and_variables():
     @njit
     def both(a, b, c, one):
-        literals(a, b, c)
+        gemm(at(a, 0), 1, 1, at(b, 0), 1, at(c, 0), 1, 1, 1, 1, at(c, 0), 0)
         gemm(at(a, 0), one, one, at(b, 0), one, at(c, 0), one, one, one, one, at(c, 0), one)
 
     one = np.ones(1)
@@ -350,9 +345,9 @@ def test_gemm_compiles_once_for_literals_and_variables():
     assert len(definitions) == 1
 
 
-def test_gemm_is_for_kernels_only():
+def test_transpose_is_for_kernels_only():
     with pytest.raises(NotImplementedError, match="only kernels"):
-        gemm()
+        transpose()
 
 
 GOOD = np.ones((2, 3))
