@@ -10,9 +10,11 @@ from typing import Any
 import numpy as np
 from fastmlp.kernels import functions, optimizers
 from fastmlp.kernels._jit import OPTIONS
+from fastmlp.kernels._link import call, linked_kernels
 from fastmlp.kernels._memory import at
 from fastmlp.kernels.matmul import gemm
-from numba import njit
+from numba import njit, types
+from numba.extending import intrinsic
 from scipy import special
 from threadpoolctl import ThreadpoolController
 
@@ -145,10 +147,21 @@ def elementary(name: str, dtype: str, ours: bool) -> Trial:
 # ---- optimizer steps
 
 
+@intrinsic
+def _pointer(typingctx, address):
+    """The address of a kernel, as `call` wants it."""
+
+    def codegen(context, builder, sig, args):
+        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+
+    return types.voidptr(address), codegen
+
+
 @njit(**OPTIONS)
-def _steps(code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon, times):
+def _steps(address, code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon, times):
+    update = _pointer(address)
     for _ in range(times):
-        optimizers.update(code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon)
+        call(update, code, at(w, 0), at(g, 0), at(m, 0), at(v, 0), w.size, rate, momentum, beta_1, beta_2, epsilon)
 
 
 def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
@@ -156,6 +169,7 @@ def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
     random = np.random.default_rng(SEED)
     start, g = (random.standard_normal(size).astype(dtype) for _ in range(2))
     times = max(1, 2**22 // size)
+    update = linked_kernels(dtype).update
     hyper = Hyper(nesterovs_momentum=name == "nesterov")
     reference = vectorized.OPTIMIZERS["adam" if name == "adam" else "sgd"]
     rate = hyper.learning_rate_init
@@ -164,7 +178,7 @@ def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
 
     def step(w: np.ndarray, m: np.ndarray, v: np.ndarray, times: int) -> None:
         if ours:
-            _steps(optimizers.OPTIMIZERS[name].code, w, g, m, v, rate, *hyper[1:2], *hyper[3:], times)
+            _steps(update, optimizers.OPTIMIZERS[name].code, w, g, m, v, rate, *hyper[1:2], *hyper[3:], times)
         else:
             repeated(reference.step, times, w, g, [m, v][: reference.n_states], 1, hyper)
 

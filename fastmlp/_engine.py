@@ -14,8 +14,9 @@ from ._network import Array, Network
 from ._parts import is_finite, sum_of_squares
 from ._room import empty, zeros
 from ._team import Team
-from .kernels._link import STRIP, linked_kernels
+from .kernels._link import linked_kernels
 from .kernels._simd import VECTOR_BYTES
+from .kernels._strips import STRIP
 from .kernels._struct import words_of
 from .kernels.layout import (
     BATCH_LOSS,

@@ -2,17 +2,20 @@
 
 Both work in place on contiguous slices. `*_backward(K, D)` gets the values `K` that the table row asks to keep:
 the activation's output A (most derivatives are short in it), or the pre-activation Z where the row says
-`needs_z`. To add an activation: a code, a row of the table, the two functions, a branch in each dispatcher;
+`needs_z`. To add an activation: a code, a row of the table, the two functions, a branch in `forward` and `backward`;
 then its twin in `fastmlp.reference`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ._jit import inlined
-from ._memory import copy, view
+from numba import types
+
+from ._jit import inlined, linked_kernel
+from ._memory import copy, move, offset, stack, view
+from ._strips import STRIP, STRIP_BYTES
 from .functions import expm1, gelu_cdf, gelu_pdf, log1p_exp, logistic, tanh
 
-__all__ = ["ACTIVATIONS", "MAXOUT", "Activation", "backward", "forward", "maxout", "maxout_backward"]
+__all__ = ["ACTIVATIONS", "MAXOUT", "Activation", "linked", "maxout", "maxout_backward"]
 
 IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, SOFTPLUS, MAXOUT = range(11)
 
@@ -213,47 +216,72 @@ def maxout_backward(Z, D, rows, units, pieces):
                 Z[here + p * units] = D[i * units + j] if p == winner else zero
 
 
-@inlined
-def forward(code, A):
-    """Apply activation `code` to the slice A in place (maxout has its own function: it narrows)."""
-    if code == RELU:
-        relu_forward(A)
-    elif code == LOGISTIC:
-        logistic_forward(A)
-    elif code == TANH:
-        tanh_forward(A)
-    elif code == LEAKY_RELU:
-        leaky_relu_forward(A)
-    elif code == ELU:
-        elu_forward(A)
-    elif code == SELU:
-        selu_forward(A)
-    elif code == GELU:
-        gelu_forward(A)
-    elif code == SILU:
-        silu_forward(A)
-    elif code == SOFTPLUS:
-        softplus_forward(A)
+def linked(sources: str, number: Any) -> dict[str, Any]:
+    """Compile, or load from the cache, the kernels for arrays of `number`."""
+    p, size = types.CPointer(number), types.int64
 
+    @linked_kernel(types.void(size, p, size))
+    def forward(code, a, n):
+        """Apply activation `code` to a (n,) in place (maxout has its own function: it narrows)."""
+        _ = sources  # captured, hence part of the key of the on-disk cache
+        rest = n % STRIP
+        main = n - rest
+        behind = offset(a, main)
+        tail = stack(a, STRIP_BYTES)
+        move(behind, tail, rest)
+        # Full strips, then what is left over.
+        for last in range(int(main == 0), 1 + int(rest > 0)):
+            A = view(tail, 0, STRIP) if last else view(a, 0, main)
+            if code == RELU:
+                relu_forward(A)
+            elif code == LOGISTIC:
+                logistic_forward(A)
+            elif code == TANH:
+                tanh_forward(A)
+            elif code == LEAKY_RELU:
+                leaky_relu_forward(A)
+            elif code == ELU:
+                elu_forward(A)
+            elif code == SELU:
+                selu_forward(A)
+            elif code == GELU:
+                gelu_forward(A)
+            elif code == SILU:
+                silu_forward(A)
+            elif code == SOFTPLUS:
+                softplus_forward(A)
+        move(tail, behind, rest)
 
-@inlined
-def backward(code, K, D):
-    """Multiply D by the derivative of activation `code`, given the kept values K (A, or Z where needed)."""
-    if code == RELU:
-        relu_backward(K, D)
-    elif code == LOGISTIC:
-        logistic_backward(K, D)
-    elif code == TANH:
-        tanh_backward(K, D)
-    elif code == LEAKY_RELU:
-        leaky_relu_backward(K, D)
-    elif code == ELU:
-        elu_backward(K, D)
-    elif code == SELU:
-        selu_backward(K, D)
-    elif code == GELU:
-        gelu_backward(K, D)
-    elif code == SILU:
-        silu_backward(K, D)
-    elif code == SOFTPLUS:
-        softplus_backward(K, D)
+    @linked_kernel(types.void(size, p, p, size))
+    def backward(code, k, d, n):
+        """Multiply d (n,) by the derivative of activation `code`, given the kept values k (A, or Z where needed)."""
+        _ = sources
+        rest = n % STRIP
+        main = n - rest
+        tail_k, tail_d = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES)
+        move(offset(k, main), tail_k, rest)
+        move(offset(d, main), tail_d, rest)
+        for last in range(int(main == 0), 1 + int(rest > 0)):
+            K = view(tail_k, 0, STRIP) if last else view(k, 0, main)
+            D = view(tail_d, 0, STRIP) if last else view(d, 0, main)
+            if code == RELU:
+                relu_backward(K, D)
+            elif code == LOGISTIC:
+                logistic_backward(K, D)
+            elif code == TANH:
+                tanh_backward(K, D)
+            elif code == LEAKY_RELU:
+                leaky_relu_backward(K, D)
+            elif code == ELU:
+                elu_backward(K, D)
+            elif code == SELU:
+                selu_backward(K, D)
+            elif code == GELU:
+                gelu_backward(K, D)
+            elif code == SILU:
+                silu_backward(K, D)
+            elif code == SOFTPLUS:
+                softplus_backward(K, D)
+        move(tail_d, offset(d, main), rest)
+
+    return {"forward": forward, "backward": backward}

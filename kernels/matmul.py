@@ -17,11 +17,11 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from . import _simd
-from ._jit import OPTIONS, SOURCES, entry_point, inlined
+from ._jit import OPTIONS, SOURCES, entry_point, inlined, linked_kernel
 from ._memory import at, move, offset, peek, poke, stack
 from ._simd import HAS_MASKS, VECTOR_BYTES, lanes
 
-__all__ = ["gemm", "matmul", "transpose"]
+__all__ = ["gemm", "linked", "matmul", "transpose"]
 
 # (rows, vectors, masked, vectors of the narrow twin) of the tiles, largest first. At least 8 chains of fused
 # multiply-adds are needed to hide the latency of two units, so fewer rows have more vectors. Columns left over go
@@ -406,6 +406,23 @@ def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
         _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
     if rest > 0:
         _swapped(a, a_col, offset(b, n), ldb, offset(c, n), ldc, m, k, rest, offset(start, n), start_row)
+
+
+def linked(sources: str, number: Any) -> dict[str, Any]:
+    """Compile, or load from the cache, the kernels for arrays of `number`."""
+    p, size = types.CPointer(number), types.int64
+
+    @linked_kernel(types.void(p, size, size, p, size, p, size, size, size, size, p, size))
+    def linked_gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
+        _ = sources  # captured, hence part of the key of the on-disk cache
+        gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
+
+    @linked_kernel(types.void(p, size, p, size, size, size))
+    def linked_transpose(source, ld_source, target, ld_target, rows, columns):
+        _ = sources
+        transpose(source, ld_source, target, ld_target, rows, columns)
+
+    return {"gemm": linked_gemm, "transpose": linked_transpose}
 
 
 def _build(sources: str) -> Any:

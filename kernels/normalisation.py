@@ -6,27 +6,28 @@ behind it stand mean, scale and the sums of two gradients, (q,) each.
 """
 
 import math
+from typing import Any
 
-from ._jit import kernel
+from numba import types
+
+from ._jit import inlined, linked_kernel
 from ._memory import copy, fill, offset, view
-from .team import barrier
+from .team import SIGNALS, barrier
 
 __all__ = [
     "EPSILON",
     "MOMENTUM",
     "column_gradients",
     "column_statistics",
+    "linked",
     "normalise",
     "normalise_backward",
-    "normalise_backward_rows",
-    "normalise_rows",
-    "normalise_running",
 ]
 
 EPSILON, MOMENTUM = 1e-5, 0.9  # as PyTorch's BatchNorm1d (whose momentum 0.1 is 1 - ours)
 
 
-@kernel
+@inlined
 def column_statistics(Z, rows, q, lo, hi, mean, scale, running_mean, running_variance):
     """mean_k, scale_k = 1 / sqrt(variance_k + EPSILON) of columns lo..hi of Z (rows, q); both (q,) are written.
 
@@ -56,7 +57,7 @@ def column_statistics(Z, rows, q, lo, hi, mean, scale, running_mean, running_var
         square[k] = number(1) / math.sqrt(variance + number(EPSILON))
 
 
-@kernel
+@inlined
 def normalise(Z, H, gamma, beta, mean, scale, rows, q):
     """H <- (H - mean) scale;  Z <- gamma H + beta.   Z, H (rows, q)."""
     for i in range(rows):
@@ -66,37 +67,7 @@ def normalise(Z, H, gamma, beta, mean, scale, rows, q):
             z[k] = gamma[k] * h[k] + beta[k]
 
 
-@kernel
-def normalise_rows(z, h, lo, n, rows, q, gamma, running, rank, team, signals):
-    """Z <- gamma H + beta for a thread's rows lo..lo + n; H and what stands behind it are written, by all threads.
-
-    z points to the thread's rows (n, q), h to H of the batch; gamma and running to (2 q,): gamma and beta, running mean
-    and variance. Returns early where the team is told to abort.
-    """
-    mine = offset(h, lo * q)
-    copy(view(z, 0, n * q), view(mine, 0, n * q))
-    if not barrier(signals, team):
-        return
-    mean, scale = view(h, rows * q, q), view(h, (rows + 1) * q, q)
-    first, stop = q * rank // team, q * (rank + 1) // team
-    column_statistics(view(h, 0, rows * q), rows, q, first, stop, mean, scale, view(running, 0, q), view(running, q, q))
-    if not barrier(signals, team):
-        return
-    normalise(view(z, 0, n * q), view(mine, 0, n * q), view(gamma, 0, q), view(gamma, q, q), mean, scale, n, q)
-
-
-@kernel
-def normalise_running(Z, gamma, beta, mean, variance, rows, q):
-    """Z <- gamma (Z - mean) / sqrt(variance + EPSILON) + beta.   Z (rows, q)."""
-    number = Z.dtype.type
-    for i in range(rows):
-        z = view(Z, i * q, q)
-        for k in range(q):
-            scale = number(1) / math.sqrt(variance[k] + number(EPSILON))
-            z[k] = gamma[k] * ((z[k] - mean[k]) * scale) + beta[k]
-
-
-@kernel
+@inlined
 def column_gradients(D, H, rows, q, lo, hi, d_gamma, d_beta):
     """d_gamma_k = sum_i D_ik H_ik, d_beta_k = sum_i D_ik for columns lo..hi; both (q,) are written."""
     width = hi - lo
@@ -110,7 +81,7 @@ def column_gradients(D, H, rows, q, lo, hi, d_gamma, d_beta):
             by_beta[k] += d[k]
 
 
-@kernel
+@inlined
 def normalise_backward(D, H, gamma, scale, d_gamma, d_beta, rows, q, batch):
     """D <- gamma scale (D - (d_beta + H d_gamma) / batch), the gradient through the statistics included."""
     share = D.dtype.type(1) / D.dtype.type(batch)
@@ -120,18 +91,68 @@ def normalise_backward(D, H, gamma, scale, d_gamma, d_beta, rows, q, batch):
             d[k] = gamma[k] * scale[k] * (d[k] - share * (d_beta[k] + h[k] * d_gamma[k]))
 
 
-@kernel
-def normalise_backward_rows(d, h, lo, n, rows, q, gamma, rank, team, signals):
-    """Take D back through the normalisation, for a thread's rows lo..lo + n; the sums behind H are written, by all.
+def linked(sources: str, number: Any) -> dict[str, Any]:
+    """Compile, or load from the cache, the kernels for arrays of `number`."""
+    p, longs, size = types.CPointer(number), types.CPointer(types.int64), types.int64
 
-    d points to D (rows, q) of the batch, h to its H. Returns early where the team is told to abort.
-    """
-    if not barrier(signals, team):
-        return
-    d_gamma, d_beta = view(h, (rows + 2) * q, q), view(h, (rows + 3) * q, q)
-    first, stop = q * rank // team, q * (rank + 1) // team
-    column_gradients(view(d, 0, rows * q), view(h, 0, rows * q), rows, q, first, stop, d_gamma, d_beta)
-    if not barrier(signals, team):
-        return
-    mine, scale = view(h, lo * q, n * q), view(h, (rows + 1) * q, q)
-    normalise_backward(view(d, lo * q, n * q), mine, view(gamma, 0, q), scale, d_gamma, d_beta, n, q, rows)
+    @linked_kernel(types.void(p, p, size, size, size, size, p, p, size, size, longs))
+    def normalise_rows(z, h, lo, n, rows, q, gamma, running, rank, team, signals):
+        """Z <- gamma H + beta for a thread's rows lo..lo + n; H and what stands behind it are written, by all threads.
+
+        z points to the thread's rows (n, q), h to H of the batch; gamma and running to (2 q,): gamma and beta, running
+        mean and variance. Returns early where the team is told to abort.
+        """
+        _ = sources  # captured, hence part of the key of the on-disk cache
+        arrivals = view(signals, 0, SIGNALS)
+        mine = offset(h, lo * q)
+        copy(view(z, 0, n * q), view(mine, 0, n * q))
+        if not barrier(arrivals, team):
+            return
+        mean, scale = view(h, rows * q, q), view(h, (rows + 1) * q, q)
+        first, stop = q * rank // team, q * (rank + 1) // team
+        column_statistics(
+            view(h, 0, rows * q), rows, q, first, stop, mean, scale, view(running, 0, q), view(running, q, q)
+        )
+        if not barrier(arrivals, team):
+            return
+        normalise(view(z, 0, n * q), view(mine, 0, n * q), view(gamma, 0, q), view(gamma, q, q), mean, scale, n, q)
+
+    @linked_kernel(types.void(p, p, p, size, size))
+    def normalise_running(z, gamma, running, rows, q):
+        """Z <- gamma (Z - mean) / sqrt(variance + EPSILON) + beta.
+
+        z points to Z (rows, q); gamma and running to (2 q,): gamma and beta, running mean and variance.
+        """
+        _ = sources
+        scale, shift = view(gamma, 0, q), view(gamma, q, q)
+        mean, variance = view(running, 0, q), view(running, q, q)
+        one, epsilon = scale.dtype.type(1), scale.dtype.type(EPSILON)
+        for i in range(rows):
+            u = view(z, i * q, q)
+            for k in range(q):
+                factor = one / math.sqrt(variance[k] + epsilon)
+                u[k] = scale[k] * ((u[k] - mean[k]) * factor) + shift[k]
+
+    @linked_kernel(types.void(p, p, size, size, size, size, p, size, size, longs))
+    def normalise_backward_rows(d, h, lo, n, rows, q, gamma, rank, team, signals):
+        """Take D back through the normalisation, for a thread's rows lo..lo + n; the sums behind H are written, by all.
+
+        d points to D (rows, q) of the batch, h to its H. Returns early where the team is told to abort.
+        """
+        _ = sources
+        arrivals = view(signals, 0, SIGNALS)
+        if not barrier(arrivals, team):
+            return
+        d_gamma, d_beta = view(h, (rows + 2) * q, q), view(h, (rows + 3) * q, q)
+        first, stop = q * rank // team, q * (rank + 1) // team
+        column_gradients(view(d, 0, rows * q), view(h, 0, rows * q), rows, q, first, stop, d_gamma, d_beta)
+        if not barrier(arrivals, team):
+            return
+        mine, scale = view(h, lo * q, n * q), view(h, (rows + 1) * q, q)
+        normalise_backward(view(d, lo * q, n * q), mine, view(gamma, 0, q), scale, d_gamma, d_beta, n, q, rows)
+
+    return {
+        "normalise_rows": normalise_rows,
+        "normalise_running": normalise_running,
+        "normalise_backward_rows": normalise_backward_rows,
+    }

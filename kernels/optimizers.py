@@ -5,11 +5,15 @@ optimizer: a code, a row of the table, the step, a branch in `update`; then its 
 """
 
 import math
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ._jit import inlined
+from numba import types
 
-__all__ = ["OPTIMIZERS", "STORE", "Optimizer", "states_of", "update"]
+from ._jit import inlined, linked_kernel
+from ._memory import move, offset, stack, view
+from ._strips import STRIP, STRIP_BYTES
+
+__all__ = ["OPTIMIZERS", "STORE", "Optimizer", "linked", "states_of"]
 
 STORE, SGD, NESTEROV, ADAM = range(4)
 
@@ -63,17 +67,41 @@ def adam(w, g, m, v, rate, beta_1, beta_2, gain_1, gain_2, epsilon):
         w[i] = w[i] - rate * m[i] / (math.sqrt(v[i]) + epsilon)
 
 
-@inlined
-def update(code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon):
-    """One step of optimizer `code` on the slices w, m, v (written), given the gradient g.
+def linked(sources: str, number: Any) -> dict[str, Any]:
+    """Compile, or load from the cache, the kernel for arrays of `number`."""
+    p, size, wide = types.CPointer(number), types.int64, types.float64
 
-    The numbers arrive in float64 and are rounded once to the dtype of w, so that no loop computes in float64.
-    """
-    number = w.dtype.type
-    if code == ADAM:
-        gain_1, gain_2 = number(1.0 - beta_1), number(1.0 - beta_2)
-        adam(w, g, m, v, number(rate), number(beta_1), number(beta_2), gain_1, gain_2, number(epsilon))
-    elif code == NESTEROV:
-        nesterov(w, g, m, number(rate), number(momentum))
-    elif code == SGD:
-        sgd(w, g, m, number(rate), number(momentum))
+    @linked_kernel(types.void(size, p, p, p, p, size, wide, wide, wide, wide, wide))
+    def update(code, w, g, m, v, n, rate, momentum, beta_1, beta_2, epsilon):
+        """One step of optimizer `code` on w, m, v (n,), which are written, given the gradient g (n,).
+
+        The numbers arrive in float64 and are rounded once to the dtype of w, so that no loop computes in float64.
+        """
+        _ = sources  # captured, hence part of the key of the on-disk cache
+        rest, rest_v = n % STRIP, n % STRIP if states_of(code) > 1 else 0
+        main = n - rest
+        tail_w, tail_g = stack(w, STRIP_BYTES), stack(g, STRIP_BYTES)
+        tail_m, tail_v = stack(m, STRIP_BYTES), stack(v, STRIP_BYTES)
+        move(offset(w, main), tail_w, rest)
+        move(offset(g, main), tail_g, rest)
+        move(offset(m, main), tail_m, rest)
+        move(offset(v, main), tail_v, rest_v)
+        # Full strips, then what is left over.
+        for last in range(int(main == 0), 1 + int(rest > 0)):
+            W = view(tail_w, 0, STRIP) if last else view(w, 0, main)
+            G = view(tail_g, 0, STRIP) if last else view(g, 0, main)
+            M = view(tail_m, 0, STRIP) if last else view(m, 0, main)
+            V = view(tail_v, 0, STRIP) if last else view(v, 0, main)
+            real = W.dtype.type
+            if code == ADAM:
+                gain_1, gain_2 = real(1.0 - beta_1), real(1.0 - beta_2)
+                adam(W, G, M, V, real(rate), real(beta_1), real(beta_2), gain_1, gain_2, real(epsilon))
+            elif code == NESTEROV:
+                nesterov(W, G, M, real(rate), real(momentum))
+            elif code == SGD:
+                sgd(W, G, M, real(rate), real(momentum))
+        move(tail_w, offset(w, main), rest)
+        move(tail_m, offset(m, main), rest)
+        move(tail_v, offset(v, main), rest_v)
+
+    return {"update": update}

@@ -2,16 +2,18 @@
 
 Everything here works unit-major: Z (K, n) with one row per output unit, so that every loop runs over samples
 and vectorises, and a sum over units is one chain whatever the vector length. To add an output: a code, a row
-of the table, the pair of functions, a branch in each dispatcher; then its twin in `fastmlp.reference`.
+of the table, the pair of functions, a branch in `output_error` and `link`; then its twin in `fastmlp.reference`.
 """
 
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
-from ._jit import inlined
+from numba import types
+
+from ._jit import kernel, linked_kernel
 from ._memory import copy, fill, view
 from .functions import exp, log, log1p_exp, logistic
 
-__all__ = ["OUTPUTS", "Output", "link", "output_error"]
+__all__ = ["OUTPUTS", "Output", "linked_error", "linked_link"]
 
 IDENTITY, LOGISTIC, SOFTMAX, EXP, LOGISTIC_SQUARED = range(5)
 
@@ -33,21 +35,21 @@ OUTPUTS = {
 }
 
 
-@inlined
+@kernel
 def logistic_link(Z):
     """Z <- 1 / (1 + exp(-Z)), elementwise."""
     for i in range(Z.size):
         Z[i] = logistic(Z[i])
 
 
-@inlined
+@kernel
 def exp_link(Z):
     """Z <- exp(Z), elementwise."""
     for i in range(Z.size):
         Z[i] = exp(Z[i])
 
 
-@inlined
+@kernel
 def softmax_link(Z, total, K, n):
     """Z[k, i] <- exp(Z[k, i] - top_i) / sum_k exp(Z[k, i] - top_i).   Z (K, n); total (n,) is overwritten."""
     top = total
@@ -71,7 +73,7 @@ def softmax_link(Z, total, K, n):
             z[i] = z[i] / total[i]
 
 
-@inlined
+@kernel
 def identity_squared_error(Z, Y, loss, K, n):
     """Z <- Z - Y;  loss_i += 1/2 sum_k (Z - Y)^2.   Z, Y (K, n); loss (n,) float64."""
     for k in range(K):
@@ -81,7 +83,7 @@ def identity_squared_error(Z, Y, loss, K, n):
             loss[i] += 0.5 * float(z[i]) * float(z[i])
 
 
-@inlined
+@kernel
 def logistic_squared_error(Z, Y, loss, K, n):
     """h = logistic(Z):  Z <- (h - Y) h (1 - h);  loss_i += 1/2 sum_k (h - Y)^2."""
     one = Z.dtype.type(1)
@@ -94,7 +96,7 @@ def logistic_squared_error(Z, Y, loss, K, n):
             loss[i] += 0.5 * float(error) * float(error)
 
 
-@inlined
+@kernel
 def logistic_log_loss(Z, Y, loss, K, n, cap):
     """Z <- logistic(Z) - Y;  loss_i += sum_k Y min(log(1 + e^-Z), cap) + (1 - Y) min(log(1 + e^Z), cap).
 
@@ -115,7 +117,7 @@ def logistic_log_loss(Z, Y, loss, K, n, cap):
             z[i] = logistic(z[i]) - y[i]
 
 
-@inlined
+@kernel
 def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
     """p = softmax(Z):  Z <- p - Y;  loss_i += min(-sum_k Y log p, cap), where sum_k Y = 1.
 
@@ -146,7 +148,7 @@ def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
             z[i] = z[i] * total[i] - y[i]
 
 
-@inlined
+@kernel
 def exp_poisson(Z, Y, loss, K, n):
     """h = exp(Z):  Z <- h - Y;  loss_i += sum_k Y log(Y / h) - Y + h, with 0 log 0 = 0."""
     zero = Z.dtype.type(0)
@@ -160,31 +162,47 @@ def exp_poisson(Z, Y, loss, K, n):
             z[i] = h - y[i]
 
 
-@inlined
-def link(code, Z, work, K, n):
-    """Turn pre-activations into outputs in place.   Z (K, n); work (n,) is overwritten."""
-    if code == SOFTMAX:
-        softmax_link(Z, work, K, n)
-    elif code in (LOGISTIC, LOGISTIC_SQUARED):
-        logistic_link(Z)
-    elif code == EXP:
-        exp_link(Z)
+def linked_error(sources: str, number: Any, code: int) -> dict[str, Any]:
+    """Compile, or load from the cache, the loss and error of output `code`: a constant, so no other is compiled."""
+    p, doubles, size = types.CPointer(number), types.CPointer(types.float64), types.int64
+
+    @linked_kernel(types.void(p, p, doubles, p, size, size, types.float64))
+    def output_error(z, y, loss, work, K, n, cap):
+        """D_L = dJ/dZ_L per sample, written over z (K, n), and the loss of each sample, written to `loss` (n,).
+
+        y (K, n); work (2 n,) is overwritten.
+        """
+        _ = sources  # captured, hence part of the key of the on-disk cache
+        Z, Y, losses = view(z, 0, K * n), view(y, 0, K * n), view(loss, 0, n)
+        fill(losses, 0.0)
+        if code == SOFTMAX:
+            softmax_log_loss(Z, Y, losses, view(work, 0, n), view(work, n, n), K, n, cap)
+        elif code == LOGISTIC:
+            logistic_log_loss(Z, Y, losses, K, n, cap)
+        elif code == IDENTITY:
+            identity_squared_error(Z, Y, losses, K, n)
+        elif code == EXP:
+            exp_poisson(Z, Y, losses, K, n)
+        else:
+            logistic_squared_error(Z, Y, losses, K, n)
+
+    return {"output_error": output_error}
 
 
-@inlined
-def output_error(code, Z, Y, loss, work, K, n, cap):
-    """D_L = dJ/dZ_L per sample, written over Z, and the loss of each sample, written to `loss`.
+def linked_link(sources: str, number: Any, code: int) -> dict[str, Any]:
+    """Compile, or load from the cache, the link of output `code`, for predictions."""
+    p, size = types.CPointer(number), types.int64
 
-    Z, Y (K, n); loss (n,) float64; work (2 n,) is overwritten.
-    """
-    fill(loss, 0.0)
-    if code == SOFTMAX:
-        softmax_log_loss(Z, Y, loss, view(work, 0, n), view(work, n, n), K, n, cap)
-    elif code == LOGISTIC:
-        logistic_log_loss(Z, Y, loss, K, n, cap)
-    elif code == IDENTITY:
-        identity_squared_error(Z, Y, loss, K, n)
-    elif code == EXP:
-        exp_poisson(Z, Y, loss, K, n)
-    else:
-        logistic_squared_error(Z, Y, loss, K, n)
+    @linked_kernel(types.void(p, p, size, size))
+    def link(z, work, K, n):
+        """Turn pre-activations z (K, n) into outputs in place; work (n,) is overwritten."""
+        _ = sources
+        Z = view(z, 0, K * n)
+        if code == SOFTMAX:
+            softmax_link(Z, view(work, 0, n), K, n)
+        elif code in (LOGISTIC, LOGISTIC_SQUARED):
+            logistic_link(Z)
+        elif code == EXP:
+            exp_link(Z)
+
+    return {"link": link}

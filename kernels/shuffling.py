@@ -4,11 +4,15 @@ scikit-learn shuffles the rows once an epoch through `RandomState`. Doing the sa
 the same generator (Matsumoto & Nishimura 1998), keeps its seeds valid, and lets one call run many epochs.
 """
 
+from typing import Any
+
 import numpy as np
+from numba import types
 
-from ._jit import inlined, kernel
+from ._jit import inlined, kernel, linked_kernel
+from ._memory import view
 
-__all__ = ["KEYS", "draw", "permute"]
+__all__ = ["KEYS", "draw", "linked", "permute"]
 
 KEYS = 624  # words of state; the position within them stands behind
 MIDDLE = 397
@@ -81,3 +85,17 @@ def permute(order, picks):
     for i in range(order.size - 1, 0, -1):
         j = np.uint64(picks[i])
         order[np.uint64(i)], order[j] = order[j], order[np.uint64(i)]
+
+
+def linked(sources: str) -> dict[str, Any]:
+    """Compile, or load from the cache, the kernel, for networks of any dtype."""
+    ints, words, size = types.CPointer(types.int32), types.CPointer(types.uint32), types.int64
+
+    @linked_kernel(types.void(ints, ints, size, words, words, size))
+    def shuffle(order, picks, n, state, drawn, reorder):
+        _ = sources  # captured, hence part of the key of the on-disk cache
+        draw(view(picks, 0, n), view(state, 0, KEYS + 1), view(drawn, 0, KEYS))
+        if reorder:
+            permute(view(order, 0, n), view(picks, 0, n))
+
+    return {"shuffle": shuffle}

@@ -12,9 +12,10 @@ chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch
 import numpy as np
 
 from ._jit import inlined, kernel
-from ._link import STRIP, call
+from ._link import call
 from ._memory import at, copy, fill, move, offset, peek, poke, view
 from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
+from ._strips import STRIP
 from .activations import MAXOUT, maxout, maxout_backward
 from .layout import (
     ACTIVATION,
@@ -62,7 +63,7 @@ def row_of(options, memory, i):
 def unit_major(table, options, memory, n, rank):
     """A thread's unit-major buffers for n samples: Z (K, ld), targets Y (K, ld), work (2, ld), losses (ld), and ld.
 
-    ld is n filled up to full strips, see `_link.STRIP`; the samples behind n are computed and never looked at.
+    ld is n filled up to full strips, see `_strips`; the samples behind n are computed and never looked at.
     """
     K = table[table.shape[0] - 1, UNITS]
     ld = (n + STRIP - 1) // STRIP * STRIP
