@@ -89,7 +89,7 @@ def prefetch_row(source, n):
         prefetch(offset(source, j))
 
 
-@kernel
+@inlined
 def gather_rows(table, options, memory, start, rows, lo, n, rank):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
@@ -221,7 +221,7 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
     return True
 
 
-@kernel
+@inlined
 def output_rows(table, options, memory, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
     last = table.shape[0] - 1
@@ -242,7 +242,7 @@ def output_rows(table, options, memory, lo, n, rank):
     call(memory.linked.transpose, Z, ld, d, K, K, n)
 
 
-@kernel
+@inlined
 def predict_rows(table, options, memory, start, lo, n, rank):
     """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
     last = table.shape[0] - 1
