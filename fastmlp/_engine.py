@@ -356,6 +356,7 @@ class Engine:
             watch_loss=h.watch_loss,
             tol=float(h.tol),
             patience=float(h.patience),
+            last=len(self._table) - 1,
             widest=widest,
         )
         self._words = words_of(self._options)

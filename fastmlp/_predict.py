@@ -73,6 +73,7 @@ def _plan(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _
         watch_loss=False,
         tol=0.0,
         patience=0.0,
+        last=len(table) - 1,
         widest=0,
     )
     units = threads * 2 * (network.units[-1] + 1) * options.strips

@@ -13,9 +13,9 @@ from llvmlite import ir
 from numba import types
 from numba.core.imputils import lower_getattr_generic
 from numba.core.typing.templates import AttributeTemplate
-from numba.extending import infer_getattr, models, register_model
+from numba.extending import infer_getattr, intrinsic, models, register_model
 
-__all__ = ["WORDS", "Struct", "first_word", "words_of"]
+__all__ = ["WORDS", "Struct", "first_word", "nth", "words_of"]
 
 WORD = ir.IntType(64)
 WORDS = {bool: types.boolean, int: types.int64, float: types.float64}
@@ -67,6 +67,17 @@ def _read_field(context, builder, struct, pointer, name):
 def first_word(context, builder, sig, args):
     """Emit the pointer to the first element of the array that is the first argument."""
     return context.make_array(sig.args[0])(context, builder, args[0]).data
+
+
+@intrinsic
+def nth(typingctx, struct, i):
+    """The struct `i` places behind `struct`, where structs of one type follow each other."""
+    sig = struct(struct, types.intp)
+
+    def codegen(context, builder, sig, args):
+        return builder.gep(args[0], [builder.mul(args[1], WORD(len(struct.fields)))])
+
+    return sig, codegen
 
 
 def words_of(fields: NamedTuple) -> npt.NDArray[np.int64]:

@@ -17,9 +17,6 @@ from .activations import ACTIVATIONS, MAXOUT
 
 __all__ = ["BLOCK_ROWS", "Memory", "Options", "Sizes", "layer_table", "share_weights"]
 
-# Columns of the layer table; row l is layer l, row 0 the input.
-UNITS, PRE, PIECES, ACTIVATION, KEEP, RESIDUAL, NORM, W, B, GAMMA, A, D, T, H, STATS, BLOCK, COLUMNS = range(17)
-
 # Elements of the vectors that hold what a fit remembers between two calls of a kernel.
 EPOCH, ROW, CHUNK_ROW, NO_CHANGE, STATUS, PASSES, INTS = range(7)
 LOSS, BATCH_LOSS, WEIGHT, BEST_LOSS, RATE, BETA_1_T, BETA_2_T, FLOATS = range(8)
@@ -28,7 +25,7 @@ RUNNING, STOPPED, DIVERGED, ABORTED = range(4)
 # Option `shuffle`. The order of rows does not matter to a full batch, the state of the user's generator does.
 KEEP_ORDER, SHUFFLE, DRAW = range(3)
 
-# What D_l holds between the forward and the backward pass (column KEEP).
+# What D_l holds between the forward and the backward pass.
 KEEP_NOTHING, KEEP_Z, KEEP_ACTIVATED = range(3)
 
 # Rows of W that stay together: the sum of squares of the penalty is formed in blocks of so many rows, and the
@@ -40,6 +37,31 @@ LINE = 16
 
 # Rows of W whose gradient takes as long as that of the bias, a sum in one chain.
 BIAS_COST = 4
+
+
+class Layer(NamedTuple):
+    """A row of the layer table: row l is layer l, row 0 the input."""
+
+    units: int  # n_l
+    pre: int  # q_l
+    pieces: int  # linear pieces of a maxout unit, else 1
+    activation: int
+    keep: int  # what D_l holds between the forward and the backward pass, see KEEP_NOTHING
+    residual: int
+    norm: int
+    w: int  # where W_l begins in the weight vector, and so on for all below
+    b: int
+    gamma: int
+    a: int
+    d: int
+    t: int  # in `transposed`
+    h: int
+    stats: int
+    block: int  # of the penalty's sum; the input has no weights: its place holds the number of all blocks
+
+
+# The columns of those fields.
+UNITS, PRE, PIECES, ACTIVATION, KEEP, RESIDUAL, NORM, W, B, GAMMA, A, D, T, H, STATS, BLOCK = range(len(Layer._fields))
 
 
 class Memory(NamedTuple):
@@ -92,6 +114,7 @@ class Memory(NamedTuple):
 KINDS = ((None, 21), (types.float64, 3), (types.int64, 3), (types.int32, 4), (types.uint32, 2))
 
 LINKED = Struct("Linked", dict.fromkeys(Linked._fields, types.voidptr))
+LAYER = Struct("Layer", dict.fromkeys(Layer._fields, types.int64))
 
 
 @intrinsic
@@ -100,6 +123,12 @@ def memory_of(typingctx, addresses, like):
     kinds = [types.CPointer(kind or like.dtype) for kind, count in KINDS for _ in range(count)]
     memory = Struct(f"Memory({like.dtype})", dict(zip(Memory._fields, [*kinds, LINKED], strict=True)))
     return memory(addresses, like), first_word
+
+
+@intrinsic
+def layers_of(typingctx, table):
+    """Layer 0 of the layer table `table` (int64); the others stand behind it, see `nth`."""
+    return LAYER(table), first_word
 
 
 @intrinsic
@@ -135,6 +164,7 @@ class Options(NamedTuple):
     watch_loss: bool  # stop by the training loss (False: the caller watches a validation score)
     tol: float
     patience: float
+    last: int  # L, the output layer
     widest: int  # units of the widest layer
 
 
@@ -189,11 +219,11 @@ def layer_table(
 
     Returns
     -------
-    table : ndarray of shape (L + 1, COLUMNS), int64
+    table : ndarray of int64, a row for each `Layer`
     sizes : Sizes
     """
     last = len(units) - 1
-    table = np.zeros((last + 1, COLUMNS), dtype=np.int64)
+    table = np.zeros((last + 1, len(Layer._fields)), dtype=np.int64)
     table[:, UNITS] = table[:, PRE] = units
     table[:, PIECES] = 1
     w = t = a = d = h = stats = block = 0
@@ -226,7 +256,7 @@ def layer_table(
             w += 2 * q
             h += (rows + 4) * q
             stats += 2 * q
-    table[0, BLOCK] = block  # the input has no weights: its place holds their number of blocks
+    table[0, BLOCK] = block
     return table, Sizes(w, t, a, d, h, stats, block)
 
 

@@ -16,26 +16,11 @@ from ._link import call
 from ._memory import at, copy, fill, move, offset, peek, poke, view
 from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
 from ._strips import STRIP
+from ._struct import nth
 from .activations import MAXOUT, maxout, maxout_backward
 from .layout import (
-    ACTIVATION,
-    BLOCK,
     BLOCK_ROWS,
-    GAMMA,
-    KEEP,
     KEEP_ACTIVATED,
-    NORM,
-    PIECES,
-    PRE,
-    RESIDUAL,
-    STATS,
-    UNITS,
-    A,
-    B,
-    D,
-    H,
-    T,
-    W,
 )
 from .optimizers import STORE
 from .reductions import LANES, add_squares
@@ -60,12 +45,12 @@ def row_of(options, memory, i):
 
 
 @kernel
-def unit_major(table, options, memory, n, rank):
+def unit_major(layers, options, memory, n, rank):
     """A thread's unit-major buffers for n samples: Z (K, ld), targets Y (K, ld), work (2, ld), losses (ld), and ld.
 
     ld is n filled up to full strips, see `_strips`; the samples behind n are computed and never looked at.
     """
-    K = table[table.shape[0] - 1, UNITS]
+    K = nth(layers, options.last).units
     ld = (n + STRIP - 1) // STRIP * STRIP
     Z = offset(memory.units, rank * (2 * K + 2) * options.strips)
     Y = offset(Z, K * ld)
@@ -90,14 +75,14 @@ def prefetch_row(source, n):
 
 
 @inlined
-def gather_rows(table, options, memory, start, rows, lo, n, rank):
+def gather_rows(layers, options, memory, start, rows, lo, n, rank):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
     Writes A_0 (dense X in a new order only), the targets of `unit_major`, and `row_weight`.
     """
-    d, K = table[0, UNITS], table[table.shape[0] - 1, UNITS]
+    d, K = layers.units, nth(layers, options.last).units
     copied = options.ordered and not options.sparse
-    _, Y, _, _, ld = unit_major(table, options, memory, n, rank)
+    _, Y, _, _, ld = unit_major(layers, options, memory, n, rank)
     y = view(Y, 0, K * ld)
     if options.labelled:
         fill(y, 0)
@@ -117,17 +102,19 @@ def gather_rows(table, options, memory, start, rows, lo, n, rank):
 
 
 @kernel
-def layer_rows(l, table, options, memory, start, lo):
+def layer_rows(l, layers, options, memory, start, lo):
     """Pointer to row `lo` of A_l; A_0 is X itself where rows are taken as they come."""
     if l == 0 and not options.ordered:
-        return offset(memory.X, (start + lo) * table[0, UNITS])
-    return offset(memory.A, table[l, A] + lo * table[l, UNITS])
+        return offset(memory.X, (start + lo) * layers.units)
+    layer = nth(layers, l)
+    return offset(memory.A, layer.a + lo * layer.units)
 
 
 @kernel
-def affine_rows(l, table, options, memory, start, lo, n, Z):
+def affine_rows(l, layers, options, memory, start, lo, n, Z):
     """Z <- A_{l-1} W_l + b_l for this thread's rows.   Z points to (n, q_l) values, written."""
-    fan_in, q = table[l - 1, UNITS], table[l, PRE]
+    layer = nth(layers, l)
+    fan_in, q = nth(layers, l - 1).units, layer.pre
     if l == 1 and options.sparse:
         mine = offset(memory.rows, lo)
         for i in range(n):
@@ -139,26 +126,26 @@ def affine_rows(l, table, options, memory, start, lo, n, Z):
             memory.indptr,
             mine,
             n,
-            offset(memory.w, table[1, W]),
-            offset(memory.w, table[1, B]),
+            offset(memory.w, layer.w),
+            offset(memory.w, layer.b),
             Z,
             q,
         )
         return
-    before = layer_rows(l - 1, table, options, memory, start, lo)
+    before = layer_rows(l - 1, layers, options, memory, start, lo)
     call(
         memory.linked.gemm,
         before,
         fan_in,
         1,
-        offset(memory.w, table[l, W]),
+        offset(memory.w, layer.w),
         q,
         Z,
         q,
         n,
         fan_in,
         q,
-        offset(memory.w, table[l, B]),
+        offset(memory.w, layer.b),
         0,
     )
 
@@ -171,37 +158,37 @@ def add_input(x, a):
 
 
 @kernel
-def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals):
+def forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
     """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L.
 
     Where the derivative needs more than A_l (`KEEP`), D_l holds Z_l, or f(Z_l) before a residual sum. Returns
     False where the team is told to abort.
     """
-    last = table.shape[0] - 1
-    for l in range(1, last):
-        units, q, code = table[l, UNITS], table[l, PRE], table[l, ACTIVATION]
-        a = view(memory.A, table[l, A] + lo * units, n * units)
-        d = view(memory.D, table[l, D] + lo * q, n * q)
-        keep = table[l, KEEP] != 0
-        z = offset(memory.D, table[l, D] + lo * q) if keep else offset(memory.A, table[l, A] + lo * units)
-        affine_rows(l, table, options, memory, start, lo, n, z)
-        if table[l, NORM]:
-            gamma, running = offset(memory.w, table[l, GAMMA]), offset(memory.stats, table[l, STATS])
+    for l in range(1, options.last):
+        layer = nth(layers, l)
+        units, q, code = layer.units, layer.pre, layer.activation
+        a = view(memory.A, layer.a + lo * units, n * units)
+        d = view(memory.D, layer.d + lo * q, n * q)
+        keep = layer.keep != 0
+        z = offset(memory.D, layer.d + lo * q) if keep else offset(memory.A, layer.a + lo * units)
+        affine_rows(l, layers, options, memory, start, lo, n, z)
+        if layer.norm:
+            gamma, running = offset(memory.w, layer.gamma), offset(memory.stats, layer.stats)
             if options.predicting:
                 call(memory.linked.normalise_running, z, gamma, running, n, q)
             else:
-                h = offset(memory.H, table[l, H])
+                h = offset(memory.H, layer.h)
                 call(memory.linked.normalise_rows, z, h, lo, n, rows, q, gamma, running, rank, team, at(signals, 0))
                 if aborted(signals):
                     return False
         if keep and code == MAXOUT:
-            maxout(d, a, n, units, table[l, PIECES])
+            maxout(d, a, n, units, layer.pieces)
         else:
             if keep:
                 copy(d, a)
-            call(memory.linked.forward, code, offset(memory.A, table[l, A] + lo * units), n * units)
-        if table[l, RESIDUAL]:
-            if table[l, KEEP] == KEEP_ACTIVATED:
+            call(memory.linked.forward, code, offset(memory.A, layer.a + lo * units), n * units)
+        if layer.residual:
+            if layer.keep == KEEP_ACTIVATED:
                 copy(a, d)
             if l == 1 and options.sparse:
                 call(
@@ -211,23 +198,24 @@ def forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals
                     memory.indptr,
                     offset(memory.rows, lo),
                     n,
-                    offset(memory.A, table[1, A] + lo * units),
+                    offset(memory.A, layer.a + lo * units),
                     units,
                 )
             else:
-                add_input(view(layer_rows(l - 1, table, options, memory, start, lo), 0, n * units), a)
-    Z = offset(memory.D, table[last, D] + lo * table[last, UNITS])
-    affine_rows(last, table, options, memory, start, lo, n, Z)
+                add_input(view(layer_rows(l - 1, layers, options, memory, start, lo), 0, n * units), a)
+    output = nth(layers, options.last)
+    Z = offset(memory.D, output.d + lo * output.units)
+    affine_rows(options.last, layers, options, memory, start, lo, n, Z)
     return True
 
 
 @inlined
-def output_rows(table, options, memory, lo, n, rank):
+def output_rows(layers, options, memory, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
-    last = table.shape[0] - 1
-    K = table[last, UNITS]
-    d = offset(memory.D, table[last, D] + lo * K)
-    Z, Y, work, loss, ld = unit_major(table, options, memory, n, rank)
+    output = nth(layers, options.last)
+    K = output.units
+    d = offset(memory.D, output.d + lo * K)
+    Z, Y, work, loss, ld = unit_major(layers, options, memory, n, rank)
     call(memory.linked.transpose, d, K, Z, ld, n, K)
     call(memory.linked.output_error, Z, Y, loss, work, K, ld, options.cap)
     if options.weighted:
@@ -243,63 +231,64 @@ def output_rows(table, options, memory, lo, n, rank):
 
 
 @inlined
-def predict_rows(table, options, memory, start, lo, n, rank):
+def predict_rows(layers, options, memory, start, lo, n, rank):
     """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
-    last = table.shape[0] - 1
-    K = table[last, UNITS]
-    Z, _, work, _, ld = unit_major(table, options, memory, n, rank)
-    call(memory.linked.transpose, offset(memory.D, table[last, D] + lo * K), K, Z, ld, n, K)
+    output = nth(layers, options.last)
+    K = output.units
+    Z, _, work, _, ld = unit_major(layers, options, memory, n, rank)
+    call(memory.linked.transpose, offset(memory.D, output.d + lo * K), K, Z, ld, n, K)
     call(memory.linked.link, Z, work, K, ld)
     call(memory.linked.transpose, Z, ld, offset(memory.outputs, (start + lo) * K), K, K, n)
 
 
 @kernel
-def backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
+def backward_rows(layers, options, memory, rows, lo, n, rank, team, signals):
     """Delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
     A residual layer also passes its dJ/dA on to the layer below: `kept` holds it between two layers. Returns
     False where the team is told to abort.
     """
     arrived, kept = lo * options.widest, (rows + lo) * options.widest
-    for l in range(table.shape[0] - 2, 0, -1):
-        units, q, above = table[l, UNITS], table[l, PRE], table[l + 1, PRE]
-        d = view(memory.D, table[l, D] + lo * q, n * q)
-        keep = table[l, KEEP] != 0
-        held, t_at = offset(memory.D, table[l, D] + lo * q), offset(memory.T, arrived)
+    for l in range(options.last - 1, 0, -1):
+        layer, above = nth(layers, l), nth(layers, l + 1)
+        units, q = layer.units, layer.pre
+        d = view(memory.D, layer.d + lo * q, n * q)
+        keep = layer.keep != 0
+        held, t_at = offset(memory.D, layer.d + lo * q), offset(memory.T, arrived)
         target = t_at if keep else held
         first, first_row = offset(memory.zeros, 0), np.int64(0)
-        if table[l + 1, RESIDUAL]:
+        if above.residual:
             first, first_row = offset(memory.T, kept), units
         call(
             memory.linked.gemm,
-            offset(memory.D, table[l + 1, D] + lo * above),
-            above,
+            offset(memory.D, above.d + lo * above.pre),
+            above.pre,
             1,
-            offset(memory.transposed, table[l + 1, T]),
+            offset(memory.transposed, above.t),
             units,
             target,
             units,
             n,
-            above,
+            above.pre,
             units,
             first,
             first_row,
         )
         if keep:
             t = view(memory.T, arrived, n * units)
-            if table[l, RESIDUAL]:
+            if layer.residual:
                 copy(t, view(memory.T, kept, n * units))
-            if table[l, ACTIVATION] == MAXOUT:
-                maxout_backward(d, t, n, units, table[l, PIECES])
+            if layer.activation == MAXOUT:
+                maxout_backward(d, t, n, units, layer.pieces)
             else:
-                call(memory.linked.backward, table[l, ACTIVATION], held, t_at, n * units)
+                call(memory.linked.backward, layer.activation, held, t_at, n * units)
                 copy(t, d)
         else:
-            a = offset(memory.A, table[l, A] + lo * units)
-            call(memory.linked.backward, table[l, ACTIVATION], a, held, n * units)
-        if table[l, NORM]:
-            errors, h = offset(memory.D, table[l, D]), offset(memory.H, table[l, H])
-            gamma = offset(memory.w, table[l, GAMMA])
+            a = offset(memory.A, layer.a + lo * units)
+            call(memory.linked.backward, layer.activation, a, held, n * units)
+        if layer.norm:
+            errors, h = offset(memory.D, layer.d), offset(memory.H, layer.h)
+            gamma = offset(memory.w, layer.gamma)
             call(memory.linked.normalise_backward_rows, errors, h, lo, n, rows, q, gamma, rank, team, at(signals, 0))
             if aborted(signals):
                 return False
@@ -340,12 +329,12 @@ def update_slice(options, memory, start, g, n, rate):
 
 
 @kernel
-def transpose_rows(l, table, memory, i, count):
+def transpose_rows(l, layers, memory, i, count):
     """Bring `count` rows of W_l, from row i, into the transposed copy that the delta recurrence reads (l >= 2)."""
-    fan_in, q = table[l - 1, UNITS], table[l, PRE]
+    layer, fan_in = nth(layers, l), nth(layers, l - 1).units
     if l > 1:
-        row = offset(memory.w, table[l, W] + i * q)
-        call(memory.linked.transpose, row, q, offset(memory.transposed, table[l, T] + i), fan_in, count, q)
+        row = offset(memory.w, layer.w + i * layer.pre)
+        call(memory.linked.transpose, row, layer.pre, offset(memory.transposed, layer.t + i), fan_in, count, layer.pre)
 
 
 @kernel
@@ -357,7 +346,7 @@ def gradient_at(begin, memory, scratch, stored, at_once):
 
 
 @kernel
-def gradient_of_rows(table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team):
+def gradient_of_rows(layers, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team):
     """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
     G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. A batch may come in several chunks:
@@ -373,19 +362,20 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
     stored = storing or continued or not final
     number = view(scratch, 0, 0).dtype.type
     penalty, scale = number(penalty), number(scale)
-    last = table.shape[0] - 1
-    n_weights = table[last, B] + table[last, PRE]
+    last = options.last
+    n_weights = nth(layers, last).b + nth(layers, last).pre
     at_once = team == 1 and not stored and n_weights <= options.scratch
     for l in range(1, last + 1):
-        fan_in, q = table[l - 1, UNITS], table[l, PRE]
+        layer = nth(layers, l)
+        fan_in, q = nth(layers, l - 1).units, layer.pre
         lo, hi = share[l, rank], share[l, rank + 1]
-        d = offset(memory.D, table[l, D])
+        d = offset(memory.D, layer.d)
         height = max(1, options.scratch // (q * ROUND_ROWS)) * ROUND_ROWS
         if l == 1 and options.sparse:
             call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, lo)
         for i in range(lo, min(hi, fan_in), height):
             count = min(height, min(hi, fan_in) - i)
-            begin = table[l, W] + i * q
+            begin = layer.w + i * q
             target = gradient_at(begin, memory, scratch, stored, at_once)
             g, w = view(target, 0, count * q), view(memory.w, begin, count * q)
             if l == 1 and options.sparse:
@@ -407,13 +397,13 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
                 )
             else:
                 first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
-                before = offset(layer_rows(l - 1, table, options, memory, start, np.int64(0)), i)
+                before = offset(layer_rows(l - 1, layers, options, memory, start, np.int64(0)), i)
                 call(memory.linked.gemm, before, 1, fan_in, d, q, target, q, count, rows, q, first, first_row)
             if not final:
                 continue
             if penalty != 0:
                 for r in range(0, count, BLOCK_ROWS):
-                    block = table[l, BLOCK] + (i + r) // BLOCK_ROWS
+                    block = layer.block + (i + r) // BLOCK_ROWS
                     add_squares(
                         view(w, r * q, min(BLOCK_ROWS, count - r) * q), view(memory.squares, block * LANES, LANES)
                     )
@@ -422,10 +412,10 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
                 scale_gradient(g, scale)
             if not storing and not at_once:
                 update_slice(options, memory, begin, target, count * q, rate)
-                transpose_rows(l, table, memory, i, count)
+                transpose_rows(l, layers, memory, i, count)
         if lo > fan_in or hi <= fan_in:
             continue
-        begin = table[l, B]
+        begin = layer.b
         target = gradient_at(begin, memory, scratch, stored, at_once)
         first = target if continued else offset(memory.zeros, 0)
         call(memory.linked.gemm, offset(memory.ones, 0), 0, 0, d, q, target, q, 1, rows, q, first, 0)
@@ -433,16 +423,16 @@ def gradient_of_rows(table, share, options, memory, start, rows, continued, fina
             scale_gradient(view(target, 0, q), scale)
             if not storing and not at_once:
                 update_slice(options, memory, begin, target, q, rate)
-        if table[l, NORM]:
+        if layer.norm:
             # The sums over the batch that the backward pass left behind H: of gamma, then of beta.
-            begin = table[l, GAMMA]
+            begin = layer.gamma
             target = gradient_at(begin, memory, scratch, stored, at_once)
             g = view(target, 0, 2 * q)
-            copy(view(memory.H, table[l, H] + (rows + 2) * q, 2 * q), g)
+            copy(view(memory.H, layer.h + (rows + 2) * q, 2 * q), g)
             scale_gradient(g, scale)
             if not storing and not at_once:
                 update_slice(options, memory, begin, target, 2 * q, rate)
     if at_once:
         update_slice(options, memory, np.int64(0), scratch, n_weights, rate)
         for l in range(2, last + 1):
-            transpose_rows(l, table, memory, np.int64(0), table[l - 1, UNITS])
+            transpose_rows(l, layers, memory, np.int64(0), nth(layers, l - 1).units)

@@ -18,7 +18,6 @@ from .layout import (
     BEST_LOSS,
     BETA_1_T,
     BETA_2_T,
-    BLOCK,
     CHUNK_ROW,
     DIVERGED,
     EPOCH,
@@ -33,6 +32,7 @@ from .layout import (
     STATUS,
     STOPPED,
     WEIGHT,
+    layers_of,
     memory_of,
     options_of,
 )
@@ -85,7 +85,7 @@ def _build(sources):
         learning rate after each epoch (empty: constant or adaptive).
         """
         _ = sources  # captured, hence part of the key of the on-disk cache
-        memory, options = memory_of(addresses, like), options_of(words)
+        memory, layers, options = memory_of(addresses, like), layers_of(table), options_of(words)
         number = like.dtype.type
         row, chunk_row, status = ints[ROW], ints[CHUNK_ROW], RUNNING
         batch_loss, batch_weight, epoch_loss = floats[BATCH_LOSS], floats[WEIGHT], floats[LOSS]
@@ -120,17 +120,17 @@ def _build(sources):
             else:
                 lo = rows * rank // team
                 n = rows * (rank + 1) // team - lo
-                gather_rows(table, options, memory, start, rows, lo, n, rank)
-            if not forward_rows(table, options, memory, start, rows, lo, n, rank, team, signals):
+                gather_rows(layers, options, memory, start, rows, lo, n, rank)
+            if not forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
                 return ABORTED
             if options.predicting:
-                predict_rows(table, options, memory, start, lo, n, rank)
+                predict_rows(layers, options, memory, start, lo, n, rank)
                 chunk_row += rows
                 if final:
                     epoch, row, chunk_row = epoch + 1, np.int64(0), np.int64(0)
                 continue
-            output_rows(table, options, memory, lo, n, rank)
-            if not backward_rows(table, options, memory, rows, lo, n, rank, team, signals):
+            output_rows(layers, options, memory, lo, n, rank)
+            if not backward_rows(layers, options, memory, rows, lo, n, rank, team, signals):
                 return ABORTED
             if not barrier(signals, team):
                 return ABORTED
@@ -151,7 +151,7 @@ def _build(sources):
                     rate = rate * math.sqrt(1.0 - beta_2_t) / (1.0 - beta_1_t)
                 penalty = options.alpha * batch_weight if options.penalty_sum else options.alpha
                 gradient_of_rows(
-                    table, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team
+                    layers, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team
                 )
             if not barrier(signals, team):
                 return ABORTED
@@ -163,7 +163,7 @@ def _build(sources):
                 mean = batch_loss * scale * options.loss_scale
                 if options.alpha > 0.0:
                     by = 0.5 if options.penalty_sum else 0.5 * scale
-                    mean += by * options.alpha * sum_squares(memory, table[0, BLOCK])
+                    mean += by * options.alpha * sum_squares(memory, layers.block)
                 epoch_loss += mean * batch
             row, chunk_row, batch_loss, batch_weight = row + batch, np.int64(0), 0.0, 0.0
             if row < options.rows:

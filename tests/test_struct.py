@@ -6,9 +6,9 @@ import numpy as np
 import pytest
 from fastmlp.kernels._jit import OPTIONS
 from fastmlp.kernels._memory import peek
-from fastmlp.kernels._struct import WORDS, Struct, first_word, words_of
+from fastmlp.kernels._struct import WORDS, Struct, first_word, nth, words_of
+from fastmlp.kernels.layout import BLOCK, UNITS, Layer, Options, W, layers_of
 from fastmlp.kernels.layout import OPTIONS as KERNEL_OPTIONS
-from fastmlp.kernels.layout import Options
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from numba import njit, types
@@ -49,6 +49,12 @@ def read_inner(words):
     return inner.first, peek(inner.second, 1)
 
 
+@njit(**OPTIONS)
+def read_third(table):
+    layer = nth(layers_of(table), 2)
+    return layer.units, layer.w, layer.block
+
+
 @settings(deadline=None)  # the first example compiles
 @given(
     st.builds(
@@ -71,6 +77,11 @@ def test_a_struct_within_begins_where_it_stands():
     values = np.array([1.5, 2.5, 3.5], np.float32)
     words = np.append(words_of(Fields(True, 1, 1.0, False, 2, 2.0)), [77, values.ctypes.data])
     assert read_inner(words) == (77, 2.5)
+
+
+def test_structs_follow_each_other():
+    table = np.arange(4 * len(Layer._fields)).reshape(4, -1)
+    assert read_third(table) == tuple(table[2, [UNITS, W, BLOCK]])
 
 
 def test_words_cannot_be_changed():
