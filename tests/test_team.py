@@ -9,6 +9,7 @@ import numpy as np
 import pytest
 from fastmlp.kernels import team as kernels
 from fastmlp.kernels._jit import OPTIONS
+from fastmlp.kernels.layout import Options
 from fastmlp.kernels.team import ABORT
 from numba import njit
 
@@ -185,9 +186,10 @@ def test_every_rank_of_a_smaller_team_has_room_of_its_own(size, problem, monkeyp
     X, y, params = problem
     rooms = []
 
-    def look(rank, team, passes, like, addresses, table, share, options, *rest):
-        rooms.append((-(-options.chunk // team), options.strips, team))
-        return train(rank, team, passes, like, addresses, table, share, options, *rest)
+    def look(rank, team, passes, like, addresses, table, share, words, *rest):
+        options = dict(zip(Options._fields, words, strict=True))
+        rooms.append((-(-options["chunk"] // team), options["strips"], team))
+        return train(rank, team, passes, like, addresses, table, share, words, *rest)
 
     def note(engine):
         prepare(engine)
