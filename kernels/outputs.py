@@ -9,7 +9,7 @@ from typing import Any, NamedTuple
 
 from numba import types
 
-from ._jit import kernel, linked_kernel
+from ._jit import inlined, linked_kernel
 from ._memory import copy, fill, view
 from .functions import exp, log, log1p_exp, logistic
 
@@ -35,21 +35,21 @@ OUTPUTS = {
 }
 
 
-@kernel
+@inlined
 def logistic_link(Z):
     """Z <- 1 / (1 + exp(-Z)), elementwise."""
     for i in range(Z.size):
         Z[i] = logistic(Z[i])
 
 
-@kernel
+@inlined
 def exp_link(Z):
     """Z <- exp(Z), elementwise."""
     for i in range(Z.size):
         Z[i] = exp(Z[i])
 
 
-@kernel
+@inlined
 def softmax_link(Z, total, K, n):
     """Z[k, i] <- exp(Z[k, i] - top_i) / sum_k exp(Z[k, i] - top_i).   Z (K, n); total (n,) is overwritten."""
     top = total
@@ -73,7 +73,7 @@ def softmax_link(Z, total, K, n):
             z[i] = z[i] / total[i]
 
 
-@kernel
+@inlined
 def identity_squared_error(Z, Y, loss, K, n):
     """Z <- Z - Y;  loss_i += 1/2 sum_k (Z - Y)^2.   Z, Y (K, n); loss (n,) float64."""
     for k in range(K):
@@ -83,7 +83,7 @@ def identity_squared_error(Z, Y, loss, K, n):
             loss[i] += 0.5 * float(z[i]) * float(z[i])
 
 
-@kernel
+@inlined
 def logistic_squared_error(Z, Y, loss, K, n):
     """h = logistic(Z):  Z <- (h - Y) h (1 - h);  loss_i += 1/2 sum_k (h - Y)^2."""
     one = Z.dtype.type(1)
@@ -96,7 +96,7 @@ def logistic_squared_error(Z, Y, loss, K, n):
             loss[i] += 0.5 * float(error) * float(error)
 
 
-@kernel
+@inlined
 def logistic_log_loss(Z, Y, loss, K, n, cap):
     """Z <- logistic(Z) - Y;  loss_i += sum_k Y min(log(1 + e^-Z), cap) + (1 - Y) min(log(1 + e^Z), cap).
 
@@ -117,7 +117,7 @@ def logistic_log_loss(Z, Y, loss, K, n, cap):
             z[i] = logistic(z[i]) - y[i]
 
 
-@kernel
+@inlined
 def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
     """p = softmax(Z):  Z <- p - Y;  loss_i += min(-sum_k Y log p, cap), where sum_k Y = 1.
 
@@ -148,7 +148,7 @@ def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
             z[i] = z[i] * total[i] - y[i]
 
 
-@kernel
+@inlined
 def exp_poisson(Z, Y, loss, K, n):
     """h = exp(Z):  Z <- h - Y;  loss_i += sum_k Y log(Y / h) - Y + h, with 0 log 0 = 0."""
     zero = Z.dtype.type(0)
