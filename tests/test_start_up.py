@@ -19,8 +19,9 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 # Processor time, which other processes disturb less than time on the clock.
 IMPORT = "import time; import {module}; print(time.process_time())"
-# More than scikit-learn's own estimator takes: promised are 0.4, measured in bench/; twice that on a busy machine.
-SECONDS = 0.8
+# Promised are 0.4 s above scikit-learn's own estimator, measured in bench/. On a busy machine both take several times as
+# long, so here the bound is a ratio.
+TIMES = 2
 
 
 def import_seconds(module):
@@ -33,7 +34,7 @@ def test_import_is_quick():
     pairs = [(import_seconds("sklearn.neural_network"), import_seconds("fastmlp")) for _ in range(3)]
     theirs, ours = (min(column) for column in zip(*pairs, strict=True))
     sys.stdout.write(f"import sklearn.neural_network {theirs:.2f} s, fastmlp {ours:.2f} s\n")
-    assert ours - theirs <= SECONDS
+    assert ours <= TIMES * theirs
 
 
 @pytest.fixture(scope="module")
