@@ -19,8 +19,8 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 # Processor time, which other processes disturb less than time on the clock.
 IMPORT = "import time; import {module}; print(time.process_time())"
-# Promised are 0.4 s above scikit-learn's own estimator, measured in bench/. On a busy machine both take several times as
-# long, so here the bound is a ratio.
+# Promised are 0.4 s above scikit-learn's own estimator, measured in bench/. On a busy machine both take several times
+# as long, so here the bound is a ratio.
 TIMES = 2
 
 
