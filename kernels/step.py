@@ -18,10 +18,7 @@ from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
 from ._strips import STRIP
 from ._struct import nth
 from .activations import MAXOUT, maxout, maxout_backward
-from .layout import (
-    BLOCK_ROWS,
-    KEEP_ACTIVATED,
-)
+from .layout import BLOCK_ROWS, KEEP_ACTIVATED
 from .optimizers import STORE
 from .reductions import LANES, add_squares
 from .team import aborted
@@ -161,7 +158,7 @@ def add_input(x, a):
 def forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
     """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L.
 
-    Where the derivative needs more than A_l (`KEEP`), D_l holds Z_l, or f(Z_l) before a residual sum. Returns
+    Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or f(Z_l) before a residual sum. Returns
     False where the team is told to abort.
     """
     for l in range(1, options.last):

@@ -81,6 +81,7 @@ def _build(sources):
     def train(rank, team, passes, like, addresses, table, share, words, signals, ints, floats, losses, rates):
         """Run up to `passes` passes, or until epoch `losses.size`, as thread `rank` of `team`; return the status.
 
+        `addresses`, `table` and `words` are read as `Memory`, `Layer` and `Options` (see layout), `like` has the dtype.
         Writes what `Memory` says, `losses` (one number for each epoch), `ints` and `floats`. `rates` holds the
         learning rate after each epoch (empty: constant or adaptive).
         """
