@@ -9,8 +9,9 @@ from typing import Any
 
 import numpy as np
 from fastmlp.kernels import functions, optimizers
+from fastmlp.kernels._call import call
 from fastmlp.kernels._jit import OPTIONS
-from fastmlp.kernels._link import call, linked_kernels
+from fastmlp.kernels._link import linked_kernels
 from fastmlp.kernels._memory import at
 from fastmlp.kernels.matmul import gemm
 from numba import njit, types

@@ -11,9 +11,9 @@ from ._engine import csr_arrays, strips_of
 from ._network import Array, Network
 from ._room import address
 from ._team import Team
-from .kernels._link import Linked, linked_kernels
+from .kernels._link import linked_kernels
 from .kernels._struct import words_of
-from .kernels.layout import FLOATS, INTS, Memory, Options
+from .kernels.layout import FLOATS, INTS, Linked, Memory, Options
 from .kernels.train import train
 
 __all__ = ["predict"]

@@ -4,8 +4,8 @@ Numba generates code for the host, or for the CPU named by `NUMBA_CPU_NAME` and 
 vectors that code may use is asked of LLVM itself: one fused multiply-add is compiled and its assembly read.
 So the answer is right for any CPU name, and for features that imply each other.
 
-Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `copy_vector`, `fma`, `lanes` and
-`prefetch` are for kernels.
+Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `copy_vector`, `fma`, `lanes`,
+`prefetch` and `smaller` are for kernels.
 """
 
 from typing import Any
@@ -27,6 +27,7 @@ __all__ = [
     "lanes_of",
     "load",
     "prefetch",
+    "smaller",
     "splat",
     "square_transpose",
     "store",
@@ -193,3 +194,15 @@ def prefetch(typingctx, pointer):
         return context.get_dummy_value()
 
     return sig, codegen
+
+
+@intrinsic
+def smaller(typingctx, x, y):
+    """The smaller of two integers.   (`min` does the same, and is compiled as a function for every pair of types.)"""
+    if not (isinstance(x, types.Integer) and isinstance(y, types.Integer)):
+        return None
+
+    def codegen(context, builder, sig, args):
+        return builder.select(builder.icmp_signed("<", *args), *args)
+
+    return types.int64(types.int64, types.int64), codegen

@@ -231,7 +231,9 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
         move(behind, tail, rest)
         # Full strips, then what is left over.
         for last in range(int(main == 0), 1 + int(rest > 0)):
-            A = view(tail, 0, STRIP) if last else view(a, 0, main)
+            if last:
+                a, main = tail, STRIP
+            A = view(a, 0, main)
             if code == RELU:
                 relu_forward(A)
             elif code == LOGISTIC:
@@ -258,12 +260,14 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
         _ = sources
         rest = n % STRIP
         main = n - rest
+        behind = offset(d, main)
         tail_k, tail_d = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES)
         move(offset(k, main), tail_k, rest)
-        move(offset(d, main), tail_d, rest)
+        move(behind, tail_d, rest)
         for last in range(int(main == 0), 1 + int(rest > 0)):
-            K = view(tail_k, 0, STRIP) if last else view(k, 0, main)
-            D = view(tail_d, 0, STRIP) if last else view(d, 0, main)
+            if last:
+                k, d, main = tail_k, tail_d, STRIP
+            K, D = view(k, 0, main), view(d, 0, main)
             if code == RELU:
                 relu_backward(K, D)
             elif code == LOGISTIC:
@@ -282,6 +286,6 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
                 silu_backward(K, D)
             elif code == SOFTPLUS:
                 softplus_backward(K, D)
-        move(tail_d, offset(d, main), rest)
+        move(tail_d, behind, rest)
 
     return {"forward": forward, "backward": backward}

@@ -11,11 +11,10 @@ import numpy as np
 from numba import types
 from numba.extending import intrinsic
 
-from ._link import Linked
 from ._struct import WORDS, Struct, first_word
 from .activations import ACTIVATIONS, MAXOUT
 
-__all__ = ["BLOCK_ROWS", "Memory", "Options", "Sizes", "layer_table", "share_weights"]
+__all__ = ["BLOCK_ROWS", "Linked", "Memory", "Options", "Sizes", "layer_table", "share_weights"]
 
 # Elements of the vectors that hold what a fit remembers between two calls of a kernel.
 EPOCH, ROW, CHUNK_ROW, NO_CHANGE, STATUS, PASSES, INTS = range(7)
@@ -62,6 +61,31 @@ class Layer(NamedTuple):
 
 # The columns of those fields.
 UNITS, PRE, PIECES, ACTIVATION, KEEP, RESIDUAL, NORM, W, B, GAMMA, A, D, T, H, STATS, BLOCK = range(len(Layer._fields))
+
+
+class Linked(NamedTuple):
+    """Addresses of the kernels for one dtype; their arguments are those of the functions of these names."""
+
+    gemm: Any
+    transpose: Any
+    forward: Any
+    backward: Any
+    forward_rows: Any
+    # For training only; 0 elsewhere.
+    shuffle: Any = 0
+    update: Any = 0
+    backward_rows: Any = 0
+    gradient_of_rows: Any = 0
+    # Compiled when a network or its data first need them; 0 before.
+    output_error: Any = 0
+    link: Any = 0
+    normalise_rows: Any = 0
+    normalise_running: Any = 0
+    normalise_backward_rows: Any = 0
+    csr_affine: Any = 0
+    csr_add: Any = 0
+    csr_gradient: Any = 0
+    csr_seek: Any = 0
 
 
 class Memory(NamedTuple):
@@ -117,12 +141,16 @@ LINKED = Struct("Linked", dict.fromkeys(Linked._fields, types.voidptr))
 LAYER = Struct("Layer", dict.fromkeys(Layer._fields, types.int64))
 
 
+def memory_struct(number: types.Type) -> Struct:
+    """Return the Struct of Memory for networks of `number`."""
+    kinds = [types.CPointer(kind or number) for kind, count in KINDS for _ in range(count)]
+    return Struct(f"Memory({number})", dict(zip(Memory._fields, [*kinds, LINKED], strict=True)))
+
+
 @intrinsic
 def memory_of(typingctx, addresses, like):
     """The Memory whose addresses stand, in the order of its fields, in `addresses` (int64); `like` has the dtype."""
-    kinds = [types.CPointer(kind or like.dtype) for kind, count in KINDS for _ in range(count)]
-    memory = Struct(f"Memory({like.dtype})", dict(zip(Memory._fields, [*kinds, LINKED], strict=True)))
-    return memory(addresses, like), first_word
+    return memory_struct(like.dtype)(addresses, like), first_word
 
 
 @intrinsic

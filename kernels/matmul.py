@@ -19,7 +19,7 @@ from numba.extending import intrinsic, overload
 from . import _simd
 from ._jit import OPTIONS, SOURCES, entry_point, inlined, linked_kernel
 from ._memory import at, move, offset, peek, poke, stack
-from ._simd import HAS_MASKS, VECTOR_BYTES, lanes
+from ._simd import HAS_MASKS, VECTOR_BYTES, lanes, smaller
 
 __all__ = ["gemm", "linked", "matmul", "transpose"]
 
@@ -229,7 +229,7 @@ def _blocked(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
         top = step * k // blocks
         depth = (step + 1) * k // blocks - top
         for j in range(0, n, width):
-            cols = min(width, n - j)
+            cols = smaller(width, n - j)
             _product(a, 0, 0, b, 0, block, width, depth, 0, cols, offset(b, top * ldb + j), ldb)
             _product(
                 offset(a, top * a_col),
@@ -301,8 +301,8 @@ def transpose(src, ld_src, dst, ld_dst, rows, cols):
             if HAS_MASKS or (rows - i >= side and cols - j >= side):
                 _transpose_square(square, ld_src, target, ld_dst, rows - i, cols - j)
             else:
-                for r in range(min(side, rows - i)):
-                    for s in range(min(side, cols - j)):
+                for r in range(smaller(side, rows - i)):
+                    for s in range(smaller(side, cols - j)):
                         poke(target, s * ld_dst + r, peek(square, r * ld_src + s))
 
 
@@ -312,7 +312,7 @@ def _swapped(a, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
     sums = stack(c, SUMS_BYTES)
     width = FLAT * lanes(c)
     for i in range(0, m, width):
-        rows = min(width, m - i)
+        rows = smaller(width, m - i)
         transpose(offset(start, i * start_row), start_row, sums, width, rows, n)
         _product(b, 1, ldb, offset(a, i), a_col, sums, width, n, k, rows, sums, width)
         transpose(sums, width, offset(c, i * ldc), ldc, n, rows)

@@ -9,21 +9,24 @@ Letters as in the literature: A_0 = X, Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l), D_
 chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch's order is the chunk's first.
 """
 
-import numpy as np
+from typing import Any
 
-from ._jit import inlined, kernel
-from ._link import call
-from ._memory import at, copy, fill, move, offset, peek, poke, view
-from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
+import numpy as np
+from numba import types
+
+from ._call import call
+from ._jit import inlined, kernel, linked_kernel
+from ._memory import copy, fill, move, offset, peek, poke, view
+from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch, smaller
 from ._strips import STRIP
 from ._struct import nth
 from .activations import MAXOUT, maxout, maxout_backward
-from .layout import BLOCK_ROWS, KEEP_ACTIVATED
+from .layout import BLOCK_ROWS, KEEP_ACTIVATED, LAYER, OPTIONS, memory_struct
 from .optimizers import STORE
 from .reductions import LANES, add_squares
-from .team import aborted
+from .team import SIGNALS, aborted
 
-__all__ = ["backward_rows", "forward_rows", "gather_rows", "gradient_of_rows", "output_rows", "predict_rows"]
+__all__ = ["linked_forward", "linked_training"]
 
 # Rows of W that one round of phase B takes: two 14-row tiles and seven blocks of the penalty's sum.
 ROUND_ROWS = 28
@@ -107,7 +110,7 @@ def layer_rows(l, layers, options, memory, start, lo):
     return offset(memory.A, layer.a + lo * layer.units)
 
 
-@kernel
+@inlined
 def affine_rows(l, layers, options, memory, start, lo, n, Z):
     """Z <- A_{l-1} W_l + b_l for this thread's rows.   Z points to (n, q_l) values, written."""
     layer = nth(layers, l)
@@ -154,58 +157,6 @@ def add_input(x, a):
         a[i] += x[i]
 
 
-@kernel
-def forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
-    """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L.
-
-    Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or f(Z_l) before a residual sum. Returns
-    False where the team is told to abort.
-    """
-    for l in range(1, options.last):
-        layer = nth(layers, l)
-        units, q, code = layer.units, layer.pre, layer.activation
-        a = view(memory.A, layer.a + lo * units, n * units)
-        d = view(memory.D, layer.d + lo * q, n * q)
-        keep = layer.keep != 0
-        z = offset(memory.D, layer.d + lo * q) if keep else offset(memory.A, layer.a + lo * units)
-        affine_rows(l, layers, options, memory, start, lo, n, z)
-        if layer.norm:
-            gamma, running = offset(memory.w, layer.gamma), offset(memory.stats, layer.stats)
-            if options.predicting:
-                call(memory.linked.normalise_running, z, gamma, running, n, q)
-            else:
-                h = offset(memory.H, layer.h)
-                call(memory.linked.normalise_rows, z, h, lo, n, rows, q, gamma, running, rank, team, at(signals, 0))
-                if aborted(signals):
-                    return False
-        if keep and code == MAXOUT:
-            maxout(d, a, n, units, layer.pieces)
-        else:
-            if keep:
-                copy(d, a)
-            call(memory.linked.forward, code, offset(memory.A, layer.a + lo * units), n * units)
-        if layer.residual:
-            if layer.keep == KEEP_ACTIVATED:
-                copy(a, d)
-            if l == 1 and options.sparse:
-                call(
-                    memory.linked.csr_add,
-                    memory.values,
-                    memory.indices,
-                    memory.indptr,
-                    offset(memory.rows, lo),
-                    n,
-                    offset(memory.A, layer.a + lo * units),
-                    units,
-                )
-            else:
-                add_input(view(layer_rows(l - 1, layers, options, memory, start, lo), 0, n * units), a)
-    output = nth(layers, options.last)
-    Z = offset(memory.D, output.d + lo * output.units)
-    affine_rows(options.last, layers, options, memory, start, lo, n, Z)
-    return True
-
-
 @inlined
 def output_rows(layers, options, memory, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
@@ -238,60 +189,6 @@ def predict_rows(layers, options, memory, start, lo, n, rank):
     call(memory.linked.transpose, Z, ld, offset(memory.outputs, (start + lo) * K), K, K, n)
 
 
-@kernel
-def backward_rows(layers, options, memory, rows, lo, n, rank, team, signals):
-    """Delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
-
-    A residual layer also passes its dJ/dA on to the layer below: `kept` holds it between two layers. Returns
-    False where the team is told to abort.
-    """
-    arrived, kept = lo * options.widest, (rows + lo) * options.widest
-    for l in range(options.last - 1, 0, -1):
-        layer, above = nth(layers, l), nth(layers, l + 1)
-        units, q = layer.units, layer.pre
-        d = view(memory.D, layer.d + lo * q, n * q)
-        keep = layer.keep != 0
-        held, t_at = offset(memory.D, layer.d + lo * q), offset(memory.T, arrived)
-        target = t_at if keep else held
-        first, first_row = offset(memory.zeros, 0), np.int64(0)
-        if above.residual:
-            first, first_row = offset(memory.T, kept), units
-        call(
-            memory.linked.gemm,
-            offset(memory.D, above.d + lo * above.pre),
-            above.pre,
-            1,
-            offset(memory.transposed, above.t),
-            units,
-            target,
-            units,
-            n,
-            above.pre,
-            units,
-            first,
-            first_row,
-        )
-        if keep:
-            t = view(memory.T, arrived, n * units)
-            if layer.residual:
-                copy(t, view(memory.T, kept, n * units))
-            if layer.activation == MAXOUT:
-                maxout_backward(d, t, n, units, layer.pieces)
-            else:
-                call(memory.linked.backward, layer.activation, held, t_at, n * units)
-                copy(t, d)
-        else:
-            a = offset(memory.A, layer.a + lo * units)
-            call(memory.linked.backward, layer.activation, a, held, n * units)
-        if layer.norm:
-            errors, h = offset(memory.D, layer.d), offset(memory.H, layer.h)
-            gamma = offset(memory.w, layer.gamma)
-            call(memory.linked.normalise_backward_rows, errors, h, lo, n, rows, q, gamma, rank, team, at(signals, 0))
-            if aborted(signals):
-                return False
-    return True
-
-
 @inlined
 def finish_gradient(g, w, penalty, scale):
     """g <- (g + penalty w) scale."""
@@ -299,7 +196,7 @@ def finish_gradient(g, w, penalty, scale):
         g[i] = (g[i] + penalty * w[i]) * scale
 
 
-@kernel
+@inlined
 def scale_gradient(g, scale):
     """g <- g scale."""
     for i in range(g.size):
@@ -334,102 +231,208 @@ def transpose_rows(l, layers, memory, i, count):
         call(memory.linked.transpose, row, layer.pre, offset(memory.transposed, layer.t + i), fan_in, count, layer.pre)
 
 
-@kernel
-def gradient_at(begin, memory, scratch, stored, at_once):
-    """Where the gradient of the weights from `begin` goes: among all that is kept, or into a thread's scratch."""
-    if stored:
-        return offset(memory.g, begin)
-    return offset(scratch, begin if at_once else 0)
+def linked_forward(sources: str, number: Any) -> dict[str, Any]:
+    """Compile, or load from the cache, the forward pass for networks of `number`."""
+    size, longs = types.int64, types.CPointer(types.int64)
 
+    @linked_kernel(types.void(LAYER, OPTIONS, memory_struct(number), *[size] * 6, longs))
+    def forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
+        """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L, or the predictions.
 
-@kernel
-def gradient_of_rows(layers, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team):
-    """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
-
-    G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. A batch may come in several chunks:
-    `continued` says that g holds the sum of those before, `final` that the batch ends here. With the optimizer
-    STORE the gradient stays in g. Writes w, m, v (or g), the transposed copies and `squares`.
-
-    One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
-    that are not full strips.
-    """
-    scratch = offset(memory.scratch, rank * options.scratch)
-    cursor = offset(memory.cursor, rank * options.chunk)
-    storing = options.optimizer == STORE
-    stored = storing or continued or not final
-    number = view(scratch, 0, 0).dtype.type
-    penalty, scale = number(penalty), number(scale)
-    last = options.last
-    n_weights = nth(layers, last).b + nth(layers, last).pre
-    at_once = team == 1 and not stored and n_weights <= options.scratch
-    for l in range(1, last + 1):
-        layer = nth(layers, l)
-        fan_in, q = nth(layers, l - 1).units, layer.pre
-        lo, hi = share[l, rank], share[l, rank + 1]
-        d = offset(memory.D, layer.d)
-        height = max(1, options.scratch // (q * ROUND_ROWS)) * ROUND_ROWS
-        if l == 1 and options.sparse:
-            call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, lo)
-        for i in range(lo, min(hi, fan_in), height):
-            count = min(height, min(hi, fan_in) - i)
-            begin = layer.w + i * q
-            target = gradient_at(begin, memory, scratch, stored, at_once)
-            g, w = view(target, 0, count * q), view(memory.w, begin, count * q)
-            if l == 1 and options.sparse:
-                if not continued:
-                    fill(g, 0)
-                call(
-                    memory.linked.csr_gradient,
-                    memory.values,
-                    memory.indices,
-                    memory.indptr,
-                    memory.rows,
-                    rows,
-                    cursor,
-                    i,
-                    i + count,
-                    d,
-                    target,
-                    q,
-                )
+        Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or f(Z_l) before a residual sum. Returns
+        early where the team is told to abort.
+        """
+        _ = sources  # captured, hence part of the key of the on-disk cache
+        if not options.predicting:
+            gather_rows(layers, options, memory, start, rows, lo, n, rank)
+        for l in range(1, options.last + 1):
+            layer = nth(layers, l)
+            units, q, code = layer.units, layer.pre, layer.activation
+            a = view(memory.A, layer.a + lo * units, n * units)
+            d = view(memory.D, layer.d + lo * q, n * q)
+            keep, output = layer.keep != 0, l == options.last
+            z = offset(memory.D, layer.d + lo * q) if keep or output else offset(memory.A, layer.a + lo * units)
+            affine_rows(l, layers, options, memory, start, lo, n, z)
+            if output:
+                break
+            if layer.norm:
+                gamma, running = offset(memory.w, layer.gamma), offset(memory.stats, layer.stats)
+                if options.predicting:
+                    call(memory.linked.normalise_running, z, gamma, running, n, q)
+                else:
+                    h = offset(memory.H, layer.h)
+                    call(memory.linked.normalise_rows, z, h, lo, n, rows, q, gamma, running, rank, team, signals)
+                    if aborted(view(signals, 0, SIGNALS)):
+                        return
+            if keep and code == MAXOUT:
+                maxout(d, a, n, units, layer.pieces)
             else:
-                first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
-                before = offset(layer_rows(l - 1, layers, options, memory, start, np.int64(0)), i)
-                call(memory.linked.gemm, before, 1, fan_in, d, q, target, q, count, rows, q, first, first_row)
-            if not final:
-                continue
-            if penalty != 0:
-                for r in range(0, count, BLOCK_ROWS):
-                    block = layer.block + (i + r) // BLOCK_ROWS
-                    add_squares(
-                        view(w, r * q, min(BLOCK_ROWS, count - r) * q), view(memory.squares, block * LANES, LANES)
+                if keep:
+                    copy(d, a)
+                call(memory.linked.forward, code, offset(memory.A, layer.a + lo * units), n * units)
+            if layer.residual:
+                if layer.keep == KEEP_ACTIVATED:
+                    copy(a, d)
+                if l == 1 and options.sparse:
+                    call(
+                        memory.linked.csr_add,
+                        memory.values,
+                        memory.indices,
+                        memory.indptr,
+                        offset(memory.rows, lo),
+                        n,
+                        offset(memory.A, layer.a + lo * units),
+                        units,
                     )
-                finish_gradient(g, w, penalty, scale)
+                else:
+                    add_input(view(layer_rows(l - 1, layers, options, memory, start, lo), 0, n * units), a)
+        if options.predicting:
+            predict_rows(layers, options, memory, start, lo, n, rank)
+
+    return {"forward_rows": forward_rows}
+
+
+def linked_training(sources: str, number: Any) -> dict[str, Any]:
+    """Compile, or load from the cache, what training needs besides, for networks of `number`."""
+    size, longs, wide = types.int64, types.CPointer(types.int64), types.float64
+    structs = (LAYER, OPTIONS, memory_struct(number))
+
+    @linked_kernel(types.void(*structs, *[size] * 5, longs))
+    def backward_rows(layers, options, memory, rows, lo, n, rank, team, signals):
+        """Output error and delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
+
+        A residual layer also passes its dJ/dA on to the layer below: `kept` holds it between two layers. Returns
+        early where the team is told to abort.
+        """
+        _ = sources
+        output_rows(layers, options, memory, lo, n, rank)
+        arrived, kept = lo * options.widest, (rows + lo) * options.widest
+        for l in range(options.last - 1, 0, -1):
+            layer, above = nth(layers, l), nth(layers, l + 1)
+            units, q = layer.units, layer.pre
+            d = view(memory.D, layer.d + lo * q, n * q)
+            keep = layer.keep != 0
+            held, t_at = offset(memory.D, layer.d + lo * q), offset(memory.T, arrived)
+            target = t_at if keep else held
+            first, first_row = offset(memory.zeros, 0), np.int64(0)
+            if above.residual:
+                first, first_row = offset(memory.T, kept), units
+            call(
+                memory.linked.gemm,
+                offset(memory.D, above.d + lo * above.pre),
+                above.pre,
+                1,
+                offset(memory.transposed, above.t),
+                units,
+                target,
+                units,
+                n,
+                above.pre,
+                units,
+                first,
+                first_row,
+            )
+            if keep:
+                t = view(memory.T, arrived, n * units)
+                if layer.residual:
+                    copy(t, view(memory.T, kept, n * units))
+                if layer.activation == MAXOUT:
+                    maxout_backward(d, t, n, units, layer.pieces)
+                else:
+                    call(memory.linked.backward, layer.activation, held, t_at, n * units)
+                    copy(t, d)
             else:
-                scale_gradient(g, scale)
-            if not storing and not at_once:
-                update_slice(options, memory, begin, target, count * q, rate)
-                transpose_rows(l, layers, memory, i, count)
-        if lo > fan_in or hi <= fan_in:
-            continue
-        begin = layer.b
-        target = gradient_at(begin, memory, scratch, stored, at_once)
-        first = target if continued else offset(memory.zeros, 0)
-        call(memory.linked.gemm, offset(memory.ones, 0), 0, 0, d, q, target, q, 1, rows, q, first, 0)
-        if final:
-            scale_gradient(view(target, 0, q), scale)
-            if not storing and not at_once:
-                update_slice(options, memory, begin, target, q, rate)
-        if layer.norm:
-            # The sums over the batch that the backward pass left behind H: of gamma, then of beta.
-            begin = layer.gamma
-            target = gradient_at(begin, memory, scratch, stored, at_once)
-            g = view(target, 0, 2 * q)
-            copy(view(memory.H, layer.h + (rows + 2) * q, 2 * q), g)
-            scale_gradient(g, scale)
-            if not storing and not at_once:
-                update_slice(options, memory, begin, target, 2 * q, rate)
-    if at_once:
-        update_slice(options, memory, np.int64(0), scratch, n_weights, rate)
-        for l in range(2, last + 1):
-            transpose_rows(l, layers, memory, np.int64(0), nth(layers, l - 1).units)
+                a = offset(memory.A, layer.a + lo * units)
+                call(memory.linked.backward, layer.activation, a, held, n * units)
+            if layer.norm:
+                errors, h = offset(memory.D, layer.d), offset(memory.H, layer.h)
+                gamma = offset(memory.w, layer.gamma)
+                call(memory.linked.normalise_backward_rows, errors, h, lo, n, rows, q, gamma, rank, team, signals)
+                if aborted(view(signals, 0, SIGNALS)):
+                    return
+
+    @linked_kernel(types.void(*structs, longs, *[size] * 4, wide, wide, wide, size, size))
+    def gradient_of_rows(
+        layers, options, memory, share, start, rows, continued, final, penalty, scale, rate, rank, team
+    ):
+        """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
+
+        G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. A batch may come in several chunks:
+        `continued` says that g holds the sum of those before, `final` that the batch ends here. With the optimizer
+        STORE the gradient stays in g. Writes w, m, v (or g), the transposed copies and `squares`.
+
+        One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
+        that are not full strips.
+        """
+        _ = sources
+        scratch = offset(memory.scratch, rank * options.scratch)
+        cursor = offset(memory.cursor, rank * options.chunk)
+        storing = options.optimizer == STORE
+        stored = storing or continued or not final
+        number = view(scratch, 0, 0).dtype.type
+        penalty, scale = number(penalty), number(scale)
+        last = options.last
+        n_weights = nth(layers, last).b + nth(layers, last).pre
+        at_once = team == 1 and not stored and n_weights <= options.scratch
+        for l in range(1, last + 1):
+            layer = nth(layers, l)
+            fan_in, q = nth(layers, l - 1).units, layer.pre
+            i, end = peek(share, l * (team + 1) + rank), peek(share, l * (team + 1) + rank + 1)
+            height = options.scratch // (q * ROUND_ROWS) * ROUND_ROWS  # the scratch holds a round of the widest layer
+            d = offset(memory.D, layer.d)
+            if l == 1 and options.sparse:
+                call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, i)
+            while i < end:
+                # Behind the rows of W stand b, its row fan_in, and then gamma and beta.
+                bias = i == fan_in
+                count = np.int64(1) if bias else smaller(height, smaller(end, fan_in) - i)
+                n = 3 * q if bias and layer.norm else count * q
+                begin = layer.w + i * q
+                target = offset(memory.g, begin) if stored else offset(scratch, begin if at_once else 0)
+                g, w = view(target, 0, n), view(memory.w, begin, n)
+                if l == 1 and options.sparse and not bias:
+                    if not continued:
+                        fill(g, 0)
+                    call(
+                        memory.linked.csr_gradient,
+                        memory.values,
+                        memory.indices,
+                        memory.indptr,
+                        memory.rows,
+                        rows,
+                        cursor,
+                        i,
+                        i + count,
+                        d,
+                        target,
+                        q,
+                    )
+                else:
+                    a, a_row, a_col = offset(memory.ones, 0), np.int64(0), np.int64(0)
+                    if not bias:
+                        before = layer_rows(l - 1, layers, options, memory, start, np.int64(0))
+                        a, a_row, a_col = offset(before, i), np.int64(1), fan_in
+                    first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
+                    call(memory.linked.gemm, a, a_row, a_col, d, q, target, q, count, rows, q, first, first_row)
+                if bias and layer.norm:
+                    # The sums over the batch that the backward pass left behind H.
+                    copy(view(memory.H, layer.h + (rows + 2) * q, 2 * q), view(target, q, 2 * q))
+                if final:
+                    if penalty != 0 and not bias:
+                        for r in range(0, count, BLOCK_ROWS):
+                            squares = view(memory.squares, (layer.block + (i + r) // BLOCK_ROWS) * LANES, LANES)
+                            add_squares(view(w, r * q, smaller(BLOCK_ROWS, count - r) * q), squares)
+                        finish_gradient(g, w, penalty, scale)
+                    else:
+                        scale_gradient(g, scale)
+                    if not storing and not at_once:
+                        update_slice(options, memory, begin, target, n, rate)
+                        if not bias:
+                            transpose_rows(l, layers, memory, i, count)
+                i += count
+        if at_once:
+            update_slice(options, memory, np.int64(0), scratch, n_weights, rate)
+            for l in range(2, last + 1):
+                transpose_rows(l, layers, memory, np.int64(0), nth(layers, l - 1).units)
+
+    return {"backward_rows": backward_rows, "gradient_of_rows": gradient_of_rows}

@@ -9,9 +9,10 @@ import math
 
 import numpy as np
 
+from ._call import call
 from ._jit import SOURCES, entry_point, inlined
-from ._link import call
-from ._memory import fill, view
+from ._memory import at, fill, view
+from ._simd import smaller
 from .layout import (
     ABORTED,
     BATCH_LOSS,
@@ -38,8 +39,7 @@ from .layout import (
 )
 from .optimizers import ADAM
 from .reductions import LANES, total
-from .step import backward_rows, forward_rows, gather_rows, gradient_of_rows, output_rows, predict_rows
-from .team import barrier
+from .team import aborted, barrier
 
 __all__ = ["train"]
 
@@ -67,7 +67,8 @@ def end_epoch(options, ints, floats, epoch, loss, losses, rates):
     if not options.watch_loss:
         return
     ints[NO_CHANGE] = ints[NO_CHANGE] + 1 if loss > floats[BEST_LOSS] - options.tol else 0
-    floats[BEST_LOSS] = min(floats[BEST_LOSS], loss)
+    if loss < floats[BEST_LOSS]:
+        floats[BEST_LOSS] = loss
     if ints[NO_CHANGE] <= options.patience:
         return
     if options.adaptive and floats[RATE] > SMALLEST_RATE:
@@ -87,7 +88,7 @@ def _build(sources):
         """
         _ = sources  # captured, hence part of the key of the on-disk cache
         memory, layers, options = memory_of(addresses, like), layers_of(table), options_of(words)
-        number = like.dtype.type
+        linked, number = memory.linked, like.dtype.type
         row, chunk_row, status = ints[ROW], ints[CHUNK_ROW], RUNNING
         batch_loss, batch_weight, epoch_loss = floats[BATCH_LOSS], floats[WEIGHT], floats[LOSS]
         beta_1_t, beta_2_t, epoch = floats[BETA_1_T], floats[BETA_2_T], ints[EPOCH]
@@ -98,7 +99,7 @@ def _build(sources):
                 if rank == 0:
                     reorder = options.shuffle == SHUFFLE
                     call(
-                        memory.linked.shuffle,
+                        linked.shuffle,
                         memory.order,
                         memory.picks,
                         options.rows,
@@ -108,32 +109,30 @@ def _build(sources):
                     )
                 if not barrier(signals, team):
                     return ABORTED
-            batch = min(options.batch, options.rows - row)
-            rows = min(options.chunk, batch - chunk_row)
+            batch = smaller(options.batch, options.rows - row)
+            rows = smaller(options.chunk, batch - chunk_row)
             start = row + chunk_row
             continued, final = chunk_row > 0, chunk_row + rows == batch
 
             if options.predicting:
                 # No barrier parts the chunks, so a thread keeps to its part of the buffers, also in a shorter one.
                 share_rows = options.chunk // team
-                lo = min(rank * share_rows, rows)
-                n = (min(lo + share_rows, rows) if rank + 1 < team else rows) - lo
+                lo = smaller(rank * share_rows, rows)
+                n = (smaller(lo + share_rows, rows) if rank + 1 < team else rows) - lo
             else:
                 lo = rows * rank // team
                 n = rows * (rank + 1) // team - lo
-                gather_rows(layers, options, memory, start, rows, lo, n, rank)
-            if not forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
-                return ABORTED
+            told = at(signals, 0)
+            call(linked.forward_rows, layers, options, memory, start, rows, lo, n, rank, team, told)
             if options.predicting:
-                predict_rows(layers, options, memory, start, lo, n, rank)
                 chunk_row += rows
                 if final:
                     epoch, row, chunk_row = epoch + 1, np.int64(0), np.int64(0)
                 continue
-            output_rows(layers, options, memory, lo, n, rank)
-            if not backward_rows(layers, options, memory, rows, lo, n, rank, team, signals):
+            if aborted(signals):
                 return ABORTED
-            if not barrier(signals, team):
+            call(linked.backward_rows, layers, options, memory, rows, lo, n, rank, team, told)
+            if aborted(signals) or not barrier(signals, team):
                 return ABORTED
 
             batch_loss += total(view(memory.loss, 0, rows))
@@ -151,8 +150,21 @@ def _build(sources):
                     beta_2_t *= options.beta_2
                     rate = rate * math.sqrt(1.0 - beta_2_t) / (1.0 - beta_1_t)
                 penalty = options.alpha * batch_weight if options.penalty_sum else options.alpha
-                gradient_of_rows(
-                    layers, share, options, memory, start, rows, continued, final, penalty, scale, rate, rank, team
+                call(
+                    linked.gradient_of_rows,
+                    layers,
+                    options,
+                    memory,
+                    at(share, 0),
+                    start,
+                    rows,
+                    continued,
+                    final,
+                    penalty,
+                    scale,
+                    rate,
+                    rank,
+                    team,
                 )
             if not barrier(signals, team):
                 return ABORTED
@@ -166,7 +178,8 @@ def _build(sources):
                     by = 0.5 if options.penalty_sum else 0.5 * scale
                     mean += by * options.alpha * sum_squares(memory, layers.block)
                 epoch_loss += mean * batch
-            row, chunk_row, batch_loss, batch_weight = row + batch, np.int64(0), 0.0, 0.0
+            row, chunk_row = row + batch, np.int64(0)
+            batch_loss, batch_weight = 0.0, 0.0
             if row < options.rows:
                 continue
             row = np.int64(0)
@@ -179,8 +192,8 @@ def _build(sources):
             status = ints[STATUS]
         # Predictions have no barrier: what rank 0 wrote here, a thread that begins later would read as its start.
         if rank == 0 and not options.predicting:
-            ints[EPOCH] = epoch
-            ints[ROW], ints[CHUNK_ROW], ints[STATUS], ints[PASSES] = row, chunk_row, status, passes - left
+            ints[EPOCH], ints[ROW], ints[CHUNK_ROW] = epoch, row, chunk_row
+            ints[STATUS], ints[PASSES] = status, passes - left
             floats[BATCH_LOSS], floats[WEIGHT], floats[LOSS] = batch_loss, batch_weight, epoch_loss
             floats[BETA_1_T], floats[BETA_2_T] = beta_1_t, beta_2_t
         return status

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from fastmlp.kernels import _simd
 from fastmlp.kernels._memory import at
-from fastmlp.kernels._simd import fma, lanes
+from fastmlp.kernels._simd import fma, lanes, smaller
 from numba import njit, types
 from numba.core.errors import TypingError
 from numba.extending import intrinsic
@@ -52,6 +52,22 @@ def test_fma_rounds_once(dtype, rng):
 def test_fma_refuses_mixed_types():
     with pytest.raises(TypingError):
         run_fma(np.ones(1, np.float32), np.ones(1), np.ones(1), np.ones(1))
+
+
+@njit
+def run_smaller(x, y):
+    return smaller(x, y)
+
+
+@pytest.mark.parametrize(("x", "y"), [(-3, 2), (2, -3), (5, 5), (0, 2**63 - 1), (-(2**63), 2**62)])
+def test_smaller_is_the_minimum(x, y):
+    assert run_smaller(x, y) == min(x, y)
+    assert run_smaller(np.int32(7), y) == min(7, y)
+
+
+def test_smaller_is_for_integers():
+    with pytest.raises(TypingError):
+        run_smaller(1.0, 2)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
