@@ -12,7 +12,7 @@ from numpy.typing import DTypeLike
 
 from ._network import Array, Network
 from ._parts import is_finite, sum_of_squares
-from ._room import empty, zeros
+from ._room import address, empty, zeros
 from ._team import Team
 from .kernels._link import linked_kernels
 from .kernels._simd import VECTOR_BYTES
@@ -206,7 +206,7 @@ def addresses_of(memory: Memory, dtype: np.dtype[Any]) -> Array:
             raise TypeError(f"{name} must be a C-contiguous array of {kind}, got {array.dtype}")
         if not (array.flags.writeable or name in ONLY_READ):
             raise ValueError(f"{name} is written, but the array is read-only")
-    return np.array([*(a.__array_interface__["data"][0] for a in arrays), *linked], dtype=np.int64)
+    return np.array([*map(address, arrays), *linked], dtype=np.int64)
 
 
 def strips_of(rows: int, threads: int) -> int:

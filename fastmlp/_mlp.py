@@ -557,15 +557,11 @@ class _BaseMLP(BaseEstimator):
         if X.shape[1] != network.units[0]:
             raise ValueError(f"coefs_[0] has {network.units[0]} rows, but X has {X.shape[1]} features.")
         w = self._weights(network)
-        dtype = np.float32 if np.result_type(w.dtype, X.dtype) == np.float32 else np.float64
         stats = self._stats if network.batch_norm else w[:0]
-        return predict(
-            network,
-            w.astype(dtype, copy=False),
-            stats.astype(dtype, copy=False),
-            X,
-            lambda: available_threads(self.n_jobs),
-        )
+        if w.dtype != X.dtype:
+            dtype = np.float32 if np.result_type(w.dtype, X.dtype) == np.float32 else np.float64
+            w, stats = w.astype(dtype, copy=False), stats.astype(dtype, copy=False)
+        return predict(network, w, stats, X, lambda: available_threads(self.n_jobs))
 
     def _score_with(self, X: Any, y: Any, sample_weight: Any, function: Any) -> float:
         y_pred = self._predict(X, check_input=False)

@@ -108,6 +108,7 @@ class Network:
                 target[...] = source
         return w
 
+    @lru_cache(maxsize=256)  # noqa: B019
     def flops(self) -> int:
         """Return the floating-point operations of one row in training: forward, delta and gradient products."""
         products = [n * q for n, q in self.shapes()]

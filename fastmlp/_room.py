@@ -7,6 +7,7 @@ page which the system has not provided, the CPU needs some hundred cycles to fin
 first sums stood at the end of such a page, 142x100 times 100x3, took 24.8 us instead of 2.3.
 """
 
+import ctypes
 from mmap import PAGESIZE
 
 import numpy as np
@@ -21,6 +22,9 @@ LINE = 64  # bytes: a cache line, and the longest vector
 
 def address(array: Array) -> int:
     """Return the address of the first element."""
+    # What the buffer says is known in a fifth of the time; it is there for memory in one piece that may be written.
+    if array.size and array.flags.carray:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     return int(array.__array_interface__["data"][0])
 
 
