@@ -231,9 +231,7 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
         move(behind, tail, rest)
         # Full strips, then what is left over.
         for last in range(int(main == 0), 1 + int(rest > 0)):
-            if last:
-                a, main = tail, STRIP
-            A = view(a, 0, main)
+            A = view(tail, 0, STRIP) if last else view(a, 0, main)
             if code == RELU:
                 relu_forward(A)
             elif code == LOGISTIC:
@@ -260,14 +258,12 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
         _ = sources
         rest = n % STRIP
         main = n - rest
-        behind = offset(d, main)
         tail_k, tail_d = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES)
         move(offset(k, main), tail_k, rest)
-        move(behind, tail_d, rest)
+        move(offset(d, main), tail_d, rest)
         for last in range(int(main == 0), 1 + int(rest > 0)):
-            if last:
-                k, d, main = tail_k, tail_d, STRIP
-            K, D = view(k, 0, main), view(d, 0, main)
+            K = view(tail_k, 0, STRIP) if last else view(k, 0, main)
+            D = view(tail_d, 0, STRIP) if last else view(d, 0, main)
             if code == RELU:
                 relu_backward(K, D)
             elif code == LOGISTIC:
@@ -286,6 +282,6 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
                 silu_backward(K, D)
             elif code == SOFTPLUS:
                 softplus_backward(K, D)
-        move(tail_d, behind, rest)
+        move(tail_d, offset(d, main), rest)
 
     return {"forward": forward, "backward": backward}

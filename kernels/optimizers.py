@@ -80,20 +80,18 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
         _ = sources  # captured, hence part of the key of the on-disk cache
         rest, rest_v = n % STRIP, n % STRIP if states_of(code) > 1 else 0
         main = n - rest
-        behind_w, behind_m, behind_v = offset(w, main), offset(m, main), offset(v, main)
         tail_w, tail_g = stack(w, STRIP_BYTES), stack(g, STRIP_BYTES)
         tail_m, tail_v = stack(m, STRIP_BYTES), stack(v, STRIP_BYTES)
-        move(behind_w, tail_w, rest)
+        move(offset(w, main), tail_w, rest)
         move(offset(g, main), tail_g, rest)
-        move(behind_m, tail_m, rest)
-        move(behind_v, tail_v, rest_v)
+        move(offset(m, main), tail_m, rest)
+        move(offset(v, main), tail_v, rest_v)
         # Full strips, then what is left over.
         for last in range(int(main == 0), 1 + int(rest > 0)):
-            if last:
-                w, g, main = tail_w, tail_g, STRIP
-                m, v = tail_m, tail_v
-            W, G = view(w, 0, main), view(g, 0, main)
-            M, V = view(m, 0, main), view(v, 0, main)
+            W = view(tail_w, 0, STRIP) if last else view(w, 0, main)
+            G = view(tail_g, 0, STRIP) if last else view(g, 0, main)
+            M = view(tail_m, 0, STRIP) if last else view(m, 0, main)
+            V = view(tail_v, 0, STRIP) if last else view(v, 0, main)
             real = W.dtype.type
             if code == ADAM:
                 gain_1, gain_2 = real(1.0 - beta_1), real(1.0 - beta_2)
@@ -102,8 +100,8 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
                 nesterov(W, G, M, real(rate), real(momentum))
             elif code == SGD:
                 sgd(W, G, M, real(rate), real(momentum))
-        move(tail_w, behind_w, rest)
-        move(tail_m, behind_m, rest)
-        move(tail_v, behind_v, rest_v)
+        move(tail_w, offset(w, main), rest)
+        move(tail_m, offset(m, main), rest)
+        move(tail_v, offset(v, main), rest_v)
 
     return {"update": update}
