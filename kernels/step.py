@@ -31,8 +31,8 @@ __all__ = ["linked_forward", "linked_training"]
 # Rows of W that one round of phase B takes: two 14-row tiles and seven blocks of the penalty's sum.
 ROUND_ROWS = 28
 
-# Rows of X that are asked for before they are copied, while nearer ones arrive.
-ROWS_AHEAD = 2
+# Values of X that are asked for before they are copied, while nearer ones arrive: 64 cache lines.
+VALUES_AHEAD = 1024
 LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
 
 
@@ -81,7 +81,7 @@ def gather_rows(layers, options, memory, start, rows, lo, n, rank):
     Writes A_0 (dense X in a new order only), the targets of `unit_major`, and `row_weight`.
     """
     d, K = layers.units, nth(layers, options.last).units
-    copied = options.ordered and not options.sparse
+    copied, ahead = options.ordered and not options.sparse, 1 + VALUES_AHEAD // d
     _, Y, _, _, ld = unit_major(layers, options, memory, n, rank)
     y = view(Y, 0, K * ld)
     if options.labelled:
@@ -89,8 +89,9 @@ def gather_rows(layers, options, memory, start, rows, lo, n, rank):
     for i in range(n):
         row = row_of(options, memory, start + lo + i)
         if copied:
-            if start + lo + i + ROWS_AHEAD < options.rows:
-                prefetch_row(offset(memory.X, row_of(options, memory, start + lo + i + ROWS_AHEAD) * d), d)
+            later = start + lo + i + ahead
+            if later < options.rows:
+                prefetch_row(offset(memory.X, row_of(options, memory, later) * d), d)
             copy_row(offset(memory.X, row * d), offset(memory.A, (lo + i) * d), d)
         if options.labelled:
             y[peek(memory.labels, row) * ld + i] = 1
