@@ -199,14 +199,18 @@ def _dtypes(dtype: np.dtype[Any]) -> list[np.dtype[Any]]:
 
 
 def addresses_of(memory: Memory, dtype: np.dtype[Any]) -> Array:
-    """Return the addresses of the arrays of `memory`, having checked that each is what a kernel takes it for."""
+    """Return the addresses of the arrays of `memory`, having checked that each is what a kernel takes it for.
+
+    An array without elements has the address 0: nothing may be read from it or written to it.
+    """
     *arrays, linked = memory
     for name, array, kind in zip(Memory._fields, arrays, _dtypes(dtype), strict=False):
-        if array.dtype != kind or not array.flags.c_contiguous:
+        flags = array.flags
+        if array.dtype != kind or not flags.c_contiguous:
             raise TypeError(f"{name} must be a C-contiguous array of {kind}, got {array.dtype}")
-        if not (array.flags.writeable or name in ONLY_READ):
+        if not (flags.writeable or name in ONLY_READ):
             raise ValueError(f"{name} is written, but the array is read-only")
-    return np.array([*map(address, arrays), *linked], dtype=np.int64)
+    return np.array([*(address(array) if array.size else 0 for array in arrays), *linked], dtype=np.int64)
 
 
 def strips_of(rows: int, threads: int) -> int:

@@ -300,6 +300,9 @@ def share_weights(table: Any, team: int, lanes: int) -> Any:
     """
     share = np.zeros((len(table), team + 1), dtype=np.int64)
     fan_in, q = table[:-1, UNITS], table[1:, PRE]
+    share[1:, team] = fan_in + 1
+    if team == 1:
+        return share
     vectors = -(-q // lanes)
     costs = (fan_in + BIAS_COST) * vectors
     ends = np.cumsum(costs)
@@ -308,5 +311,4 @@ def share_weights(table: Any, team: int, lanes: int) -> Any:
         rows = np.rint((cut - (ends - costs)) / (vectors * BLOCK_ROWS)) * BLOCK_ROWS
         # A cut never leaves part of a block to the bias row's owner.
         share[1:, rank] = np.where(rows >= fan_in, np.where(rows > fan_in, fan_in + 1, fan_in), np.maximum(rows, 0))
-    share[1:, team] = fan_in + 1
     return share
