@@ -130,15 +130,18 @@ def _job(args: argparse.Namespace) -> None:
     data = search.split(table, args.seed)
     print("\n".join(report.introduction(table, data, jobs)), flush=True)
 
+    # First of all, or the check would compile what the search is said to have waited for.
+    ready = search.warm_up("fastmlp", table.task, data, jobs)
     print("\nback-propagation against central differences, on a sample:")
     print(search.gradient_check(table, data, args.seed), flush=True)
 
-    def run(library: str) -> search.Outcome:
+    def run(library: str, ready: float) -> search.Outcome:
         with progress(library, report.FITS, search.FOLDS, sys.stderr) as log:
-            return search.run(library, table, data, log, jobs, args.seed)
+            return search.run(library, table, data, log, jobs, args.seed, ready)
 
-    ours = run("fastmlp")
-    theirs = None if args.no_compare else run("scikit-learn")
+    ours, theirs = run("fastmlp", ready), None
+    if not args.no_compare:
+        theirs = run("scikit-learn", search.warm_up("scikit-learn", table.task, data, jobs))
     print("\n".join(report.findings(ours, theirs, metric)))
 
     if save_pictures is None:

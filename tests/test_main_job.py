@@ -86,6 +86,18 @@ def test_classification_beside_scikit_learn(wine, tmp_path, capsys):
     assert str(folder) in said.out
 
 
+def test_nothing_is_compiled_before_the_time_to_get_ready_is_taken(wine, tmp_path, monkeypatch):
+    """Once the gradient check came first, compiled everything, and fastmlp was said to be ready in 0.01 s."""
+    order = []
+    for name in ("warm_up", "gradient_check", "run"):
+        function = getattr(search, name)
+        monkeypatch.setattr(
+            search, name, lambda *args, name=name, function=function: order.append(name) or function(*args)
+        )
+    assert main([str(wine), "--target", "cultivar", "--no-compare", "--output", str(tmp_path)]) == 0
+    assert order == ["warm_up", "gradient_check", "run"]
+
+
 def test_regression(diabetes, tmp_path, capsys):
     assert main([str(diabetes), "--target", "progression", "--no-compare", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
@@ -249,7 +261,7 @@ def test_search_ranks_like_its_folds(tmp_path):
     table = read_table(write_table(tmp_path / "cancer.csv", data, "benign"), "benign")
     log = tmp_path / "log"
     log.touch()
-    outcome = search.run("fastmlp", table, search.split(table, 0), log, jobs=2, seed=0)
+    outcome = search.run("fastmlp", table, search.split(table, 0), log, jobs=2, seed=0, ready=1.5)
     fits, best = progress.read_log(log, search.FOLDS)
     assert fits == 60
     assert best == pytest.approx(outcome.search.best_score_)
@@ -297,5 +309,5 @@ def test_filters_of_the_caller_are_left_alone(tmp_path):
     before = list(warnings.filters)
     table = digits()
     small = search.split(table, 0)
-    search.warm_up(search.new_mlp("fastmlp", table.task, 0), small, "threading", jobs=2)
+    search.warm_up("fastmlp", table.task, small, jobs=2)
     assert warnings.filters == before

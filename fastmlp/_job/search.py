@@ -156,16 +156,16 @@ def input_names(estimator: Any, table: Table) -> list[str]:
     return names
 
 
-def warm_up(mlp: Any, data: Split, backend: str, jobs: int) -> float:
-    """Start the workers, load or compile what `mlp` needs, and return the seconds it took.
+def warm_up(library: str, task: str, data: Split, jobs: int) -> float:
+    """Start the workers, load or compile what the MLP of `library` needs, and return the seconds it took.
 
-    Every worker fits a few rows; without it the first search of a process would pay for all this.
+    Every worker fits a few rows; without it whatever comes first in a process would pay for all this.
     """
-    small = clone(mlp).set_params(hidden_layer_sizes=(2,), max_iter=1)
+    small = new_mlp(library, task, 0).set_params(hidden_layer_sizes=(2,), max_iter=1)
     rows = np.unique(data.y, return_index=True)[1][:200]
     X, y = np.nan_to_num(data.X[rows]), data.y[rows]
     start = time.perf_counter()
-    with _quiet(), joblib.parallel_config(backend=backend):
+    with _quiet(), joblib.parallel_config(backend=BACKENDS[library]):
         Parallel(n_jobs=jobs)(delayed(_fit)(small, X, y) for _ in range(2 * jobs))
     return time.perf_counter() - start
 
@@ -195,11 +195,9 @@ def gradient_check(table: Table, data: Split, seed: int) -> fastmlp.GradientChec
     return fastmlp.check_gradient(mlp, X, y[:CHECKED_ROWS], max_params=CHECKED_PARAMS, random_state=seed)
 
 
-def run(library: str, table: Table, data: Split, log: Path, jobs: int, seed: int) -> Outcome:
-    """Search with the MLP of `library`; every finished fit is told to the file `log`."""
+def run(library: str, table: Table, data: Split, log: Path, jobs: int, seed: int, ready: float) -> Outcome:
+    """Search with the MLP of `library`, ready after `ready` seconds; every finished fit is told to the file `log`."""
     mlp = new_mlp(library, table.task, seed)
-    backend = BACKENDS[library]
-    ready = warm_up(mlp, data, backend, jobs)
     prefix = "mlp__" if table.task == "classification" else "regressor__mlp__"
     folds = StratifiedKFold if table.task == "classification" else KFold
     search = GridSearchCV(
@@ -211,7 +209,7 @@ def run(library: str, table: Table, data: Split, log: Path, jobs: int, seed: int
         n_jobs=jobs,
     )
     start = time.perf_counter()
-    with _quiet(), joblib.parallel_config(backend=backend):
+    with _quiet(), joblib.parallel_config(backend=BACKENDS[library]):
         search.fit(data.X, data.y)
     seconds = time.perf_counter() - start
     test_score = float(search.best_estimator_.score(data.X_test, data.y_test))
