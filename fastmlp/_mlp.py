@@ -5,9 +5,10 @@ import os
 import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import cache
 from numbers import Integral, Real
+from pathlib import Path
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
@@ -51,12 +52,20 @@ OPTIMIZER_PARAMETERS = (
 ROWS_LIMIT = 2**31 - 1  # row numbers are int32 in the kernels
 
 
-def _physical_memory() -> float:
-    """Bytes of memory of this machine; infinity where the system does not say."""
-    try:
-        return float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES"))
-    except (AttributeError, ValueError, OSError):
-        return np.inf
+# Where Linux says how much memory a container may use, version 2 of control groups and version 1.
+MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
+
+
+@cache
+def _memory() -> float:
+    """Bytes of memory of this machine, or of its container; infinity where the system does not say."""
+    known = [np.inf]
+    with suppress(AttributeError, ValueError, OSError):
+        known.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
+    for path in MEMORY_LIMITS:
+        with suppress(ValueError, OSError):  # version 2 says "max" where there is no limit
+            known.append(float(path.read_text()))
+    return min(known)
 
 
 class _Packed(NamedTuple):
@@ -179,12 +188,12 @@ class _BaseMLP(BaseEstimator):
         batch = m if self.solver == "lbfgs" else min(m, 200 if self.batch_size == "auto" else int(self.batch_size))
         rows = batch if self.batch_norm else min(batch, CHUNK_ROWS)
         needed = itemsize * (float(weights) * copies + float(rows) * (sum(units) + sum(widths)))
-        memory = _physical_memory()
+        memory = _memory()
         if needed > memory:
             raise MemoryError(
                 f"hidden_layer_sizes={self.hidden_layer_sizes!r} with {units[0]} features and {units[-1]} outputs makes"
-                f" {weights} weights, which need about {needed / 2**30:.0f} GiB to train; this machine has"
-                f" {memory / 2**30:.0f} GiB. Allowed are networks that fit: choose smaller hidden layers."
+                f" {weights} weights, which need about {needed / 2**30:.0f} GiB to train; this machine or its container"
+                f" has {memory / 2**30:.0f} GiB. Allowed are networks that fit: choose smaller hidden layers."
             )
 
     def _set_weights(self, network: Network, w: Array) -> None:

@@ -15,7 +15,7 @@ from sklearn.exceptions import ConvergenceWarning, NotFittedError
 from sklearn.utils._param_validation import InvalidParameterError
 
 import fastmlp
-from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp import MLPClassifier, MLPRegressor, _mlp
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -443,16 +443,34 @@ def test_networks_beyond_memory_are_refused(problems):
     X, y = small(problems["regression"])
     for sizes in (10**9, (10**6, 10**6), 10**15, 10**30):
         with pytest.raises(
-            MemoryError, match=r"hidden_layer_sizes=.* with 10 features .* GiB to train; this machine has"
+            MemoryError,
+            match=r"hidden_layer_sizes=.* with 10 features .* GiB to train; this machine or its",
         ):
             MLPRegressor(hidden_layer_sizes=sizes).fit(X, y)
         with pytest.raises(MemoryError, match="choose smaller hidden layers"):
             MLPRegressor(hidden_layer_sizes=sizes, solver="lbfgs").fit(X.astype(np.float32), y)
 
 
+@pytest.mark.parametrize(
+    ("said", "smaller"), [("1000000", True), ("max", False), ("9223372036854771712", False), (None, False)]
+)
+def test_the_limit_of_a_container_counts(said, smaller, tmp_path, monkeypatch):
+    """Beyond it the system would end the process without a word."""
+    machine = _mlp._memory()
+    limit = tmp_path / "memory.max"
+    if said is not None:
+        limit.write_text(said + "\n")
+    monkeypatch.setattr(_mlp, "MEMORY_LIMITS", (limit,))
+    _mlp._memory.cache_clear()
+    try:
+        assert _mlp._memory() == (1e6 if smaller else machine)
+    finally:
+        _mlp._memory.cache_clear()
+
+
 def test_activations_beyond_memory_are_refused(monkeypatch, problems):
     """A wide layer between one feature and one output: its weights are few, its activations are not."""
-    monkeypatch.setattr("fastmlp._mlp._physical_memory", lambda: 1e8)
+    monkeypatch.setattr("fastmlp._mlp._memory", lambda: 1e8)
     X, y = problems["regression"].X[:200, :1], problems["regression"].y[:200]
     with pytest.raises(MemoryError, match="hidden_layer_sizes=50000 with 1 features"):
         MLPRegressor(hidden_layer_sizes=50_000, max_iter=1).fit(X, y)
