@@ -51,7 +51,6 @@ OPTIMIZER_PARAMETERS = (
 )
 ROWS_LIMIT = 2**31 - 1  # row numbers are int32 in the kernels
 
-
 # Where Linux says how much memory a container may use, version 2 of control groups and version 1.
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 

@@ -22,7 +22,7 @@ LINE = 64  # bytes: a cache line, and the longest vector
 
 def address(array: Array) -> int:
     """Return the address of the first element."""
-    # What the buffer says is known in a fifth of the time; it is there for memory in one piece that may be written.
+    # What the buffer says is known in half the time; it is there for memory in one piece that may be written.
     if array.size and array.flags.carray:
         return ctypes.addressof(ctypes.c_char.from_buffer(array.data))
     return int(array.__array_interface__["data"][0])

@@ -2,7 +2,7 @@
 
 Numba optimises a function again in every function that calls it, level by level. Calls by address part the training
 loop from the passes of a step, and those from their arithmetic: each is compiled once per dtype and cached on its own.
-It more than halves the time of the first fit; a call costs a nanosecond.
+It halves the time of the first fit; a call costs a nanosecond.
 """
 
 import functools

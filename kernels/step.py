@@ -31,7 +31,7 @@ __all__ = ["linked_forward", "linked_training"]
 # Rows of W that one round of phase B takes: two 14-row tiles and seven blocks of the penalty's sum.
 ROUND_ROWS = 28
 
-# Values of X that are asked for before they are copied, while nearer ones arrive: 64 cache lines.
+# Values of X that are asked for before they are copied, while nearer ones arrive: 64 cache lines of float32.
 VALUES_AHEAD = 1024
 LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
 
@@ -238,10 +238,11 @@ def linked_forward(sources: str, number: Any) -> dict[str, Any]:
 
     @linked_kernel(types.void(LAYER, OPTIONS, memory_struct(number), *[size] * 6, longs))
     def forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
-        """Forward pass of this thread's rows: A_l for the hidden layers, Z_L (row-major) in D_L, or the predictions.
+        """Gather and forward pass of this thread's rows, or their predictions: Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l).
 
-        Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or f(Z_l) before a residual sum. Returns
-        early where the team is told to abort.
+        Writes what `gather_rows` says, A_l of the hidden layers and Z_L (row-major) in D_L; where `predicting`, rows of
+        `outputs` instead of gathering. Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or f(Z_l)
+        before a residual sum. Returns early where the team is told to abort.
         """
         _ = sources  # captured, hence part of the key of the on-disk cache
         if not options.predicting:
@@ -302,8 +303,8 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
     def backward_rows(layers, options, memory, rows, lo, n, rank, team, signals):
         """Output error and delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
-        A residual layer also passes its dJ/dA on to the layer below: `kept` holds it between two layers. Returns
-        early where the team is told to abort.
+        Writes `loss` and D_l of these rows, and T. A residual layer also passes its dJ/dA on to the layer below: `kept`
+        holds it between two layers. Returns early where the team is told to abort.
         """
         _ = sources
         output_rows(layers, options, memory, lo, n, rank)
@@ -358,9 +359,10 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
     ):
         """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
-        G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. A batch may come in several chunks:
-        `continued` says that g holds the sum of those before, `final` that the batch ends here. With the optimizer
-        STORE the gradient stays in g. Writes w, m, v (or g), the transposed copies and `squares`.
+        G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. `share` points to what `share_weights`
+        says, (L + 1, team + 1). A batch may come in several chunks: `continued` says that g holds the sum of those
+        before, `final` that the batch ends here. With the optimizer STORE the gradient stays in g. Writes w, m, v (or g),
+        the transposed copies and `squares`.
 
         One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
         that are not full strips.
