@@ -241,8 +241,8 @@ def linked_forward(sources: str, number: Any) -> dict[str, Any]:
         """Gather and forward pass of this thread's rows, or their predictions: Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l).
 
         Writes what `gather_rows` says, A_l of the hidden layers and Z_L (row-major) in D_L; where `predicting`, rows of
-        `outputs` instead of gathering. Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or f(Z_l)
-        before a residual sum. Returns early where the team is told to abort.
+        `outputs` instead of gathering. Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or
+        f(Z_l) before a residual sum. Returns early where the team is told to abort.
         """
         _ = sources  # captured, hence part of the key of the on-disk cache
         if not options.predicting:
@@ -361,8 +361,8 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
 
         G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. `share` points to what `share_weights`
         says, (L + 1, team + 1). A batch may come in several chunks: `continued` says that g holds the sum of those
-        before, `final` that the batch ends here. With the optimizer STORE the gradient stays in g. Writes w, m, v (or g),
-        the transposed copies and `squares`.
+        before, `final` that the batch ends here. With the optimizer STORE the gradient stays in g. Writes w, m, v
+        (or g), the transposed copies and `squares`.
 
         One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
         that are not full strips.
