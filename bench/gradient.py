@@ -7,10 +7,10 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from fastmlp import cost_and_gradient
-from fastmlp._engine import prepare_data
-from fastmlp._network import Network
-from fastmlp._objective import Objective
+from fastmlp.inspection._objective import Objective
 from fastmlp.reference import loops, vectorized
+from fastmlp.training._engine import prepare_data
+from fastmlp.training._network import Network
 
 from .harness import CORES, Case, Effort, Key, Trial, thread_counts
 from .workloads import ALPHA, TRAINING, WORKLOADS, Workload, start_of

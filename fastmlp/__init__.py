@@ -1,17 +1,30 @@
 """fastmlp: scikit-learn's multilayer perceptron, many times faster on CPUs."""
 
+import importlib.util as _util
+import sys as _sys
 from pathlib import Path as _Path
 
-# At the root of a checkout Python finds this folder before the installed package; there the kernels lie beside it.
+# In a checkout the kernels are beside this folder, not inside it. Load them from there, under the name they are
+# installed as.
 if not (_Path(__file__).parent / "kernels").is_dir():
-    __path__.append(str(_Path(__file__).parent.parent))
+    _spec = _util.spec_from_file_location("fastmlp.kernels", _Path(__file__).parents[1] / "kernels" / "__init__.py")
+    assert _spec is not None
+    assert _spec.loader is not None
+    kernels = _sys.modules["fastmlp.kernels"] = _util.module_from_spec(_spec)
+    _spec.loader.exec_module(kernels)
 
-from ._autoencoder import MLPAutoencoder
-from ._diagnostics import Diagnosis, diagnose
-from ._display import DiagnosticsDisplay, LossCurveDisplay, WeightImageDisplay
-from ._gradient_check import GradientCheck, check_gradient
-from ._mlp import MLPClassifier, MLPRegressor
-from ._objective import cost, cost_and_gradient
+from .estimators import MLPAutoencoder, MLPClassifier, MLPRegressor
+from .inspection import (
+    Diagnosis,
+    DiagnosticsDisplay,
+    GradientCheck,
+    LossCurveDisplay,
+    WeightImageDisplay,
+    check_gradient,
+    cost,
+    cost_and_gradient,
+    diagnose,
+)
 
 __all__ = [
     "Diagnosis",

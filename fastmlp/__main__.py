@@ -16,9 +16,9 @@ from typing import NoReturn
 import joblib
 
 import fastmlp
-from fastmlp._job import UserError, report, search
-from fastmlp._job.progress import progress
-from fastmlp._job.table import digits, read_table
+from fastmlp.app import UserError, report, search
+from fastmlp.app.progress import progress
+from fastmlp.app.table import digits, read_table
 
 DESCRIPTION = """\
 Search the best alpha and hidden_layer_sizes of a multilayer perceptron, on all
@@ -154,7 +154,7 @@ def _job(args: argparse.Namespace) -> None:
 def _pictures(folder: Path) -> Callable[..., list[Path]] | None:
     """Return what draws the pictures, with the folder ready for them, or None without matplotlib."""
     try:
-        from fastmlp._job.pictures import save_pictures
+        from fastmlp.app.pictures import save_pictures
     except ImportError:
         return None
     try:

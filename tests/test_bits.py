@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import fastmlp
-from fastmlp import _engine, _predict, _training
+from fastmlp.training import _engine, _loops, _predict
 
 DTYPES = ["float32", "float64"]
 
@@ -126,7 +126,7 @@ def test_bits_do_not_depend_on_the_team(model, dtype, monkeypatch):
     expected = train(model, dtype, 1)
     sizes = []
 
-    class Team(_training.Team):
+    class Team(_loops.Team):
         """Notes how large teams are."""
 
         def __init__(self, size):
@@ -136,7 +136,7 @@ def test_bits_do_not_depend_on_the_team(model, dtype, monkeypatch):
     # Without a bound from below on the work, even these small jobs get the team that they ask for.
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
-    for module in (_training, _predict):
+    for module in (_loops, _predict):
         monkeypatch.setattr(module, "Team", Team)
     for n_jobs in (2, 3, 4):
         sizes.clear()

@@ -13,7 +13,7 @@ import pytest
 from sklearn.datasets import load_digits
 
 import fastmlp
-from fastmlp import _engine, _predict
+from fastmlp.training import _engine, _predict
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 WORKERS = 8

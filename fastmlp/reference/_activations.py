@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from scipy import special
 
-from fastmlp.reference._checks import Activation, Array
+from fastmlp._problem import Activation, Array
 
 __all__ = ["LOOPS", "VECTORIZED"]
 

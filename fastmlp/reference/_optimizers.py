@@ -8,7 +8,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from fastmlp.reference._checks import Array
+from fastmlp._problem import Array
 from fastmlp.reference._training import Hyper, Optimizer
 
 __all__ = ["LOOPS", "VECTORIZED"]

@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 import numpy as np
 from scipy import special
 
+from fastmlp._problem import Array, Output
 from fastmlp.reference._activations import (
     identity,
     identity_array,
@@ -18,7 +19,6 @@ from fastmlp.reference._activations import (
     logistic_array_derivative,
     logistic_derivative,
 )
-from fastmlp.reference._checks import Array, Output
 
 __all__ = ["LOOPS", "VECTORIZED"]
 

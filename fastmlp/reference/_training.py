@@ -12,7 +12,7 @@ from typing import Any, NamedTuple, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.reference._checks import Activation, Array, Problem, check_activations, check_name
+from fastmlp._problem import Activation, Array, Problem, check_activations, check_name
 
 __all__ = ["Hyper", "Optimizer", "Rng", "central_differences", "initial_ranges", "train"]
 

@@ -31,8 +31,8 @@ from typing import Any, NamedTuple, TypeAlias, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
+from fastmlp._problem import Array, BatchNorm, Options, Problem, check_problem
 from fastmlp.reference._activations import LOOPS as ACTIVATIONS
-from fastmlp.reference._checks import Array, BatchNorm, Options, Problem, check_problem
 from fastmlp.reference._optimizers import LOOPS as OPTIMIZERS
 from fastmlp.reference._outputs import LOOPS as OUTPUTS
 from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train

@@ -28,14 +28,14 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp.reference._activations import VECTORIZED as ACTIVATIONS
-from fastmlp.reference._checks import (
+from fastmlp._problem import (
     Array,
     BatchNorm,
     Options,
     Problem,
     check_problem,
 )
+from fastmlp.reference._activations import VECTORIZED as ACTIVATIONS
 from fastmlp.reference._optimizers import VECTORIZED as OPTIMIZERS
 from fastmlp.reference._outputs import VECTORIZED as OUTPUTS
 from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train

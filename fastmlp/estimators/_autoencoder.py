@@ -1,0 +1,468 @@
+"""The autoencoder: a network that learns its own input through a narrow layer."""
+
+import math
+from collections.abc import Sequence
+from typing import Any, ClassVar, Self
+
+import numpy as np
+import scipy.sparse
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.metrics import r2_score
+from sklearn.utils import Tags, check_array
+from sklearn.utils._param_validation import StrOptions
+from sklearn.utils.metaestimators import available_if
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastmlp.kernels.layout import BETA_1_T, BETA_2_T, DIVERGED, RATE, ROW, RUNNING, STATUS
+from fastmlp.kernels.train import end_epoch
+from fastmlp.training._engine import Data, Engine, Hyper, OptimizerState
+from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
+from fastmlp.training._predict import predict
+from fastmlp.training._threads import Team, available_threads
+
+from ._base import _BaseMLP
+
+__all__ = ["MLPAutoencoder"]
+
+
+class TiedEngine(Engine):
+    """An engine whose decoder matrices are the transposes of the encoder's, at any time.
+
+    The kernels train both apart, so here they only compute gradients; those of the two uses of a matrix are added
+    and the optimizer's step is NumPy's, mini-batch by mini-batch.
+    """
+
+    def __post_init__(self) -> None:
+        tie_weights(self.network, self.w)
+        super().__post_init__()
+        m = self.data.rows
+        self._row_order = np.arange(m)
+        if self.hyper.optimizer != "store":
+            sizes = {min(self.batch, m), m % self.batch or self.batch}
+            self._batches = {rows: self._gradient_engine(rows) for rows in sizes}
+
+    def _gradient_engine(self, rows: int) -> Engine:
+        """Return an engine for one mini-batch of so many rows; weights and running statistics are this one's."""
+        hyper, dtype = self.hyper, self.w.dtype
+        X = np.empty((rows, self.data.X.shape[1]), dtype)
+        weight = np.empty(rows if self.data.sample_weight.size else 0, dtype)
+        # What a row is to become is the row.
+        data = Data(rows, X, self.data.indptr, self.data.indices, self.data.values, X, self.data.labels, weight)
+        return Engine(
+            self.network,
+            data,
+            self.w,
+            Hyper(alpha=hyper.alpha, penalty=hyper.penalty, cap=hyper.cap, loss_scale=hyper.loss_scale),
+            rows,
+            False,
+            OptimizerState(0.0, np.empty(0, dtype), np.empty(0, dtype)),
+            self.threads,
+            self.stats,
+        )
+
+    def run(self, team: Team, epochs: int, rates: Array | None = None) -> int:
+        """Train, or evaluate, as `Engine.run` does."""
+        if self.hyper.optimizer == "store":
+            status = super().run(team, epochs, rates)
+            # L-BFGS sees both places of a matrix: half the sum in each is the gradient of J over tied weights
+            # in that larger space, and the points it tries are tied because it starts from one that is.
+            tie_gradient(self.network, self.g, 0.5)
+            return status
+        losses = np.empty(epochs)
+        for epoch in range(epochs):
+            if self.shuffle:
+                assert self.random is not None
+                picks = np.arange(self.data.rows, dtype=np.int32)
+                self.random.shuffle(picks)
+                self._row_order = self._row_order[picks]
+            loss = self._train_epoch(team)
+            self._keep_finite(int(self.ints[STATUS]))
+            if self.ints[STATUS] != RUNNING:
+                break
+            end_epoch.py_func(
+                self._options, self.ints, self.floats, epoch, loss, losses, np.empty(0) if rates is None else rates
+            )
+            self.history.append(loss)
+            if self.ints[STATUS] != RUNNING:
+                break
+        return int(self.ints[STATUS])
+
+    def _train_epoch(self, team: Team) -> float:
+        """One pass over the rows; return its loss."""
+        m, total = self.data.rows, 0.0
+        for start in range(0, m, self.batch):
+            rows = self._row_order[start : start + self.batch]
+            engine = self._batches[len(rows)]
+            np.take(self.data.X, rows, axis=0, out=engine.data.X)
+            if self.data.sample_weight.size:
+                np.take(self.data.sample_weight, rows, out=engine.data.sample_weight)
+                if not engine.data.sample_weight.any():
+                    continue
+            engine.refresh()
+            engine.history.clear()
+            # A short last batch may be too small for the whole team.
+            engine.run(team if team.size <= engine.threads else Team(1), 1)
+            if engine.diverged:
+                self.ints[[ROW, STATUS]] = start, DIVERGED
+                return math.nan
+            total += engine.history[0] * len(rows)
+            tie_gradient(self.network, engine.g)
+            self._step(engine.g)
+        return total / m
+
+    def _step(self, g: Array) -> None:
+        """One step of the optimizer, as in `fastmlp.kernels.optimizers`."""
+        hyper, w, m, v = self.hyper, self.w, self.state.m, self.state.v
+        rate = float(self.floats[RATE])
+        if hyper.optimizer == "adam":
+            self.floats[BETA_1_T] *= hyper.beta_1
+            self.floats[BETA_2_T] *= hyper.beta_2
+            rate *= math.sqrt(1 - self.floats[BETA_2_T]) / float(1 - self.floats[BETA_1_T])
+            m += (1 - hyper.beta_1) * (g - m)
+            v += (1 - hyper.beta_2) * (g * g - v)
+            w -= rate * m / (np.sqrt(v) + hyper.epsilon)
+            return
+        m *= hyper.momentum
+        m -= rate * g
+        w += hyper.momentum * m - rate * g if hyper.optimizer == "nesterov" else m
+
+
+class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BaseMLP):
+    """Multilayer perceptron that learns to give back its input through a narrow layer.
+
+    A transformer: the values of the narrow layer are the codes. With identity activations and one hidden layer of
+    k units it finds the subspace of the first k principal components.
+
+    Parameters
+    ----------
+    hidden_layer_sizes : int or array-like of shape (n_encoder_layers,), default=(32,)
+        Units of each layer of the encoder; the last, which must be the narrowest, holds the codes. The decoder
+        mirrors it: (64, 8) makes a network with the layers n_features, 64, 8, 64, n_features.
+    activation : str or list of str, default='relu'
+        Of the encoder's layers, one name for all or one for each; the decoder's mirror them. Names as in
+        `MLPClassifier`.
+    solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, \
+verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
+n_iter_no_change, max_fun, n_jobs, penalty_scaling, init, init_scale, maxout_pieces, batch_norm, residual
+        As in `MLPRegressor`. The validation score is that of `score`.
+    loss : {'squared_error', 'log_loss'}, default='squared_error'
+        Half the squared error, with identity outputs; or the log loss, with logistic outputs, for data in [0, 1].
+    tied_weights : bool, default=False
+        Whether the matrices of the decoder are the transposes of the encoder's (biases are free). `init` then
+        gives the encoder's; the penalty counts a matrix each time it is used. The kernels compute the gradient,
+        but the optimizer's steps are taken by NumPy, one Python call for each mini-batch: expect small
+        mini-batches to take several times as long as untied ones. 'maxout' cannot be tied.
+
+    Attributes
+    ----------
+    coefs_, intercepts_ : list of ndarray
+        Weights and biases, of the encoder first; see `MLPRegressor`.
+    loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, n_iter_, t_, n_layers_, n_outputs_, \
+out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
+        As in `MLPRegressor`.
+
+    See Also
+    --------
+    MLPRegressor : Multilayer perceptron regressor.
+    sklearn.decomposition.PCA : The same for identity activations, at once and without a random start.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import MLPAutoencoder
+    >>> X, _ = load_digits(return_X_y=True)
+    >>> coder = MLPAutoencoder((64, 8), "silu", solver="lbfgs", tol=0.01, random_state=0)
+    >>> codes = coder.fit_transform(X / 16)
+    >>> codes.shape
+    (1797, 8)
+    >>> coder.inverse_transform(codes).shape
+    (1797, 64)
+    """
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        **_BaseMLP._parameter_constraints,
+        "loss": [StrOptions({"squared_error", "log_loss"})],
+        "tied_weights": ["boolean"],
+    }
+
+    def __init__(
+        self,
+        hidden_layer_sizes: Any = (32,),
+        activation: str | Sequence[str] = "relu",
+        *,
+        solver: str = "adam",
+        alpha: float = 0.0001,
+        batch_size: int | str = "auto",
+        learning_rate: str = "constant",
+        learning_rate_init: float = 0.001,
+        power_t: float = 0.5,
+        max_iter: int = 200,
+        shuffle: bool = True,
+        random_state: int | np.random.RandomState | None = None,
+        tol: float = 1e-4,
+        verbose: bool | int = False,
+        warm_start: bool = False,
+        momentum: float = 0.9,
+        nesterovs_momentum: bool = True,
+        early_stopping: bool = False,
+        validation_fraction: float = 0.1,
+        beta_1: float = 0.9,
+        beta_2: float = 0.999,
+        epsilon: float = 1e-8,
+        n_iter_no_change: float = 10,
+        max_fun: int = 15000,
+        n_jobs: int | None = None,
+        penalty_scaling: str = "mean",
+        init: str | Sequence[Any] = "glorot",
+        init_scale: float = 0.12,
+        maxout_pieces: int = 2,
+        batch_norm: bool = False,
+        residual: bool = False,
+        loss: str = "squared_error",
+        tied_weights: bool = False,
+    ) -> None:
+        self.hidden_layer_sizes = hidden_layer_sizes
+        self.activation = activation
+        self.solver = solver
+        self.alpha = alpha
+        self.batch_size = batch_size
+        self.learning_rate = learning_rate
+        self.learning_rate_init = learning_rate_init
+        self.power_t = power_t
+        self.max_iter = max_iter
+        self.shuffle = shuffle
+        self.random_state = random_state
+        self.tol = tol
+        self.verbose = verbose
+        self.warm_start = warm_start
+        self.momentum = momentum
+        self.nesterovs_momentum = nesterovs_momentum
+        self.early_stopping = early_stopping
+        self.validation_fraction = validation_fraction
+        self.beta_1 = beta_1
+        self.beta_2 = beta_2
+        self.epsilon = epsilon
+        self.n_iter_no_change = n_iter_no_change
+        self.max_fun = max_fun
+        self.n_jobs = n_jobs
+        self.penalty_scaling = penalty_scaling
+        self.init = init
+        self.init_scale = init_scale
+        self.maxout_pieces = maxout_pieces
+        self.batch_norm = batch_norm
+        self.residual = residual
+        self.loss = loss
+        self.tied_weights = tied_weights
+
+    # ---- the network
+
+    def _hidden_layer_sizes(self) -> list[int]:
+        encoder = super()._hidden_layer_sizes()
+        if not encoder or encoder[-1] > min(encoder):
+            raise ValueError(
+                "hidden_layer_sizes must name the layers of the encoder, the last of them the narrowest (the decoder "
+                f"mirrors it), got {self.hidden_layer_sizes!r}."
+            )
+        return [*encoder, *encoder[-2::-1]]
+
+    def _activations(self, hidden: list[int]) -> tuple[str, ...]:
+        encoder = super()._activations(hidden[: len(hidden) // 2 + 1])
+        return (*encoder, *encoder[-2::-1])
+
+    def _output(self) -> tuple[str, str]:
+        return ("identity" if self.loss == "squared_error" else "logistic"), self.loss
+
+    def _network(self, units: list[int]) -> Network:
+        network = super()._network(units)
+        if self.tied_weights and "maxout" in network.activations:
+            raise ValueError(
+                "tied_weights=True does not go with activation 'maxout', whose matrices have a column for each piece: "
+                "allowed are all other activations."
+            )
+        return network
+
+    def _engine(self, *args: Any) -> Engine:
+        return TiedEngine(*args) if self.tied_weights else Engine(*args)
+
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=reset)
+        if self.loss == "log_loss" and (X.min() < 0 or X.max() > 1):
+            raise ValueError(
+                f"loss='log_loss' needs X in [0, 1], got values from {X.min():g} to {X.max():g}; scale X, or choose "
+                "loss='squared_error'."
+            )
+        Y = X.toarray() if scipy.sparse.issparse(X) else X
+        return (Y if self.tied_weights else X), Y
+
+    # ---- fitting
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Learn to give back X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data. A sparse matrix is also held dense, as what is to come out.
+        y : Ignored
+            Here for pipelines.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        self : object
+            The fitted transformer.
+        """
+        return self._fit(X, None, sample_weight=sample_weight)
+
+    @available_if(lambda self: self._check_solver())
+    @_fit_context(prefer_skip_nested_validation=True)
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+        """Update the model with one pass over the given data.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+        y : Ignored
+            Here for pipelines.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        self : object
+            The transformer.
+        """
+        return self._fit(X, None, sample_weight=sample_weight, incremental=True)
+
+    # ---- the two halves
+
+    def _half(self, X: Any, decoder: bool) -> Array:
+        """Return what comes out of the encoder, or of the decoder, for validated X."""
+        network = self._fitted_network()
+        k = (len(network.units) - 1) // 2
+        gammas, betas = (self.gammas_, self.betas_) if network.batch_norm else ([], [])
+        part = slice(k, None) if decoder else slice(0, k)
+        coefs, intercepts = list(self.coefs_[part]), list(self.intercepts_[part])
+        units, link, loss = network.units[part], network.link, network.loss
+        if not decoder:
+            # A last layer that changes nothing: the codes are a hidden layer's values, exactly.
+            code = network.units[k]
+            coefs.append(np.eye(code, dtype=coefs[0].dtype))
+            intercepts.append(np.zeros(code, dtype=coefs[0].dtype))
+            units, link, loss = (*units, code, code), "identity", "squared_error"
+        half = Network(
+            units,
+            network.activations[part],
+            link,
+            loss,
+            maxout_pieces=network.maxout_pieces,
+            residual=network.residual,
+            batch_norm=network.batch_norm,
+        )
+        dtype = np.result_type(*coefs, X.dtype, np.float32)
+        stats = np.empty(half.table()[1].stats, dtype)
+        if network.batch_norm:
+            for ours, all_layers in zip(half.running(stats), network.running(self._stats), strict=True):
+                for target, source in zip(ours, all_layers[part], strict=True):
+                    target[...] = source
+        w = half.pack((coefs, intercepts, gammas[part], betas[part]), dtype)
+        return predict(half, w, stats, X, lambda: available_threads(self.n_jobs))
+
+    @property
+    def _n_features_out(self) -> int:
+        """Width of the codes."""
+        return self._fitted_network().units[(self.n_layers_ - 1) // 2]
+
+    def transform(self, X: Any) -> Array:
+        """Encode X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+
+        Returns
+        -------
+        codes : ndarray of shape (n_samples, n_codes)
+            Values of the narrowest layer.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        return self._half(X, decoder=False).astype(X.dtype, copy=False)
+
+    def inverse_transform(self, X: Any) -> Array:
+        """Decode codes.
+
+        Parameters
+        ----------
+        X : array-like of shape (n_samples, n_codes)
+            Codes, from `transform` or made up.
+
+        Returns
+        -------
+        X_original : ndarray of shape (n_samples, n_features)
+            What the decoder makes of them.
+        """
+        check_is_fitted(self)
+        X = check_array(X, dtype=(np.float64, np.float32))
+        if X.shape[1] != self._n_features_out:
+            raise ValueError(
+                f"X must have {self._n_features_out} columns, one for each unit of the narrowest layer, got"
+                f" {X.shape[1]}."
+            )
+        return self._half(X, decoder=True).astype(X.dtype, copy=False)
+
+    def reconstruct(self, X: Any) -> Array:
+        """Encode and decode X.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+
+        Returns
+        -------
+        X_reconstructed : ndarray of shape (n_samples, n_features)
+            What the network gives back.
+        """
+        check_is_fitted(self)
+        return self._forward(X)
+
+    def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
+        """Return the share of the variance of X that comes back: 1 - |X - reconstruct(X)|^2 / |X - mean|^2.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The data.
+        y : Ignored
+            Here for pipelines.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        float
+            At most 1; that of PCA is the sum of its `explained_variance_ratio_`.
+        """
+        check_is_fitted(self)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        return self._score(X, X.toarray() if scipy.sparse.issparse(X) else X, sample_weight)
+
+    def _predict(self, X: Any, check_input: bool = True) -> Array:
+        return self._forward(X, check_input)
+
+    def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        return self._score_with(X, y, sample_weight, _explained_variance)
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        return tags
+
+
+def _explained_variance(X: Array, reconstructed: Array, sample_weight: Any = None) -> float:
+    return float(r2_score(X, reconstructed, sample_weight=sample_weight, multioutput="variance_weighted"))

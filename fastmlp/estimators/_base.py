@@ -1,0 +1,558 @@
+"""The estimators: scikit-learn's words outside, and no arithmetic."""
+
+import operator
+import warnings
+from abc import abstractmethod
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from functools import cache
+from numbers import Integral, Real
+from typing import Any, ClassVar, NamedTuple, Self
+
+import numpy as np
+from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.model_selection import train_test_split
+from sklearn.utils import Tags, check_random_state
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+
+from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.outputs import OUTPUTS
+from fastmlp.training._aligned import roomy
+from fastmlp.training._engine import CHUNK_ROWS, Engine, Hyper, OptimizerState, log_loss_cap, prepare_data
+from fastmlp.training._initialization import INITS, initial_weights
+from fastmlp.training._loops import Progress, minimize_lbfgs, train_stochastic
+from fastmlp.training._memory import check_memory
+from fastmlp.training._network import Array, Network
+from fastmlp.training._predict import predict
+from fastmlp.training._threads import available_threads
+
+from ._validation import is_plain, is_plain_target, warn_of_scales
+
+__all__ = ["_BaseMLP"]
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+OPTIMIZER_PARAMETERS = (
+    "solver",
+    "learning_rate",
+    "learning_rate_init",
+    "power_t",
+    "momentum",
+    "nesterovs_momentum",
+    "beta_1",
+    "beta_2",
+    "epsilon",
+)
+ROWS_LIMIT = 2**31 - 1  # row numbers are int32 in the kernels
+
+
+class _Packed(NamedTuple):
+    """The vector that the public arrays are views of, as long as nobody has replaced one."""
+
+    network: Network
+    w: Array
+    views: list[Array]  # coefs, intercepts, gammas, betas
+
+
+def _same(arrays: list[Any], views: list[Array]) -> bool:
+    """Whether `arrays` are the first of `views`, the very objects."""
+    return len(arrays) <= len(views) and all(map(operator.is_, arrays, views))
+
+
+class _BaseMLP(BaseEstimator):
+    """What classifier and regressor share."""
+
+    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
+        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
+        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
+        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+        "alpha": [Interval(Real, 0, None, closed="left")],
+        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
+        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
+        "power_t": [Interval(Real, 0, None, closed="left")],
+        "max_iter": [Interval(Integral, 1, None, closed="left")],
+        "shuffle": ["boolean"],
+        "random_state": ["random_state"],
+        "tol": [Interval(Real, 0, None, closed="left")],
+        "verbose": ["verbose"],
+        "warm_start": ["boolean"],
+        "momentum": [Interval(Real, 0, 1, closed="both")],
+        "nesterovs_momentum": ["boolean"],
+        "early_stopping": ["boolean"],
+        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
+        "beta_1": [Interval(Real, 0, 1, closed="left")],
+        "beta_2": [Interval(Real, 0, 1, closed="left")],
+        "epsilon": [Interval(Real, 0, None, closed="neither")],
+        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        "max_fun": [Interval(Integral, 1, None, closed="left")],
+        "n_jobs": [None, Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right")],
+        "maxout_pieces": [Interval(Integral, 2, None, closed="left")],
+        "penalty_scaling": [StrOptions({"mean", "sum"})],
+        "init": [StrOptions(set(INITS)), tuple, list],
+        "init_scale": [Interval(Real, 0, None, closed="neither")],
+        "batch_norm": ["boolean"],
+        "residual": ["boolean"],
+    }
+
+    # ---- what a subclass says
+
+    @abstractmethod
+    def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
+        """Return X and the targets: labels 0..K-1 of shape (m,) and type int32, or values of shape (m, K)."""
+
+    @abstractmethod
+    def _output(self) -> tuple[str, str]:
+        """Return the link and the loss of the output layer."""
+
+    @abstractmethod
+    def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
+        """Validation score of the present weights."""
+
+    # ---- the network
+
+    def _hidden_layer_sizes(self) -> list[int]:
+        """Return `hidden_layer_sizes` as a list of positive integers."""
+        sizes = self.hidden_layer_sizes
+        sizes = list(sizes) if hasattr(sizes, "__iter__") else [sizes]
+        if not all(isinstance(n, Integral) and not isinstance(n, bool) for n in sizes):
+            raise TypeError(f"hidden_layer_sizes must be integers > 0, got {self.hidden_layer_sizes!r}.")
+        if any(n <= 0 for n in sizes):
+            raise ValueError(f"hidden_layer_sizes must be > 0, got {sizes}.")
+        return [int(n) for n in sizes]
+
+    def _activations(self, hidden: list[int]) -> tuple[str, ...]:
+        """Return one activation for each hidden layer."""
+        if isinstance(self.activation, str):
+            return (self.activation,) * len(hidden)
+        names = list(self.activation)
+        for name in names:
+            if not isinstance(name, str) or name not in ACTIVATIONS:
+                raise InvalidParameterError(
+                    f"The 'activation' parameter must name activations out of {sorted(ACTIVATIONS)}, got {name!r}."
+                )
+        if len(names) != len(hidden):
+            raise InvalidParameterError(
+                f"The 'activation' parameter must be one name, or one for each of the {len(hidden)} hidden layers; "
+                f"got {len(names)}: {names}."
+            )
+        return tuple(names)
+
+    def _network(self, units: list[int]) -> Network:
+        """Return the network that the parameters describe, between layers of `units`."""
+        hidden = units[1:-1]
+        if self.residual and not any(a == b for a, b in zip(units, hidden, strict=False)):
+            raise ValueError(
+                "The 'residual' parameter needs a hidden layer as wide as its input, got layers of the widths "
+                f"{units[:-1]}."
+            )
+        link, loss = self._output()
+        return Network(
+            tuple(units),
+            self._activations(hidden),
+            link,
+            loss,
+            maxout_pieces=int(self.maxout_pieces),
+            residual=bool(self.residual),
+            batch_norm=bool(self.batch_norm),
+        )
+
+    def _check_memory(self, units: list[int], m: int, itemsize: int) -> None:
+        """Refuse, before anything is allocated, a network that no allocation can hold."""
+        pieces = [self.maxout_pieces if name == "maxout" else 1 for name in self._activations(units[1:-1])]
+        batch = m if self.solver == "lbfgs" else min(m, 200 if self.batch_size == "auto" else int(self.batch_size))
+        check_memory(
+            units,
+            [int(p) * n for p, n in zip([*pieces, 1], units[1:], strict=True)],
+            rows=batch if self.batch_norm else min(batch, CHUNK_ROWS),
+            copies=20 if self.solver == "lbfgs" else 5,
+            itemsize=itemsize,
+            hidden_layer_sizes=self.hidden_layer_sizes,
+        )
+
+    def _set_weights(self, network: Network, w: Array) -> None:
+        """Let the public arrays be views of `w`."""
+        w = roomy(w)
+        parts = network.parts(w)
+        self.coefs_, self.intercepts_ = parts.coefs, parts.intercepts
+        if network.batch_norm:
+            self.gammas_, self.betas_ = parts.gammas, parts.betas
+        self._packed = _Packed(network, w, [*parts.coefs, *parts.intercepts, *parts.gammas, *parts.betas])
+        self._network_of_fit = network
+
+    def _fitted_network(self) -> Network:
+        """Return the network that the fitted arrays describe."""
+        packed: _Packed | None = self.__dict__.get("_packed")
+        if packed is not None and _same([*self.coefs_, *self.intercepts_], packed.views):
+            return packed.network
+        kept: Network | None = self.__dict__.get("_network_of_fit")
+        if kept is not None and [np.shape(coef) for coef in self.coefs_] == list(kept.shapes()):
+            return kept
+        # The weights were set by hand.
+        n_features = np.shape(self.coefs_[0])[0]
+        units = [n_features, *(np.shape(b)[0] for b in self.intercepts_)]
+        activations = self._activations(units[1:-1])
+        pieces = int(self.maxout_pieces)
+        for l, name in enumerate(activations, start=1):
+            units[l] //= pieces if name == "maxout" else 1
+        # Predictions need the link only: any loss that goes with it will do.
+        loss = next(loss for link, loss in OUTPUTS if link == self.out_activation_)
+        return Network(
+            tuple(units),
+            activations,
+            self.out_activation_,
+            loss,
+            maxout_pieces=pieces,
+            residual=bool(self.residual),
+            batch_norm=bool(self.batch_norm),
+        )
+
+    def _weights(self, network: Network) -> Array:
+        """Return the weight vector of the public arrays: the one they are views of, or a new one."""
+        batch_norm = (self.gammas_, self.betas_) if network.batch_norm else ([], [])
+        arrays = [*self.coefs_, *self.intercepts_, *batch_norm[0], *batch_norm[1]]
+        packed: _Packed | None = self.__dict__.get("_packed")
+        if packed is not None and _same(arrays, packed.views):
+            return packed.w
+        dtype = np.result_type(*arrays, np.float32)
+        return roomy(network.pack((self.coefs_, self.intercepts_, *batch_norm), dtype))
+
+    def __getstate__(self) -> dict[str, Any]:
+        state = dict(super().__getstate__())
+        state.pop("_packed", None)
+        return state
+
+    def __setstate__(self, state: dict[str, Any]) -> None:
+        super().__setstate__(state)
+        # One vector again, so that a prediction need not gather the weights; memory-mapped arrays stay mapped.
+        if "coefs_" in state and not any(isinstance(a, np.memmap) for a in self.coefs_):
+            network = self._fitted_network()
+            self._set_weights(network, self._weights(network))
+
+    # ---- fitting
+
+    def _initialize(self, network: Network, dtype: Any) -> None:
+        """Begin afresh: weights, and everything that counts progress."""
+        random = self._random_state
+        scale = float(self.init_scale)
+        self._set_weights(network, initial_weights(network, self.init, scale, random, dtype, self.activation))
+        self._reset_stats(network, dtype)
+        self.n_iter_ = self.t_ = 0
+        self.n_layers_ = len(network.units)
+        self.out_activation_ = network.link
+        self.__dict__.pop("_optimizer", None)
+        if self.solver in STOCHASTIC_SOLVERS:
+            self._begin_progress()
+
+    def _reset_stats(self, network: Network, dtype: Any) -> None:
+        self._stats = np.zeros(network.table()[1].stats, dtype)
+        for variance in network.running(self._stats)[1]:
+            variance[...] = 1
+
+    def _begin_progress(self) -> None:
+        self.loss_curve_: list[float] = []
+        self._no_improvement_count = 0
+        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
+        self.best_validation_score_ = -np.inf if self.early_stopping else None
+        self.best_loss_ = None if self.early_stopping else np.inf
+
+    def _check_continued(self, network: Network) -> None:
+        """Refuse to go on with weights of another shape."""
+        shapes = [np.shape(c) for c in self.coefs_]
+        if shapes != list(network.shapes()):
+            raise ValueError(
+                "Training can only go on with the same network: coefs_ have the shapes "
+                f"{shapes}, hidden_layer_sizes={self.hidden_layer_sizes!r} and the data ask for "
+                f"{list(network.shapes())}."
+            )
+
+    @contextmanager
+    def _unchanged_on_error(self) -> Iterator[None]:
+        """Let a refused fit leave the model as it was."""
+        before = self.__dict__.copy()
+        try:
+            yield
+        except BaseException:
+            self.__dict__.clear()
+            self.__dict__.update(before)
+            raise
+
+    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
+        hidden = self._hidden_layer_sizes()
+        first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
+        stochastic = self.solver in STOCHASTIC_SOLVERS
+        with self._unchanged_on_error():
+            X, Y = self._validate_input(X, y, incremental, reset=first_pass)
+            m, n_features = X.shape
+            if m > ROWS_LIMIT:
+                raise ValueError(f"X has {m} rows; at most {ROWS_LIMIT} are allowed.")
+            if sample_weight is not None:
+                sample_weight = _check_sample_weight(sample_weight, X)
+            if self.early_stopping and incremental and stochastic:
+                raise ValueError("partial_fit does not support early_stopping=True")
+            self.n_outputs_ = self._count_outputs(Y)
+            units = [n_features, *hidden, self.n_outputs_]
+            self._check_memory(units, m, X.dtype.itemsize)
+            network = self._network(units)
+            # A batch normalisation takes any scale off the first hidden layer.
+            if self.solver == "sgd" and first_pass and not (network.batch_norm and hidden):
+                warn_of_scales(X, float(self.learning_rate_init), network.link in ("softmax", "logistic"))
+            self._random_state = check_random_state(self.random_state)
+            dtype = X.dtype if stochastic else np.dtype(np.float64)
+            if first_pass:
+                self._initialize(network, X.dtype)
+            else:
+                self._check_continued(network)
+                if not hasattr(self, "_stats"):  # the weights were set by hand
+                    self._reset_stats(network, X.dtype)
+                if stochastic:
+                    dtype = np.result_type(*self.coefs_, np.float32)
+            if stochastic and not hasattr(self, "loss_curve_"):
+                self._begin_progress()
+            self._set_weights(network, self._weights(network).astype(dtype, copy=not first_pass))
+            score = None
+            if self.early_stopping and stochastic:
+                X, Y, sample_weight, score = self._split_validation(X, Y, sample_weight)
+        if stochastic:
+            self._fit_stochastic(network, X, Y, sample_weight, score, incremental)
+        else:
+            self._fit_lbfgs(network, X, Y, sample_weight)
+        return self
+
+    def _validate_data(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
+        """Return X and y as `sklearn.utils.validation.validate_data` does."""
+        return validate_data(
+            self,
+            X,
+            y,
+            reset=reset,
+            skip_check_array=is_plain(X) and is_plain_target(y, len(X)),
+            accept_sparse=["csr", "csc"],
+            multi_output=True,
+            y_numeric=y_numeric,
+            dtype=(np.float64, np.float32),
+        )
+
+    def _count_outputs(self, Y: Array) -> int:
+        return int(Y.shape[1]) if Y.ndim == 2 else len(self.classes_)
+
+    def _hyper(self, network: Network, dtype: Any) -> Hyper:
+        """Return what the kernels are told, but for the optimizer."""
+        squared = network.loss == "squared_error"
+        return Hyper(
+            alpha=float(self.alpha),
+            penalty=self.penalty_scaling,
+            cap=log_loss_cap(dtype) if network.loss == "log_loss" else np.inf,
+            loss_scale=1.0 / network.units[-1] if squared else 1.0,
+        )
+
+    def _engine(self, *args: Any) -> Engine:
+        """Return what a fit runs on, made from the arguments of `Engine`."""
+        return Engine(*args)
+
+    def _fit_lbfgs(self, network: Network, X: Any, Y: Array, sample_weight: Any) -> None:
+        w = self._packed.w
+        hyper = self._hyper(network, w.dtype)
+        # The objective has to match its gradient, so squared errors are summed over the outputs; reported is
+        # the mean over them, as everywhere.
+        per_output, hyper.loss_scale = hyper.loss_scale, 1.0
+        engine = self._engine(
+            network,
+            prepare_data(X, Y, sample_weight, w.dtype),
+            w,
+            hyper,
+            X.shape[0],
+            False,
+            OptimizerState(0.0, np.empty(0, w.dtype), np.empty(0, w.dtype)),
+            available_threads(self.n_jobs),
+            self._stats.astype(w.dtype),
+        )
+        try:
+            loss, self.n_iter_ = minimize_lbfgs(
+                engine, max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, verbose=self.verbose
+            )
+            engine.settle_statistics()
+        finally:
+            self._stats = engine.stats
+        penalty = engine.penalty()
+        self.loss_ = (loss - penalty) * per_output + penalty
+
+    def _fit_stochastic(
+        self,
+        network: Network,
+        X: Any,
+        Y: Array,
+        sample_weight: Any,
+        score: Callable[[], float] | None,
+        incremental: bool,
+    ) -> None:
+        w = self._packed.w
+        state = getattr(self, "_optimizer", None)
+        if not incremental or state is None or state.m.size != w.size or state.m.dtype != w.dtype:
+            # As in scikit-learn, `partial_fit` goes on with the optimizer it began with.
+            self._settings = {name: getattr(self, name) for name in OPTIMIZER_PARAMETERS}
+            optimizer = "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
+            state = OptimizerState.new(optimizer, w.size, w.dtype, self.learning_rate_init)
+            self._settings["optimizer"], self._optimizer = optimizer, state
+        # A model that was loaded with memory mapping has arrays that nobody can write.
+        state.m, state.v = np.require(state.m, requirements="W"), np.require(state.v, requirements="W")
+        self._stats = np.require(self._stats, requirements="W")
+        settings = self._settings
+        schedule = settings["learning_rate"] if settings["solver"] == "sgd" else "constant"
+        m = X.shape[0]
+        batch = min(200, m) if self.batch_size == "auto" else min(int(self.batch_size), m)
+        if self.batch_size != "auto" and self.batch_size > m:
+            warnings.warn(
+                "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
+                stacklevel=4,
+            )
+        hyper = self._hyper(network, w.dtype)
+        hyper.optimizer = settings["optimizer"]
+        hyper.momentum, hyper.epsilon = float(settings["momentum"]), float(settings["epsilon"])
+        hyper.beta_1, hyper.beta_2 = float(settings["beta_1"]), float(settings["beta_2"])
+        hyper.adaptive = schedule == "adaptive"
+        hyper.watch_loss = score is None
+        hyper.tol, hyper.patience = float(self.tol), self.n_iter_no_change
+        engine = self._engine(
+            network,
+            prepare_data(X, Y, sample_weight, w.dtype),
+            w,
+            hyper,
+            batch,
+            bool(self.shuffle),
+            state,
+            available_threads(self.n_jobs),
+            self._stats,
+            self._random_state,
+            not isinstance(self.random_state, Integral),
+        )
+        progress = Progress(
+            self.loss_curve_,
+            getattr(self, "validation_scores_", None),
+            self.best_loss_,
+            getattr(self, "best_validation_score_", None),
+            self._no_improvement_count,
+            self.t_,
+        )
+        try:
+            best = train_stochastic(
+                engine,
+                progress,
+                max_iter=int(self.max_iter),
+                incremental=incremental,
+                power_t=float(settings["power_t"]) if schedule == "invscaling" else None,
+                rate_init=float(settings["learning_rate_init"]),
+                verbose=self.verbose,
+                score=score,
+            )
+        finally:
+            self.n_iter_, self.t_ = progress.n_iter, progress.t
+            self._no_improvement_count = progress.no_improvement_count
+            self.best_loss_ = progress.best_loss if score is None else None
+            self.best_validation_score_ = progress.best_validation_score
+            if self.loss_curve_:
+                self.loss_ = self.loss_curve_[-1]
+        if best is not None:
+            self._set_weights(network, best[0])
+            self._stats = best[1]
+
+    def _split_validation(self, X: Any, Y: Array, sample_weight: Any) -> tuple[Any, Array, Any, Any]:
+        """Set the validation part aside, drawn as scikit-learn draws it."""
+        binary = isinstance(self, ClassifierMixin) and self.n_outputs_ == 1
+        if self.validation_scores_ is None:
+            self.validation_scores_, self.best_validation_score_ = [], -np.inf
+        arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
+        parts = train_test_split(
+            *arrays,
+            random_state=self._random_state,
+            test_size=self.validation_fraction,
+            stratify=Y.astype(bool) if binary else None,
+        )
+        X_val, Y_val = parts[1], parts[3]
+        weight_train, weight_val = (None, None) if sample_weight is None else (parts[4], parts[5])
+        if X_val.shape[0] < 2:
+            raise ValueError(
+                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
+            )
+        y_val = self._labels_of(Y_val)
+        return parts[0], parts[2], weight_train, lambda: self._score(X_val, y_val, weight_val)
+
+    def _labels_of(self, Y: Array) -> Any:
+        """Return targets in the user's words."""
+        return Y
+
+    @_fit_context(prefer_skip_nested_validation=True)
+    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+        """Fit the model to data matrix X and target(s) y.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data. Not copied where it is C-contiguous (or CSR) and float32 or float64.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The target values: class labels, label indicators, or real numbers.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        self : object
+            The fitted model.
+
+        Raises
+        ------
+        ValueError
+            A parameter or the data are not allowed, or training diverged: then the message says in which epoch,
+            mini-batch and at which rate, and the last finite weights are kept.
+        MemoryError
+            The network cannot fit this machine's memory.
+        """
+        return self._fit(X, y, sample_weight=sample_weight)
+
+    def _check_solver(self) -> bool:
+        if self.solver not in STOCHASTIC_SOLVERS:
+            raise AttributeError(
+                f"partial_fit is only available for stochastic optimizers. {self.solver} is not stochastic."
+            )
+        return True
+
+    @classmethod
+    @cache
+    def _get_param_names(cls) -> list[str]:
+        """Return the names of the parameters: scikit-learn reads the signature anew in every clone and fit."""
+        return list(super()._get_param_names())
+
+    # ---- predicting
+
+    def _check_fitted(self) -> None:
+        """Raise NotFittedError before the first fit: scikit-learn's check takes longer than a forward pass."""
+        if "_packed" not in self.__dict__:
+            check_is_fitted(self)
+
+    def _forward(self, X: Any, check_input: bool = True) -> Array:
+        """Return the outputs of the network, of shape (n_samples, n_outputs_)."""
+        # For one row scikit-learn's validation takes five times as long as the forward pass.
+        if check_input and not (
+            is_plain(X) and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
+        ):
+            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        network = self._fitted_network()
+        if X.shape[1] != network.units[0]:
+            raise ValueError(f"coefs_[0] has {network.units[0]} rows, but X has {X.shape[1]} features.")
+        w = self._weights(network)
+        stats = self._stats if network.batch_norm else w[:0]
+        if w.dtype != X.dtype:
+            dtype = np.float32 if np.result_type(w.dtype, X.dtype) == np.float32 else np.float64
+            w, stats = w.astype(dtype, copy=False), stats.astype(dtype, copy=False)
+        return predict(network, w, stats, X, lambda: available_threads(self.n_jobs))
+
+    def _score_with(self, X: Any, y: Any, sample_weight: Any, function: Any) -> float:
+        y_pred = self._predict(X, check_input=False)
+        if np.issubdtype(y_pred.dtype, np.floating) and not np.isfinite(y_pred).all():
+            return np.nan
+        return float(function(y, y_pred, sample_weight=sample_weight))
+
+    def __sklearn_tags__(self) -> Tags:
+        tags = super().__sklearn_tags__()
+        tags.input_tags.sparse = True
+        return tags

@@ -1,0 +1,253 @@
+"""Why a network does not learn: what each layer's numbers say, in plain words, with the remedy."""
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+import numpy as np
+import scipy.sparse
+from numpy.typing import ArrayLike
+
+from fastmlp._problem import check_problem
+from fastmlp.reference import vectorized
+from fastmlp.training._blockwise import column_sizes
+from fastmlp.training._network import Array
+
+from ._objective import Objective, objective_of_estimator
+
+if TYPE_CHECKING:
+    from ._display import DiagnosticsDisplay
+
+__all__ = ["Diagnosis", "LayerDiagnosis", "diagnose"]
+
+# Beyond these, a sentence. They are meant for illnesses, not for blemishes: trained networks that score well
+# have up to a third of their units dead or saturated, and errors that shrink a hundredfold on their way down.
+VANISHED, EXPLODED = 1e-4, 1e3  # root mean square error of the first layer, relative to that of the last
+STUCK = 0.5  # fraction of a layer
+LEARNT = 0.05  # error of the output, relative to the spread of Y: who knows the data by heart is often saturated
+UNSCALED = 50.0  # root mean square of a column; standardised ones have 1, bytes of images about 100
+
+# A unit is stuck where its slope is below this part of the steepest (5 % is |tanh| > 0.975).
+FLAT = {"logistic": 0.05 / 4, "tanh": 0.05}
+# The others are dead where no row gives them a slope of this size. Leaky relu always has one.
+NO_SLOPE = 0.01
+CAN_DIE = ("relu", "elu", "selu", "gelu", "silu", "softplus")
+
+
+class LayerDiagnosis(NamedTuple):
+    """One row of the table: a layer of weights and the units it leads to.
+
+    Attributes
+    ----------
+    name : str
+        'hidden 1', 'hidden 2'..., 'output'.
+    activation : str
+        Of the units.
+    weight_norm, gradient_norm : float
+        Euclidean norms of W_l and of dJ/dW_l.
+    error : float
+        Root mean square of the error D_l = dJ_i/dZ_l over samples and units.
+    mean, spread : float
+        Mean and standard deviation of the units' values.
+    stuck : float
+        Fraction of values that are saturated ('logistic', 'tanh') or of units that are dead ('relu' and its
+        relatives: without slope in every row); NaN where there is no such thing.
+    """
+
+    name: str
+    activation: str
+    weight_norm: float
+    gradient_norm: float
+    error: float
+    mean: float
+    spread: float
+    stuck: float
+
+
+@dataclass(frozen=True)
+class Diagnosis:
+    """What `diagnose` sees: prints as a table and sentences.
+
+    Attributes
+    ----------
+    layers : tuple of LayerDiagnosis
+        From the first hidden layer to the output.
+    findings : dict of str
+        A sentence, with the remedy, for each illness: 'unscaled inputs', 'dead units', 'saturated units',
+        'vanishing gradients', 'exploding gradients'. Empty for a healthy network.
+    cost : float
+        J of the rows that were given.
+    """
+
+    layers: tuple[LayerDiagnosis, ...]
+    findings: dict[str, str]
+    cost: float
+
+    def __str__(self) -> str:
+        head = (
+            f"{'layer':<10} {'activation':<10} {'|W|':>8} {'|dJ/dW|':>8} {'error':>8} {'mean':>8} {'spread':>8}  stuck"
+        )
+        lines = [head]
+        for layer in self.layers:
+            numbers = layer[2:-1]
+            stuck = "    -" if np.isnan(layer.stuck) else f"{layer.stuck:>5.0%}"
+            lines.append(
+                f"{layer.name:<10} {layer.activation:<10} " + " ".join(f"{x:>8.1e}" for x in numbers) + f"  {stuck}"
+            )
+        return "\n".join([*lines, *(self.findings.values() or ["Nothing unusual."])])
+
+    __repr__ = __str__
+
+    def plot(self, ax: Any = None) -> "DiagnosticsDisplay":
+        """Draw the table; see `DiagnosticsDisplay.plot`."""
+        from ._display import DiagnosticsDisplay
+
+        return DiagnosticsDisplay(self).plot(ax)
+
+
+def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Diagnosis:
+    """Look at every layer of a network on its way forward and back, and say what ails it.
+
+    Parameters
+    ----------
+    estimator : MLPClassifier, MLPRegressor or MLPAutoencoder
+        Fitted, or not: then with the weights that `fit` would begin with.
+    X : {array-like, sparse matrix} of shape (n_samples, n_features)
+        Samples, taken as one batch; some hundreds are enough.
+    y : array-like
+        Targets, as `fit` takes them.
+    sample_weight : array-like of shape (n_samples,), default=None
+        Weights of the samples.
+
+    Returns
+    -------
+    Diagnosis
+        Prints as a table with sentences; `plot` draws it.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import MLPClassifier, diagnose
+    >>> X, y = load_digits(return_X_y=True)
+    >>> list(diagnose(MLPClassifier(random_state=0), X / 16, y).findings)
+    []
+    >>> deep = MLPClassifier((20,) * 10, activation="logistic", random_state=0)
+    >>> list(diagnose(deep, X / 16, y).findings)
+    ['vanishing gradients']
+    """
+    with objective_of_estimator(estimator, X, y, sample_weight) as objective:
+        J, g = objective.cost_and_gradient()
+    layers = _layers(objective, g)
+    learnt = layers[-1].error < LEARNT * _targets(objective).std()
+    return Diagnosis(layers, _findings(layers, column_sizes(_dense(objective)), J, learnt), J)
+
+
+def _dense(objective: Objective) -> Array:
+    data = objective.data
+    if not data.indptr.size:
+        return data.X
+    shape = data.rows, objective.network.units[0]
+    dense: Array = scipy.sparse.csr_matrix((data.values, data.indices, data.indptr), shape).toarray()
+    return dense
+
+
+def _targets(objective: Objective) -> Array:
+    data = objective.data
+    return np.eye(objective.network.units[-1])[data.labels] if data.labels.size else data.Y
+
+
+@np.errstate(over="ignore", invalid="ignore")  # ill networks overflow; the sentences say so
+def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
+    """Measure every layer: forward and back again in whole-batch NumPy, where all values are at hand."""
+    network, data = objective.network, objective.data
+    parts, gradients = network.parts(objective.w), network.parts(g)
+    problem = check_problem(
+        vectorized.ACTIVATIONS,
+        vectorized.OUTPUTS,
+        parts.coefs,
+        parts.intercepts,
+        _dense(objective),
+        keep_float32=False,
+        activation=network.activations,
+        output=network.link,
+        loss=network.loss,
+        sample_weight=data.sample_weight if data.sample_weight.size else None,
+        residual=network.residual,
+        batch_norm=list(zip(parts.gammas, parts.betas, strict=True)) if network.batch_norm else None,
+        maxout_pieces=network.maxout_pieces,
+    )
+    trace = vectorized._forward(problem)
+    _, _, D = vectorized._weigh(problem, *problem.output.pair(trace.Z[-1], _targets(objective)))
+    errors, _ = vectorized._backward(problem, trace, D)
+    values = [*trace.A[1:], problem.output.link(trace.Z[-1])]
+    layers = []
+    for l, (W, dW, D, A) in enumerate(zip(parts.coefs, gradients.coefs, errors, values, strict=True)):
+        hidden = l < len(network.activations)
+        layers.append(
+            LayerDiagnosis(
+                f"hidden {l + 1}" if hidden else "output",
+                network.activations[l] if hidden else network.link,
+                float(np.linalg.norm(W)),
+                float(np.linalg.norm(dW)),
+                float(np.sqrt(np.mean(D * D))),
+                float(A.mean()),
+                float(A.std()),
+                _stuck(network.activations[l], trace.Z[l], trace.F[l]) if hidden else float("nan"),
+            )
+        )
+    return tuple(layers)
+
+
+def _stuck(activation: str, Z: Array, A: Array) -> float:
+    """Fraction of values that are saturated, or of units that are dead."""
+    if activation in FLAT:
+        return float(np.mean(vectorized.ACTIVATIONS[activation].derivative(Z, A) < FLAT[activation]))
+    if activation in CAN_DIE:
+        slopes = np.abs(vectorized.ACTIVATIONS[activation].derivative(Z, A).astype(float))
+        return float(np.mean(slopes.max(axis=0) < NO_SLOPE))
+    return float("nan")
+
+
+def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt: bool) -> dict[str, str]:
+    """Put what the numbers say into sentences."""
+    findings = {}
+    if sizes.max() > UNSCALED:
+        findings["unscaled inputs"] = (
+            f"Unscaled inputs: the columns' root mean squares go from {sizes.min():.2g} to {sizes.max():.2g}; "
+            "standardise them (sklearn.preprocessing.StandardScaler)."
+        )
+    if learnt:
+        return findings
+    stuck = [layer for layer in layers if layer.stuck >= STUCK]
+    dead = [layer for layer in stuck if layer.activation in CAN_DIE]
+    if dead:
+        findings["dead units"] = (
+            f"Dead units: {_list(dead)} gives no slope to {max(layer.stuck for layer in dead):.0%} of its units, which "
+            "no longer learn; lower learning_rate_init, begin anew, or choose activation='leaky_relu' or "
+            "batch_norm=True."
+        )
+    saturated = [layer for layer in stuck if layer.activation in FLAT]
+    if saturated:
+        findings["saturated units"] = (
+            f"Saturated units: {max(layer.stuck for layer in saturated):.0%} of the values of {_list(saturated)} are "
+            "at the flat ends of the activation; scale the inputs, begin with smaller weights, raise alpha, or choose "
+            "activation='relu' or batch_norm=True."
+        )
+    first, last = layers[0].error, layers[-1].error
+    # A layer of dead or saturated units stops every error, and has been named.
+    if not stuck and last > 0 and first < VANISHED * last:
+        findings["vanishing gradients"] = (
+            f"Vanishing gradients: the error of {layers[0].name} is {first / last:.1e} times that of the output, so "
+            "the first layers hardly learn; choose activation='relu' with init='he', batch_norm=True, residual=True "
+            "(layers of equal width), or fewer layers."
+        )
+    if not np.isfinite([J, first]).all() or first > EXPLODED * last > 0:
+        grows = f"is {first / last:.1e} times that of the output" if np.isfinite(first / (last or 1)) else "overflows"
+        findings["exploding gradients"] = (
+            f"Exploding gradients: the error of {layers[0].name} {grows}; begin with smaller weights (init='glorot' or "
+            "'he'), raise alpha, lower learning_rate_init, or choose batch_norm=True."
+        )
+    return findings
+
+
+def _list(layers: list[LayerDiagnosis]) -> str:
+    return ", ".join(layer.name for layer in layers)

@@ -1,0 +1,340 @@
+"""Pictures of networks, in scikit-learn's manner; matplotlib is imported when one is drawn."""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any, Self
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils.validation import check_is_fitted
+
+from fastmlp.training._network import Array
+
+from ._diagnostics import Diagnosis, diagnose
+
+__all__ = ["DiagnosticsDisplay", "LossCurveDisplay", "WeightImageDisplay"]
+
+
+def _new_or_given(ax: Any, panels: int = 1) -> tuple[Any, Any]:
+    """Return figure and axes: those given, or new ones."""
+    try:
+        import matplotlib.pyplot as plt
+    except ImportError as error:
+        raise ImportError('pictures need matplotlib: pip install "fastmlp[app]" brings it') from error
+    if ax is None:
+        figure, ax = plt.subplots(1, panels, figsize=(1.6 + 4.4 * panels, 4.4), layout="constrained", squeeze=False)
+        return figure, ax[0] if panels > 1 else ax[0, 0]
+    axes = np.ravel(ax)
+    if len(axes) != panels:
+        raise ValueError(f"ax must hold {panels} axes, got {len(axes)}.")
+    return axes[0].figure, axes if panels > 1 else axes[0]
+
+
+class LossCurveDisplay:
+    """Training loss of each epoch, and the validation score where there was early stopping.
+
+    Parameters
+    ----------
+    loss_curves : dict of sequences of float
+        Loss of each epoch, by the name of the estimator.
+    validation_scores : dict of sequences of float, default=None
+        Validation score of each epoch, by the same names; estimators may lack one.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        With the losses.
+    score_ax_ : Axes or None
+        With the scores, on the right; None without scores.
+    figure_ : Figure
+        With both.
+    lines_ : list of Line2D
+        The curves.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import LossCurveDisplay, MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = MLPClassifier(early_stopping=True, random_state=0).fit(X / 16, y)
+    >>> display = LossCurveDisplay.from_estimator(clf)
+    >>> len(display.lines_)
+    2
+    """
+
+    def __init__(
+        self,
+        loss_curves: Mapping[str, Sequence[float]],
+        validation_scores: Mapping[str, Sequence[float]] | None = None,
+    ) -> None:
+        self.loss_curves = loss_curves
+        self.validation_scores = validation_scores or {}
+
+    @classmethod
+    def from_estimator(cls, estimator: Any, *, name: str | None = None, ax: Any = None) -> Self:
+        """Draw the curves of one estimator, or of several.
+
+        Parameters
+        ----------
+        estimator : fitted estimator or dict of them
+            Trained by 'sgd' or 'adam'; a dict names several.
+        name : str, default=None
+            For the legend; None: the class's.
+        ax : Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        LossCurveDisplay
+            The display, drawn.
+        """
+        estimators = estimator if isinstance(estimator, Mapping) else {name or type(estimator).__name__: estimator}
+        losses, scores = {}, {}
+        for label, fitted in estimators.items():
+            check_is_fitted(fitted)
+            if not hasattr(fitted, "loss_curve_"):
+                raise ValueError(f"estimator {label!r} has no loss curve: solver must be 'sgd' or 'adam', not 'lbfgs'.")
+            losses[label] = fitted.loss_curve_
+            if getattr(fitted, "validation_scores_", None):
+                scores[label] = fitted.validation_scores_
+        return cls(losses, scores).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        LossCurveDisplay
+            This display.
+        """
+        self.figure_, self.ax_ = _new_or_given(ax)
+        self.lines_: list[Any] = []
+        for label, losses in self.loss_curves.items():
+            (line,) = self.ax_.plot(np.arange(1, len(losses) + 1), losses, label=f"{label}: training loss")
+            self.lines_.append(line)
+        self.ax_.set(xlabel="epoch", ylabel="training loss, penalty included")
+        if all(np.min(losses) > 0 for losses in self.loss_curves.values()):
+            self.ax_.set_yscale("log")
+        self.ax_.grid(alpha=0.3)
+        self.score_ax_: Any = None
+        if self.validation_scores:
+            self.score_ax_ = self.ax_.twinx()
+            self.score_ax_.set_ylabel("validation score (dashed)")
+        colors = dict(zip(self.loss_curves, (line.get_color() for line in self.lines_), strict=True))
+        for label, scores in self.validation_scores.items():
+            (line,) = self.score_ax_.plot(
+                np.arange(1, len(scores) + 1),
+                scores,
+                color=colors[label],
+                linestyle="--",
+                label=f"{label}: validation score",
+            )
+            self.lines_.append(line)
+        # Below the axes: loss and score between them leave no corner free.
+        self.ax_.legend(handles=self.lines_, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
+        return self
+
+
+class WeightImageDisplay:
+    """Weights into each unit of a layer as small images, for inputs that are images.
+
+    Parameters
+    ----------
+    weights : array-like of shape (n_inputs, n_units)
+        One column for each unit.
+    image_shape : tuple of int
+        Rows and columns of an image; their product is n_inputs.
+
+    Attributes
+    ----------
+    ax_ : Axes
+        With the images, in a grid.
+    figure_ : Figure
+        Around it.
+    im_ : AxesImage
+        All images as one.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import MLPClassifier, WeightImageDisplay
+    >>> X, y = load_digits(return_X_y=True)
+    >>> clf = MLPClassifier((20,), tol=0.01, random_state=0).fit(X / 16, y)
+    >>> WeightImageDisplay.from_estimator(clf).image_shape
+    (8, 8)
+    """
+
+    def __init__(self, weights: ArrayLike, image_shape: tuple[int, int]) -> None:
+        self.weights = weights
+        self.image_shape = image_shape
+
+    @classmethod
+    def from_estimator(
+        cls,
+        estimator: Any,
+        *,
+        layer: int = 0,
+        image_shape: tuple[int, int] | None = None,
+        max_units: int = 100,
+        ax: Any = None,
+    ) -> Self:
+        """Draw the weights of a fitted estimator, strongest units first.
+
+        Parameters
+        ----------
+        estimator : fitted estimator
+            With `coefs_`.
+        layer : int, default=0
+            Which of `coefs_`. The last one of an autoencoder leads to pixels: its rows are drawn.
+        image_shape : tuple of int, default=None
+            Rows and columns of an image; None: a square.
+        max_units : int, default=100
+            Units to draw at most.
+        ax : Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        WeightImageDisplay
+            The display, drawn.
+        """
+        check_is_fitted(estimator)
+        coefs = estimator.coefs_
+        if not -len(coefs) <= layer < len(coefs):
+            raise ValueError(f"layer must be a place in the {len(coefs)} arrays of coefs_, got {layer!r}.")
+        W = np.asarray(coefs[layer])
+        pixels = estimator.n_features_in_
+        if W.shape[0] != pixels and W.shape[1] == pixels:
+            W = W.T
+        side = math.isqrt(W.shape[0])
+        shape = (side, W.shape[0] // side) if image_shape is None else tuple(image_shape)
+        if math.prod(shape) != W.shape[0]:
+            raise ValueError(f"image_shape must have {W.shape[0]} pixels, one for each input, got {image_shape}.")
+        strongest = np.argsort(-np.linalg.norm(W, axis=0), kind="stable")[:max_units]
+        return cls(W[:, strongest], (shape[0], shape[1])).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        WeightImageDisplay
+            This display.
+        """
+        W = np.asarray(self.weights)
+        self.figure_, self.ax_ = _new_or_given(ax)
+        largest = float(np.abs(W).max()) or 1.0
+        self.im_ = self.ax_.imshow(_mosaic(W, self.image_shape), cmap="RdBu_r", vmin=-largest, vmax=largest)
+        self.ax_.set(xticks=[], yticks=[], title=f"weights of {W.shape[1]} units, one image each")
+        self.ax_.spines[:].set_visible(False)
+        self.figure_.colorbar(self.im_, ax=self.ax_, label="weight", shrink=0.8)
+        return self
+
+
+def _mosaic(W: Array, shape: tuple[int, int]) -> Array:
+    """Lay the columns of W out as images in a grid, NaN between them."""
+    height, width = shape
+    across = math.ceil(math.sqrt(W.shape[1] * height / width))
+    down = -(-W.shape[1] // across)
+    grid = np.full((down * (height + 1) - 1, across * (width + 1) - 1), np.nan)
+    for k, column in enumerate(W.T):
+        top, left = k // across * (height + 1), k % across * (width + 1)
+        grid[top : top + height, left : left + width] = column.reshape(shape)
+    return grid
+
+
+class DiagnosticsDisplay:
+    """What `diagnose` measured, layer by layer: gradients and errors, values, units that are stuck.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        From `diagnose`.
+
+    Attributes
+    ----------
+    ax_ : ndarray of 3 Axes
+        Gradient norms and errors; mean and spread of the values; saturated or dead fraction.
+    figure_ : Figure
+        Around them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import DiagnosticsDisplay, MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> display = DiagnosticsDisplay.from_estimator(MLPClassifier((30, 30), random_state=0), X / 16, y)
+    >>> len(display.ax_)
+    3
+    """
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self.diagnosis = diagnosis
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None, ax: Any = None
+    ) -> Self:
+        """Diagnose an estimator, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for `diagnose`.
+        ax : sequence of 3 Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        DiagnosticsDisplay
+            The display, drawn.
+        """
+        return cls(diagnose(estimator, X, y, sample_weight=sample_weight)).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : sequence of 3 Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        DiagnosticsDisplay
+            This display.
+        """
+        self.figure_, self.ax_ = _new_or_given(ax, panels=3)
+        layers = self.diagnosis.layers
+        places = np.arange(len(layers))
+        flow, values, stuck = self.ax_
+        for name, label in (("gradient_norm", "|dJ/dW|, penalty included"), ("error", "error, root mean square")):
+            sizes = np.array([getattr(layer, name) for layer in layers])
+            flow.plot(places, np.where(sizes > 0, sizes, np.nan), "o-", label=label)
+        flow.set(yscale="log", title="gradients (gaps: 0)")
+        flow.legend()
+        values.errorbar(
+            places, [layer.mean for layer in layers], [layer.spread for layer in layers], fmt="o", capsize=4
+        )
+        values.set(title="values: mean and standard deviation")
+        fractions = np.array([layer.stuck for layer in layers])
+        bars = stuck.bar(places, np.nan_to_num(fractions))
+        stuck.bar_label(bars, ["-" if np.isnan(fraction) else f"{fraction:.0%}" for fraction in fractions])
+        stuck.set(ylim=(0, 1.1), title="saturated or dead fraction")
+        for axes in self.ax_:
+            axes.set_xticks(places, [layer.name for layer in layers], rotation=45, ha="right")
+            axes.set_xlim(-0.6, len(layers) - 0.4)
+            axes.grid(alpha=0.3, axis="y")
+        findings = ", ".join(self.diagnosis.findings) or "nothing unusual"
+        self.figure_.suptitle(f"Diagnosis: {findings}")
+        return self

@@ -1,0 +1,246 @@
+"""Back-propagation against central differences: is this gradient that of this cost?"""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from numbers import Integral, Real
+from typing import Any, NamedTuple, cast
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.utils import check_random_state
+
+from fastmlp._problem import Options
+from fastmlp.training._network import Array
+
+from ._objective import Objective, objective_of_arrays, objective_of_estimator
+
+__all__ = ["ArrayCheck", "GradientCheck", "check_gradient"]
+
+# A component that misses the tolerance at step e is looked at again with these steps.
+FINER = 1 / 8, 1 / 16
+# One evaluation of J errs by a few roundings of its sum; this many, on the safe side.
+ROUNDINGS = 16 * np.finfo(np.float64).eps
+
+
+class ArrayCheck(NamedTuple):
+    """One row of the table: how the gradient of one parameter array compares.
+
+    Attributes
+    ----------
+    name : str
+        'coefs[0]', 'intercepts[0]', 'gammas[0]', 'betas[0]'...
+    size, checked, kinks : int
+        Components of the array, compared, and left out because J has a kink there (or bends too sharply for
+        differences).
+    absolute : float
+        Largest absolute difference.
+    relative : float
+        That, divided by the array's largest component.
+    ok : bool
+        Whether `relative` is within the tolerance, and anything was compared.
+    """
+
+    name: str
+    size: int
+    checked: int
+    kinks: int
+    absolute: float
+    relative: float
+    ok: bool
+
+
+@dataclass(frozen=True)
+class GradientCheck:
+    """What `check_gradient` found: prints as a table, and is true where back-propagation is right.
+
+    Attributes
+    ----------
+    arrays : tuple of ArrayCheck
+        One row for each parameter array.
+    eps, tol : float
+        As given.
+    """
+
+    arrays: tuple[ArrayCheck, ...]
+    eps: float
+    tol: float
+
+    @property
+    def relative(self) -> float:
+        """Largest relative error of all arrays."""
+        return max(row.relative for row in self.arrays)
+
+    @property
+    def kinks(self) -> int:
+        """How many components were left out."""
+        return sum(row.kinks for row in self.arrays)
+
+    def __bool__(self) -> bool:
+        return all(row.ok for row in self.arrays)
+
+    def __str__(self) -> str:
+        head = f"{'array':<14} {'size':>8} {'checked':>8} {'kinks':>6}"
+        head += f"  {'absolute':>9}  {'relative':>9}  verdict"
+        lines = [
+            f"{row.name:<14} {row.size:>8} {row.checked:>8} {row.kinks:>6}  {row.absolute:>9.1e}"
+            f"  {row.relative:>9.1e}  {'ok' if row.ok else 'WRONG' if row.checked else 'unknown'}"
+            for row in self.arrays
+        ]
+        verdict = "right" if self else "not confirmed"
+        return "\n".join([head, *lines, f"gradient {verdict}: central differences, eps={self.eps:g}, tol={self.tol:g}"])
+
+    __repr__ = __str__
+
+
+def check_gradient(
+    model: Any,
+    X: Any,
+    y: Any = None,
+    *,
+    eps: float = 1e-4,
+    max_params: int | None = None,
+    tol: float = 1e-6,
+    sample_weight: ArrayLike | None = None,
+    random_state: int | np.random.RandomState | None = 0,
+    **options: Any,
+) -> GradientCheck:
+    """Compare the gradient by back-propagation with central differences (J(t + eps) - J(t - eps)) / 2 eps.
+
+    Always in float64, on all rows as one batch. To be called before training, not during it: every component
+    costs two evaluations of J.
+
+    Parameters
+    ----------
+    model : estimator or (coefs, intercepts)
+        An `MLPClassifier`, `MLPRegressor` or `MLPAutoencoder`: checked is what its `fit` would minimise, at
+        its weights if it is fitted, else at those that `fit` would begin with. Or the arrays of `cost`.
+    X : array-like of shape (m, n_0)
+        Samples; some dozens are enough.
+    y : array-like
+        Targets, as the estimator's `fit` takes them; with arrays the Y of `cost`.
+    eps : float, default=1e-4
+        The step.
+    max_params : int, default=None
+        Components to check of each array, drawn at random; None: all.
+    tol : float, default=1e-6
+        Largest relative error of an array that counts as right. Differences within the rounding of J itself
+        always do.
+    sample_weight : array-like of shape (m,), default=None
+        Weights of the samples.
+    random_state : int, RandomState instance or None, default=0
+        Draws the components, with `max_params`.
+    **options
+        With arrays: the options of `cost`.
+
+    Returns
+    -------
+    GradientCheck
+        Prints as a table; ``bool()`` of it says whether every array is right.
+
+    Notes
+    -----
+    Where an activation has a kink (relu, leaky relu, maxout) within eps of the point, central differences are
+    wrong and back-propagation is not; where J bends sharply (batch normalisation) they are inexact. So a
+    component that misses the tolerance is looked at again with steps of eps/8 and eps/16. If J behaves there
+    as a smooth function does (halving the step quarters its second difference and leaves the central one),
+    the finer difference counts; if not, the component is reported as a kink and left out. Only values of J
+    decide about this, never the gradient under test, so a wrong gradient cannot hide behind it.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp import MLPRegressor, check_gradient
+    >>> rng = np.random.default_rng(0)
+    >>> X, y = rng.normal(size=(20, 3)), rng.normal(size=20)
+    >>> check = check_gradient(MLPRegressor(hidden_layer_sizes=4, activation="tanh", random_state=0), X, y)
+    >>> bool(check)
+    True
+    >>> [row.name for row in check.arrays]
+    ['coefs[0]', 'coefs[1]', 'intercepts[0]', 'intercepts[1]']
+    """
+    for name, value in (("eps", eps), ("tol", tol)):
+        if not isinstance(value, Real) or not 0 < value < np.inf:
+            raise ValueError(f"{name} must be a number > 0, got {value!r}.")
+    if max_params is not None and (not isinstance(max_params, Integral) or max_params < 1):
+        raise ValueError(f"max_params must be None or an integer >= 1, got {max_params!r}.")
+    if isinstance(model, Sequence):
+        if len(model) != 2:
+            raise ValueError(f"model must be an estimator or a pair (coefs, intercepts), got {len(model)} items.")
+        options["sample_weight"] = sample_weight
+        coefs, intercepts = model
+        objective = objective_of_arrays(coefs, intercepts, X, y, cast(Options, options), keep_float32=False)
+    elif options:
+        raise ValueError(f"{sorted(options)} go with arrays only: an estimator has its own parameters.")
+    else:
+        objective = objective_of_estimator(model, X, y, sample_weight)
+    random = check_random_state(random_state)
+    with objective:
+        J, g = objective.cost_and_gradient()
+        if not np.isfinite(J):
+            raise ValueError("The cost is not finite at these weights: scale the data or choose smaller weights.")
+        noise = ROUNDINGS * (1 + abs(J))
+        gradients = objective.arrays(g)
+        rows = [
+            _check_array(objective, J, name, w, gradients[name], _some(w.size, max_params, random), eps, tol, noise)
+            for name, w in objective.arrays(objective.w).items()
+        ]
+    return GradientCheck(tuple(rows), float(eps), float(tol))
+
+
+def _some(size: int, most: int | None, random: np.random.RandomState) -> Array:
+    if most is None or size <= most:
+        return np.arange(size)
+    return np.sort(random.choice(size, int(most), replace=False))
+
+
+def _differences(objective: Objective, J: float, w: Array, i: int, step: float) -> tuple[float, float]:
+    """Central difference by w[i], and the gap between the two one-sided ones."""
+    kept = w[i]
+    w[i] = kept + step
+    above, far = objective.cost(), w[i]
+    w[i] = kept - step
+    below, near = objective.cost(), w[i]
+    w[i] = kept
+    # The steps that floating-point numbers made of kept +- step.
+    return (above - below) / (far - near), (above - J) / (far - kept) - (J - below) / (kept - near)
+
+
+def _check_array(
+    objective: Objective,
+    J: float,
+    name: str,
+    w: Array,
+    g: Array,
+    chosen: Array,
+    eps: float,
+    tol: float,
+    noise: float,
+) -> ArrayCheck:
+    """Check the components `chosen` of one array; `w` is a view of the objective's weights."""
+    estimates = np.array([_differences(objective, J, w, i, eps)[0] for i in chosen])
+    # Rounding of J, seen through the smallest step that may be taken, is no error of the gradient.
+    floor = noise / (eps * min(FINER)) / tol
+    scale = max(np.abs(g).max(), np.abs(estimates).max(), floor)
+    kinks = np.zeros(len(chosen), bool)
+    for n in np.flatnonzero(~(np.abs(estimates - g[chosen]) <= tol * scale)):
+        (coarse, coarse_gap), (fine, fine_gap) = (
+            _differences(objective, J, w, chosen[n], eps * part) for part in FINER
+        )
+        estimates[n] = fine
+        # A kink within the steps changes one of the two by two thirds or more of what it changes `fine`.
+        bend = max(abs(coarse - fine), abs(coarse_gap - 2 * fine_gap))
+        kinks[n] = not bend <= tol * scale / 3
+    compared = ~kinks
+    absolute = float(np.abs(estimates - g[chosen])[compared].max(initial=0.0))
+    # The scale again: estimates that crossed a kink are gone.
+    scale = max(np.abs(g).max(), np.abs(estimates[compared]).max(initial=0.0), floor)
+    checked = int(compared.sum())
+    return ArrayCheck(
+        name,
+        w.size,
+        checked,
+        int(kinks.sum()),
+        absolute,
+        float(absolute / scale),
+        bool(checked and absolute <= tol * scale),
+    )

@@ -1,0 +1,317 @@
+"""The cost J of a network and its gradient, from the kernels: what `fit` minimises, in public."""
+
+from collections.abc import Sequence
+from copy import copy
+from dataclasses import dataclass
+from typing import Any, Self, Unpack
+
+import numpy as np
+from numpy.typing import ArrayLike
+from sklearn.base import clone
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import _check_sample_weight
+
+from fastmlp._problem import BatchNorm, Options, check_problem
+from fastmlp.reference.vectorized import ACTIVATIONS, OUTPUTS
+from fastmlp.training._aligned import roomy
+from fastmlp.training._engine import Data, Engine, Hyper, OptimizerState, prepare_data
+from fastmlp.training._initialization import initial_weights
+from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
+from fastmlp.training._predict import FLOPS_PER_THREAD
+from fastmlp.training._threads import Team, available_threads
+
+__all__ = ["Objective", "cost", "cost_and_gradient", "objective_of_arrays", "objective_of_estimator"]
+
+
+@dataclass
+class Objective:
+    """J as a function of the weight vector; a context manager, for the threads that it may hold.
+
+    Parameters
+    ----------
+    network : Network
+    data : Data
+    w : ndarray of shape (sizes.w,)
+        Where J is taken. Change it in place, then evaluate.
+    alpha, penalty
+        As in `cost`.
+    threads : int
+        Upper bound for the team.
+    tied : bool
+        Whether the second half of the matrices are the transposes of the first, see `tie_weights`.
+    """
+
+    network: Network
+    data: Data
+    w: Array
+    alpha: float = 0.0
+    penalty: str = "mean"
+    threads: int = 1
+    tied: bool = False
+
+    def __post_init__(self) -> None:
+        self.w = roomy(self.w)
+        # The optimizer "store" leaves the gradient of one full batch in `g`. Running statistics: not wanted.
+        self._engine = Engine(
+            self.network,
+            self.data,
+            self.w,
+            Hyper(alpha=self.alpha, penalty=self.penalty),
+            self.data.rows,
+            False,
+            OptimizerState(0.0, np.empty(0, self.w.dtype), np.empty(0, self.w.dtype)),
+            self.threads,
+            np.ones(self.network.table()[1].stats, self.w.dtype),
+        )
+        self._team = Team(self._engine.threads)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self._team.close()
+
+    def arrays(self, vector: Array) -> dict[str, Array]:
+        """Return the parts of `vector` that belong to free parameters, by name, each as one vector (a view)."""
+        parts = self.network.parts(vector)
+        free = {f"{name}[{l}]": a.reshape(-1) for name, part in parts._asdict().items() for l, a in enumerate(part)}
+        if self.tied:
+            for l in range(len(parts.coefs) // 2, len(parts.coefs)):
+                del free[f"coefs[{l}]"]
+        return free
+
+    def cost(self) -> float:
+        """Return J at `w`; NaN where it is not finite."""
+        engine = self._engine
+        if self.tied:
+            tie_weights(self.network, self.w)
+        engine.history.clear()
+        engine.run(self._team, 1)
+        if engine.diverged:
+            engine.restart()
+            return float("nan")
+        return engine.history[0]
+
+    def cost_and_gradient(self) -> tuple[float, Array]:
+        """Return J at `w` and dJ/dw, in the order of `w`; NaN where J is not finite."""
+        if self.tied:
+            tie_weights(self.network, self.w)
+        self._engine.refresh()
+        J, g = self.cost(), self._engine.g.copy()
+        if self.tied:
+            tie_gradient(self.network, g)
+        return J, g if np.isfinite(J) else np.full_like(g, np.nan)
+
+
+def _check_finite(**arrays: Sequence[Array]) -> None:
+    for name, parts in arrays.items():
+        if not all(np.isfinite(part).all() for part in parts):
+            raise ValueError(f"{name} must be finite, got NaN or infinity.")
+
+
+def objective_of_arrays(
+    coefs: Sequence[ArrayLike],
+    intercepts: Sequence[ArrayLike],
+    X: ArrayLike,
+    Y: ArrayLike,
+    options: Options,
+    *,
+    keep_float32: bool = True,
+) -> Objective:
+    """Check the arguments of `cost` and return what it evaluates, in float64 where not `keep_float32`."""
+    problem = check_problem(ACTIVATIONS, OUTPUTS, coefs, intercepts, X, Y, keep_float32=keep_float32, **options)
+    pieces, residual = options.get("maxout_pieces", 2), options.get("residual", False)
+    if pieces < 2:
+        raise ValueError(f"maxout_pieces must be an integer >= 2, got {pieces!r}.")
+    batch_norm = problem.batch_norm or []
+    weights = [] if problem.sample_weight is None else [problem.sample_weight]
+    _check_finite(
+        coefs=problem.coefs,
+        intercepts=problem.intercepts,
+        X=[problem.X],
+        Y=[problem.Y],
+        sample_weight=weights,
+        batch_norm=[array for pair in batch_norm for array in pair],
+    )
+    counts = zip(problem.intercepts, (*problem.pieces, 1), strict=True)
+    units = (problem.X.shape[1], *(b.size // p for b, p in counts))
+    if residual and not any(problem.skips):
+        raise ValueError(
+            f"residual=True needs a hidden layer as wide as its input, got layers of the widths {units[:-1]}."
+        )
+    link = options.get("output", "softmax")
+    loss = next(loss for (name, loss), row in OUTPUTS.items() if name == link and row is problem.output)
+    network = Network(
+        units,
+        problem.activations,
+        link,
+        loss,
+        maxout_pieces=int(pieces),
+        residual=residual,
+        batch_norm=bool(batch_norm),
+    )
+    gammas, betas = [gamma for gamma, _ in batch_norm], [beta for _, beta in batch_norm]
+    dtype = problem.X.dtype
+    # For a single evaluation, as for a prediction, threads have to be started.
+    worth = network.flops() * len(problem.X) // FLOPS_PER_THREAD
+    return Objective(
+        network,
+        prepare_data(problem.X, problem.Y, problem.sample_weight, dtype),
+        network.pack((problem.coefs, problem.intercepts, gammas, betas), dtype),
+        float(problem.alpha),
+        problem.penalty,
+        available_threads(None) if worth > 1 else 1,
+    )
+
+
+def objective_of_estimator(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
+    """Return what `estimator.fit(X, y)` minimises, in float64, at the fitted weights or at the initial ones.
+
+    Without the cap on the log loss of one unit, and without the mean over the outputs, that scikit-learn's
+    reported losses have: the gradient that it (and `fit`) descends is of this objective.
+    """
+    fitted = hasattr(estimator, "coefs_")
+    # A copy: validation leaves traces in the estimator.
+    model = copy(estimator) if fitted else clone(estimator)
+    model.warm_start = False
+    model._validate_params()
+    X, Y = model._validate_input(X, y, fitted, reset=not fitted)
+    if sample_weight is not None:
+        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
+    units = [X.shape[1], *model._hidden_layer_sizes(), model._count_outputs(Y)]
+    network = model._network(units)
+    if fitted:
+        model._check_continued(network)
+        w = model._weights(network)
+    else:
+        random = check_random_state(model.random_state)
+        w = initial_weights(network, model.init, float(model.init_scale), random, X.dtype, model.activation)
+    return Objective(
+        network,
+        prepare_data(X, Y, sample_weight, np.float64),
+        w.astype(np.float64),
+        float(model.alpha),
+        model.penalty_scaling,
+        available_threads(model.n_jobs),
+        tied=getattr(model, "tied_weights", False),
+    )
+
+
+def cost(
+    coefs: Sequence[ArrayLike],
+    intercepts: Sequence[ArrayLike],
+    X: ArrayLike,
+    Y: ArrayLike,
+    *,
+    activation: str | Sequence[str] = "relu",
+    output: str = "softmax",
+    loss: str = "auto",
+    alpha: float = 0.0,
+    penalty: str = "mean",
+    sample_weight: ArrayLike | None = None,
+    residual: bool = False,
+    batch_norm: BatchNorm | None = None,
+    maxout_pieces: int = 2,
+) -> float:
+    """Compute the cost J of a network.
+
+    Takes as long as `cost_and_gradient`, which has it on the way.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays, (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, as `coefs_` and `intercepts_` of the estimators.
+    X : array-like of shape (m, n_0)
+        Samples. If they are float32, everything is computed in float32, else in float64.
+    Y : array-like of shape (m, n_L)
+        Targets: one-hot rows for softmax, 0 and 1 for the log loss of logistic units, else numbers.
+    activation : str or sequence of str, default="relu"
+        Of the hidden layers, one name for all or one for each; names as in `MLPClassifier`.
+    output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
+        The link of the last layer.
+    loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
+        "auto" is the canonical loss of `output`: log_loss for softmax and logistic, squared_error for
+        identity, poisson for exp. squared_error also goes with logistic outputs. Half the squared error and
+        half the Poisson deviance are summed over the outputs; no loss is capped.
+    alpha : float, default=0.0
+        The L2 strength lambda; biases are never penalised.
+    penalty : {"mean", "sum"}, default="mean"
+        lambda / 2m or lambda / 2, times the sum of all squared weights.
+    sample_weight : array-like of shape (m,), default=None
+        Weights of the samples; m becomes their sum.
+    residual : bool, default=False
+        Whether every hidden layer as wide as its input adds that input to its output.
+    batch_norm : sequence of (gamma, beta), default=None
+        Scale and shift of every hidden layer's batch normalisation, one number for every column of Z.
+    maxout_pieces : int, default=2
+        Pieces of a maxout unit, see `MLPClassifier`.
+
+    Returns
+    -------
+    float
+        J, averaged over the (weighted) samples, with the penalty; NaN where it overflows.
+
+    See Also
+    --------
+    fastmlp.reference.vectorized.cost : The same in whole-batch NumPy.
+    fastmlp.reference.loops.cost : The same as plain loops.
+
+    Examples
+    --------
+    >>> from fastmlp import cost
+    >>> round(cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[1.0]], [[1.0, 0.0]]), 4)
+    0.6931
+    """
+    options = Options(
+        activation=activation,
+        output=output,
+        loss=loss,
+        alpha=alpha,
+        penalty=penalty,
+        sample_weight=sample_weight,
+        residual=residual,
+        batch_norm=batch_norm,
+        maxout_pieces=maxout_pieces,
+    )
+    with objective_of_arrays(coefs, intercepts, X, Y, options) as objective:
+        return objective.cost_and_gradient()[0]
+
+
+def cost_and_gradient(
+    coefs: Sequence[ArrayLike],
+    intercepts: Sequence[ArrayLike],
+    X: ArrayLike,
+    Y: ArrayLike,
+    **options: Unpack[Options],
+) -> tuple[Any, ...]:
+    """Compute the cost J of a network and its gradient, by back-propagation.
+
+    Parameters
+    ----------
+    coefs, intercepts, X, Y, **options
+        As for `cost`.
+
+    Returns
+    -------
+    J : float
+        The cost.
+    coef_grads, intercept_grads : lists of arrays
+        dJ/dW_l and dJ/db_l, in the shapes of `coefs` and `intercepts`; NaN where J overflows.
+    batch_norm_grads : list of (gamma, beta)
+        Only if `batch_norm` is given.
+
+    Examples
+    --------
+    >>> from fastmlp import cost_and_gradient
+    >>> J, coef_grads, intercept_grads = cost_and_gradient(
+    ...     [[[2.0]]], [[0.0]], [[1.0], [3.0]], [[1.0], [1.0]], output="identity"
+    ... )
+    >>> J, coef_grads[0].tolist(), intercept_grads[0].tolist()
+    (6.5, [[8.0]], [3.0])
+    """
+    with objective_of_arrays(coefs, intercepts, X, Y, options) as objective:
+        J, g = objective.cost_and_gradient()
+    parts = objective.network.parts(g)
+    if options.get("batch_norm") is None:
+        return J, parts.coefs, parts.intercepts
+    return J, parts.coefs, parts.intercepts, list(zip(parts.gammas, parts.betas, strict=True))

@@ -1,0 +1,45 @@
+"""Passes over arrays of any size, a part at a time: what NumPy makes of one part stays small, and in the cache."""
+
+from collections.abc import Iterator
+from typing import Any
+
+import numpy as np
+import scipy.sparse
+
+from ._network import Array
+
+__all__ = ["PART", "column_sizes", "is_finite", "sum_of_squares"]
+
+PART = 1 << 16  # numbers
+
+
+def _parts(array: Array) -> Iterator[Array]:
+    """Some rows of `array` after others."""
+    rows = max(1, PART * len(array) // max(1, array.size))
+    return (array[i : i + rows] for i in range(0, len(array), rows))
+
+
+def is_finite(array: Array) -> bool:
+    """Whether all numbers are finite."""
+    if array.size <= PART:
+        return bool(np.isfinite(array).all())
+    return all(np.isfinite(part).all() for part in _parts(array))
+
+
+def sum_of_squares(array: Array) -> float:
+    """Return the sum of the squares of all numbers.
+
+    Without BLAS, which may wake threads for it: they spin for a while, on cores that the team of a fit is about to use.
+    """
+    flat = (part.reshape(-1) for part in _parts(array))
+    return sum(float(np.einsum("i,i->", part, part)) for part in flat)
+
+
+def column_sizes(X: Any) -> Array:
+    """Root mean square of each column."""
+    if scipy.sparse.issparse(X):
+        X = X.tocsr()
+        squares = np.bincount(X.indices, X.data.astype(float) ** 2, minlength=X.shape[1])
+        return np.sqrt(squares / X.shape[0])
+    sizes: Array = np.sqrt(np.einsum("ij,ij->j", X, X, dtype=float) / len(X))
+    return sizes

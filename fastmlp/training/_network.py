@@ -1,0 +1,134 @@
+"""What a network is, where its weights lie, and what memory a pass over it needs."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import pairwise
+from typing import Any, NamedTuple
+
+import numpy as np
+from numpy.typing import NDArray
+
+from fastmlp.kernels.layout import GAMMA, NORM, PRE, STATS, UNITS, B, Sizes, W, layer_table
+from fastmlp.kernels.outputs import OUTPUTS
+
+__all__ = ["Array", "Network", "Parts", "tie_gradient", "tie_weights"]
+
+Array = NDArray[Any]
+
+
+class Parts(NamedTuple):
+    """The arrays of a network, layer by layer, as views of its weight vector."""
+
+    coefs: list[Array]
+    intercepts: list[Array]
+    gammas: list[Array]
+    betas: list[Array]
+
+
+@dataclass(frozen=True)
+class Network:
+    """Architecture of a multilayer perceptron.
+
+    Parameters
+    ----------
+    units : tuple of int
+        Widths n_0..n_L, input and output included.
+    activations : tuple of str
+        One name for each hidden layer.
+    link, loss : str
+        A key of `fastmlp.kernels.outputs.OUTPUTS`.
+    maxout_pieces : int, default=2
+        Linear pieces of a maxout unit.
+    residual, batch_norm : bool, default=False
+        As in `MLPClassifier`.
+    """
+
+    units: tuple[int, ...]
+    activations: tuple[str, ...]
+    link: str
+    loss: str
+    maxout_pieces: int = 2
+    residual: bool = False
+    batch_norm: bool = False
+
+    @property
+    def output(self) -> int:
+        """Op code of the output layer."""
+        return OUTPUTS[self.link, self.loss].code
+
+    @lru_cache(maxsize=256)  # noqa: B019 -- a network is a few numbers and names, and equal ones share the entry
+    def table(self, rows: int = 1, *, gather: bool = True) -> tuple[Array, Sizes]:
+        """Return the layer table for buffers of `rows` rows, and the sizes of the vectors it addresses."""
+        table, sizes = layer_table(
+            list(self.units),
+            list(self.activations),
+            pieces=self.maxout_pieces,
+            residual=self.residual,
+            batch_norm=self.batch_norm,
+            rows=rows,
+            gather=gather,
+        )
+        table.flags.writeable = False
+        return table, sizes
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def shapes(self) -> tuple[tuple[int, int], ...]:
+        """Return the shape of each `coefs_` array."""
+        table, _ = self.table()
+        return tuple(zip(table[:-1, UNITS].tolist(), table[1:, PRE].tolist(), strict=True))
+
+    def parts(self, w: Array) -> Parts:
+        """Return views of the weight vector `w`."""
+        table, _ = self.table()
+        parts = Parts([], [], [], [])
+        for before, row in pairwise(table):
+            q = row[PRE]
+            parts.coefs.append(w[row[W] : row[B]].reshape(before[UNITS], q))
+            parts.intercepts.append(w[row[B] : row[B] + q])
+            if row[NORM]:
+                parts.gammas.append(w[row[GAMMA] : row[GAMMA] + q])
+                parts.betas.append(w[row[GAMMA] + q : row[GAMMA] + 2 * q])
+        return parts
+
+    def running(self, stats: Array) -> tuple[list[Array], list[Array]]:
+        """Return views of the running means and variances in `stats`."""
+        table, _ = self.table()
+        rows = [row for row in table if row[NORM]]
+        means = [stats[row[STATS] : row[STATS] + row[PRE]] for row in rows]
+        variances = [stats[row[STATS] + row[PRE] : row[STATS] + 2 * row[PRE]] for row in rows]
+        return means, variances
+
+    def pack(self, parts: Sequence[Sequence[Array]], dtype: Any) -> Array:
+        """Copy the arrays of `parts` (coefs, intercepts, gammas, betas) into a new weight vector."""
+        _, sizes = self.table()
+        w = np.empty(sizes.w, dtype=dtype)
+        for targets, sources in zip(self.parts(w), parts, strict=True):
+            for target, source in zip(targets, sources, strict=True):
+                target[...] = source
+        return w
+
+    @lru_cache(maxsize=256)  # noqa: B019
+    def flops(self) -> int:
+        """Return the floating-point operations of one row in training: forward, delta and gradient products."""
+        products = [n * q for n, q in self.shapes()]
+        return 6 * sum(products) - 2 * products[0]
+
+
+def tie_weights(network: Network, w: Array) -> None:
+    """Make the last matrix of `w` the transpose of the first, the last but one that of the second, and so on."""
+    coefs = network.parts(w).coefs
+    for first, last in zip(coefs[: len(coefs) // 2], reversed(coefs), strict=False):
+        last[...] = first.T
+
+
+def tie_gradient(network: Network, g: Array, share: float = 1.0) -> None:
+    """Turn dJ/dw into that of tied weights: a matrix that J uses twice has the sum of both, times `share`.
+
+    The sum is written in both places, so that a step keeps tied weights tied.
+    """
+    coefs = network.parts(g).coefs
+    for first, last in zip(coefs[: len(coefs) // 2], reversed(coefs), strict=False):
+        first += last.T
+        first *= share
+        last[...] = first.T

@@ -1,0 +1,127 @@
+"""The team of threads that runs one kernel, and how large it should be."""
+
+import multiprocessing
+import threading
+from collections.abc import Callable
+from functools import partial
+from queue import SimpleQueue
+from types import TracebackType
+from typing import Any, Self
+
+import joblib
+import numpy as np
+from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
+
+from fastmlp.kernels.team import ABORT, SIGNALS
+
+__all__ = ["Team", "available_threads"]
+
+
+def available_threads(n_jobs: int | None) -> int:
+    """Return how many threads a fit may use.
+
+    Parameters
+    ----------
+    n_jobs : int or None
+        As in scikit-learn: None and -1 mean all available cores, -2 all but one.
+
+    Returns
+    -------
+    int
+        At least 1. scikit-learn's own count, which respects `OMP_NUM_THREADS` (so also the limits that joblib
+        sets in its worker processes), CPU affinity and cgroups; and 1 inside a joblib thread worker, where the
+        other workers have the other cores.
+    """
+    if n_jobs is not None and n_jobs > 0:
+        return n_jobs
+    backend, _ = joblib.parallel.get_active_backend()
+    in_worker_thread = threading.current_thread() is not threading.main_thread()
+    if backend.nesting_level and in_worker_thread:
+        return 1
+    # An explicit None would mean "all" and forget the limit of 1 in daemonic multiprocessing workers.
+    if multiprocessing.current_process().daemon:
+        return 1
+    return int(_openmp_effective_n_threads(n_jobs, only_physical_cores=False))
+
+
+class Team:
+    """Threads for the ranks 1, 2, ... of a kernel; the thread that calls `run` is rank 0.
+
+    Parameters
+    ----------
+    size : int
+        Number of ranks. Where the system refuses a thread, the team is smaller: results do not depend on it.
+
+    Attributes
+    ----------
+    size : int
+        Number of ranks.
+    signals : ndarray of shape (SIGNALS,), int64
+        The barrier's memory, for the kernels.
+    """
+
+    def __init__(self, size: int) -> None:
+        self.signals = np.zeros(SIGNALS, dtype=np.int64)
+        self.size = 1
+        self._tasks: list[SimpleQueue[Callable[[], Any] | None]] = []
+        self._threads: list[threading.Thread] = []
+        if size == 1:
+            return
+        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        for rank in range(1, size):
+            tasks: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
+            try:
+                thread = threading.Thread(target=self._serve, args=(tasks,), name=f"fastmlp-{rank}", daemon=True)
+                thread.start()
+            except RuntimeError:
+                break
+            self._tasks.append(tasks)
+            self._threads.append(thread)
+        self.size = len(self._tasks) + 1
+
+    def _serve(self, tasks: "SimpleQueue[Callable[[], Any] | None]") -> None:
+        while (task := tasks.get()) is not None:
+            try:
+                task()
+            except BaseException as error:
+                self.signals[ABORT] = 1
+                self._done.put(error)
+            else:
+                self._done.put(None)
+            del task  # holds the arrays of the fit
+
+    def run(self, kernel: Callable[..., int], *args: Any) -> int:
+        """Run `kernel(rank, size, *args)` on every rank; return what rank 0 returned."""
+        if self.size == 1:
+            return kernel(0, 1, *args)
+        try:
+            for rank, tasks in enumerate(self._tasks, start=1):
+                tasks.put(partial(kernel, rank, self.size, *args))
+            result = kernel(0, self.size, *args)
+            failures = [self._done.get() for _ in self._tasks]
+        except BaseException:
+            # Ctrl-C between two kernels, also while the tasks are handed out, or an error of this rank: nobody may
+            # wait at a barrier for one that never comes, and how many came is not known.
+            self.signals[ABORT] = 1
+            self.close()
+            raise
+        for failure in failures:
+            if failure is not None:
+                raise failure
+        return result
+
+    def close(self) -> None:
+        """End the threads: none is left behind, for a fork to lose."""
+        for tasks in self._tasks:
+            tasks.put(None)
+        for thread in self._threads:
+            thread.join()
+        self._tasks, self._threads, self.size = [], [], 1
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

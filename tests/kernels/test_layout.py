@@ -1,0 +1,134 @@
+"""How a network lies in memory: no gap, no overlap, shares that cover every weight once."""
+
+import numpy as np
+import pytest
+from fastmlp.kernels import layout
+from fastmlp.kernels.layout import BIAS_COST, BLOCK_ROWS, KINDS, Memory, layer_table, share_weights
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fastmlp.training._engine import addresses_of
+
+widths = st.integers(1, 70)
+names = st.sampled_from(["identity", "relu", "tanh", "gelu", "silu", "softplus", "maxout"])
+
+
+@st.composite
+def networks(draw):
+    """Arguments of `layer_table`."""
+    units = draw(st.lists(st.one_of(st.just(16), widths), min_size=2, max_size=6))
+    activations = draw(st.lists(names, min_size=len(units) - 2, max_size=len(units) - 2))
+    options = {
+        "pieces": draw(st.integers(2, 4)),
+        "residual": draw(st.booleans()),
+        "batch_norm": draw(st.booleans()),
+        "rows": draw(st.integers(1, 40)),
+        "gather": draw(st.booleans()),
+    }
+    return units, activations, options
+
+
+def assert_tiles(parts, size):
+    """The parts (start, length) fill 0..size without a gap and without an overlap."""
+    end = 0
+    for start, length in sorted(part for part in parts if part[1]):
+        assert start == end
+        end += length
+    assert end == size
+
+
+@given(networks())
+def test_every_vector_is_filled_without_gap_or_overlap(network):
+    units, activations, options = network
+    table, sizes = layer_table(units, activations, **options)
+    rows, last = options["rows"], len(units) - 1
+    weights, transposed, A, D, H, stats, blocks = [], [], [], [], [], [], []
+    A.append((0, layout.aligned(rows * units[0]) if options["gather"] else 0))
+    for l in range(1, last + 1):
+        row, fan_in = table[l], units[l - 1]
+        hidden = l < last
+        q = units[l] * (options["pieces"] if hidden and activations[l - 1] == "maxout" else 1)
+        assert row[layout.UNITS] == units[l]
+        assert row[layout.PRE] == q
+        weights += [(row[layout.W], fan_in * q), (row[layout.B], q)]
+        transposed += [(row[layout.T], layout.aligned(fan_in * q) if l > 1 else 0)]
+        A.append((row[layout.A], layout.aligned(rows * units[l])))
+        D.append((row[layout.D], layout.aligned(rows * q)))
+        blocks.append((row[layout.BLOCK], -(-fan_in // BLOCK_ROWS)))
+        assert row[layout.NORM] == (hidden and options["batch_norm"])
+        assert row[layout.RESIDUAL] == (hidden and options["residual"] and units[l] == fan_in)
+        if row[layout.NORM]:
+            weights.append((row[layout.GAMMA], 2 * q))
+            H.append((row[layout.H], (rows + 4) * q))
+            stats.append((row[layout.STATS], 2 * q))
+    for parts, size in (
+        (weights, sizes.w),
+        (transposed, sizes.transposed),
+        (A, sizes.A),
+        (D, sizes.D),
+        (H, sizes.H),
+        (stats, sizes.stats),
+        (blocks, sizes.blocks),
+    ):
+        assert_tiles(parts, size)
+    assert table[0, layout.BLOCK] == sizes.blocks
+
+
+@given(networks(), st.integers(1, 9))
+def test_every_row_of_weights_belongs_to_one_rank(network, team):
+    units, activations, options = network
+    table, _ = layer_table(units, activations, **options)
+    share = share_weights(table, team, 16)
+    assert share.shape == (len(units), team + 1)
+    for l in range(1, len(units)):
+        fan_in = units[l - 1]
+        assert share[l, 0] == 0
+        assert share[l, team] == fan_in + 1
+        assert (np.diff(share[l]) >= 0).all()
+        # The penalty is summed in blocks of rows: a block is one rank's, whatever the team.
+        cuts = share[l][share[l] < fan_in]
+        np.testing.assert_array_equal(cuts % BLOCK_ROWS, 0)
+
+
+@given(networks(), st.integers(2, 9), st.sampled_from([2, 4, 8, 16]))
+def test_shares_are_even(network, team, lanes):
+    """In vectors of gradient: the last columns of a row cost a whole one."""
+    units, activations, options = network
+    table, _ = layer_table(units, activations, **options)
+    share = share_weights(table, team, lanes)
+    fan_in, vectors = table[:-1, layout.UNITS], -(-table[1:, layout.PRE] // lanes)
+    # What lies before a cut: rows of W, then the bias.
+    before = (np.minimum(share[1:].T, fan_in) + BIAS_COST * (fan_in < share[1:].T)) * vectors
+    load = np.diff(before.sum(axis=1))
+    # Each of two cuts may be off by half a block, or by the bias behind a block that is not whole.
+    slack = 2 * (BLOCK_ROWS + BIAS_COST) * vectors.max()
+    assert load.max() <= load.sum() / team + slack
+
+
+def test_fields_of_memory_are_as_many_as_their_types():
+    assert sum(count for _, count in KINDS) == len(Memory._fields) - 1  # `linked` is no array
+
+
+def memory(dtype, **changed):
+    """A Memory of arrays of one number."""
+    kinds = [np.dtype(str(kind)) if kind else np.dtype(dtype) for kind, count in KINDS for _ in range(count)]
+    arrays = {name: np.zeros(1, kind) for name, kind in zip(Memory._fields, kinds, strict=False)}
+    return Memory(**(arrays | {"linked": (1, 2)} | changed))
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+def test_addresses_are_in_the_order_of_the_fields(dtype):
+    m = memory(dtype)
+    expected = [array.ctypes.data for array in m[:-1]] + [1, 2]
+    np.testing.assert_array_equal(addresses_of(m, np.dtype(dtype)), expected)
+
+
+@pytest.mark.parametrize("name", Memory._fields[:-1])
+def test_arrays_of_another_kind_are_refused(name):
+    """Pointers are never checked, so this is the last place where a mistake can be seen."""
+    array = getattr(memory(np.float32), name)
+    other = np.float32 if array.dtype == np.float64 else np.float64
+    strided = np.zeros((4, 4), array.dtype)[:, :2]
+    for wrong in (array.astype(other), strided):
+        with pytest.raises(TypeError, match=f"{name} must be a C-contiguous array of {array.dtype}"):
+            addresses_of(memory(np.float32, **{name: wrong}), np.dtype(np.float32))

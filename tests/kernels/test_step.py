@@ -1,0 +1,330 @@
+"""One training step: the reference's gradient, the same for every team, and no number outside its array.
+
+Kernels work on bare pointers, which nothing checks. So every array of an engine is put between guards here, and
+what is read or written beyond its ends shows: guards read as NaN or -1, and are looked at afterwards.
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pytest
+import scipy.sparse
+from fastmlp.kernels.layout import Memory
+from fastmlp.kernels.optimizers import OPTIMIZERS
+
+from fastmlp.reference import vectorized
+from fastmlp.training import _engine, _predict
+from fastmlp.training._engine import Engine, Hyper, OptimizerState, addresses_of, prepare_data
+from fastmlp.training._network import Network
+from fastmlp.training._predict import predict
+from fastmlp.training._threads import Team
+
+DTYPES = [np.float32, np.float64]
+ROWS = 37
+BATCHES = [1, 2, 13, 14, 15, 16, 17, 37]  # with remainders of 0 to 11 rows
+TEAMS = [1, 2, 3]
+GUARD = 4096 + 8  # bytes; so that no array begins at a multiple of a vector
+
+
+class Case(NamedTuple):
+    """A network, with the widths that tiles and vectors like least."""
+
+    units: tuple
+    activations: tuple = ()
+    output: tuple = ("softmax", "log_loss")
+    options: dict = {}  # noqa: RUF012 -- a NamedTuple's default, never written
+    weighted: bool = False
+    penalty: str = "mean"
+
+
+CASES = {
+    "widths of one": Case((1, 1, 1), ("relu",), ("logistic", "log_loss")),
+    "no hidden layer": Case((7, 3), weighted=True),
+    "beside a vector": Case((15, 17, 31, 33, 2), ("tanh", "relu", "gelu"), ("identity", "squared_error")),
+    "primes": Case((13, 29, 67, 5), ("elu", "silu"), ("logistic", "squared_error"), weighted=True),
+    "a narrow waist": Case((33, 1, 33, 3), ("softplus", "logistic"), penalty="sum"),
+    "maxout": Case((9, 17, 4, 3), ("maxout", "maxout"), options={"maxout_pieces": 3}),
+    "residual": Case(
+        (16, 16, 16, 16, 3), ("tanh", "gelu", "maxout"), ("exp", "poisson"), {"residual": True}, weighted=True
+    ),
+    "batch norm": Case((11, 33, 9, 2), ("relu", "selu"), ("logistic", "log_loss"), {"batch_norm": True}),
+    "everything": Case(
+        (17, 17, 17, 5), ("maxout", "leaky_relu"), options={"residual": True, "batch_norm": True}, weighted=True
+    ),
+    "a wide layer": Case((29, 301, 3), ("identity",)),
+}
+
+
+def problem(case, dtype, csr):
+    """Data and weights; the same numbers dense and as CSR."""
+    rng = np.random.default_rng(0)
+    link, loss = case.output
+    network = Network(case.units, case.activations, link, loss, **case.options)
+    X = rng.normal(size=(ROWS, case.units[0])) * (rng.random((ROWS, case.units[0])) < 0.4)
+    K = case.units[-1]
+    if link == "softmax":
+        Y = rng.integers(0, K, ROWS)
+    elif loss == "log_loss":
+        Y = rng.integers(0, 2, (ROWS, K)).astype(float)
+    elif loss == "poisson":
+        Y = rng.poisson(2, (ROWS, K)).astype(float)
+    else:
+        Y = rng.normal(size=(ROWS, K))
+    weight = rng.uniform(0.5, 2, ROWS) if case.weighted else None
+    data = prepare_data(scipy.sparse.csr_array(X) if csr else X, Y, weight, dtype)
+    w = rng.normal(scale=0.3, size=network.table()[1].w).astype(dtype)
+    return network, data, w, X, Y, weight
+
+
+def statistics(network, dtype):
+    stats = np.zeros(network.table()[1].stats, dtype)
+    for variance in network.running(stats)[1]:
+        variance[...] = 1
+    return stats
+
+
+def build(case, dtype, *, csr=False, optimizer="adam", batch=ROWS, team=1, shuffle=True):
+    """An engine as an estimator would make it, for a team of exactly this size (of one rank a row at most)."""
+    network, data, w, *_ = problem(case, dtype, csr)
+    if optimizer == "store":
+        state = OptimizerState(0.0, np.empty(0, dtype), np.empty(0, dtype))
+    else:
+        state = OptimizerState.new(optimizer, w.size, dtype, 0.01)
+    hyper = Hyper(optimizer=optimizer, alpha=0.5, penalty=case.penalty)
+    random = np.random.RandomState(0)
+    engine = Engine(network, data, w, hyper, batch, shuffle, state, team, statistics(network, dtype), random)
+    assert engine.threads == min(team, engine._options.chunk)
+    return engine
+
+
+@pytest.fixture(autouse=True)
+def _large_teams(monkeypatch):
+    """Let a small job have the whole team."""
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
+
+
+# What a pass writes before it reads: filled with NaN, or -1, so that nothing is taken from before.
+SCRATCH = {
+    *("A", "D", "H", "T", "units", "row_weight", "squares", "scratch", "loss", "unit_loss", "lanes"),
+    *("cursor", "rows", "picks", "words", "g"),
+}
+INPUTS = {"X", "values", "Y", "sample_weight", "zeros", "ones", "indptr", "indices", "labels"}
+
+
+def block_around(array, fill=False):
+    """A guarded copy of the array, and the block that it lies in."""
+    block = np.full(array.nbytes + 2 * GUARD, 0xFF, np.uint8)
+    inner = block[GUARD : GUARD + array.nbytes].view(array.dtype).reshape(array.shape)
+    if not fill:
+        inner[...] = array
+    return inner, block
+
+
+def guard(engine):
+    """Move all memory of the engine between guards; return the blocks."""
+    blocks, arrays = {}, {}
+    for name in Memory._fields[:-1]:
+        arrays[name], blocks[name] = block_around(getattr(engine._memory, name), fill=name in SCRATCH)
+    engine._memory = engine._memory._replace(**arrays)
+    engine._addresses = addresses_of(engine._memory, engine.w.dtype)
+    engine.w, engine.g, engine.stats = arrays["w"], arrays["g"], arrays["stats"]
+    engine.state.m, engine.state.v = arrays["m"], arrays["v"]
+    engine._order, engine._random = arrays["order"], arrays["random"]
+    engine.refresh()
+    return blocks
+
+
+def assert_guards_stand(blocks):
+    for name, block in blocks.items():
+        assert (block[:GUARD] == 0xFF).all(), f"written before {name}"
+        assert (block[-GUARD:] == 0xFF).all(), f"written behind {name}"
+
+
+def run(engine, epochs):
+    with Team(engine.threads) as team:
+        engine.run(team, epochs)
+
+
+def results(engine):
+    """All that training leaves behind."""
+    return {
+        "w": engine.w,
+        "m": engine.state.m,
+        "v": engine.state.v,
+        "g": engine.g,
+        "stats": engine.stats,
+        "transposed": engine._memory.transposed,
+        "history": np.array(engine.history),
+        "random": engine._random,
+    }
+
+
+def assert_same(a, b, names=None):
+    for name in names or a:
+        np.testing.assert_array_equal(a[name], b[name], err_msg=name)
+
+
+@pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_steps_keep_to_their_arrays(case, dtype, csr):
+    for batch in BATCHES:
+        shuffle = batch != 16  # then rows of X are read in place
+        plain = build(case, dtype, csr=csr, batch=batch, shuffle=shuffle)
+        run(plain, 2)
+        assert np.isfinite(plain.w).all()
+        for team in TEAMS:
+            guarded = build(case, dtype, csr=csr, batch=batch, team=team, shuffle=shuffle)
+            inputs = {name: getattr(guarded._memory, name).copy() for name in INPUTS}
+            blocks = guard(guarded)
+            run(guarded, 2)
+            assert_guards_stand(blocks)
+            assert_same(results(guarded), results(plain), {"w", "m", "v", "stats", "transposed", "history"})
+            assert_same({name: getattr(guarded._memory, name) for name in INPUTS}, inputs)
+
+
+@pytest.mark.parametrize("optimizer", ["store", *OPTIMIZERS])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["primes", "residual", "everything", "a wide layer"])
+def test_batches_in_chunks_keep_to_their_arrays(name, dtype, optimizer, monkeypatch):
+    """A batch that outgrows the cache is taken in chunks, its gradient summed up."""
+    monkeypatch.setattr(_engine, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(_engine, "CHUNK_ROWS", 8)
+    for csr in (False, True):
+        plain = build(CASES[name], dtype, csr=csr, optimizer=optimizer, batch=30)
+        chunked = plain._options.chunk < 30
+        assert chunked == (not CASES[name].options.get("batch_norm"))
+        run(plain, 2)
+        for team in TEAMS:
+            guarded = build(CASES[name], dtype, csr=csr, optimizer=optimizer, batch=30, team=team)
+            blocks = guard(guarded)
+            run(guarded, 2)
+            assert_guards_stand(blocks)
+            assert_same(results(guarded), results(plain))
+
+
+@pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_predictions_keep_to_their_arrays(case, dtype, csr, monkeypatch):
+    network, _, w, X, *_ = problem(case, dtype, csr)
+    stats = statistics(network, dtype)
+    X = X.astype(dtype)
+    for rows in (1, 2, 13, 37):
+        x = scipy.sparse.csr_array(X[:rows]) if csr else X[:rows]
+        expected = predict(network, w, stats, x, lambda: 1)
+        for team in TEAMS:
+            with monkeypatch.context() as patch:
+                blocks = guard_predictions(patch)
+                inside = {"w": block_around(w), "X": block_around(X[:rows])}
+                x = scipy.sparse.csr_array(X[:rows]) if csr else inside["X"][0]
+                h = predict(network, inside["w"][0], stats, x, lambda team=team: team)
+            np.testing.assert_array_equal(h, expected)
+            assert_guards_stand({name: block for name, (_, block) in inside.items()})
+            assert blocks
+            for block, inner in blocks:
+                outside = np.ones(block.size, bool)
+                for start, stop in inner:
+                    outside[start:stop] = False
+                assert (block[outside] == 0xFF).all()
+
+
+def guard_predictions(patch):
+    """Let predictions work in guarded memory, guards between the parts too; return (block, inner parts)."""
+    blocks, parts = [], []
+    plan_of, address_of = _predict._plan, _predict.address
+
+    def spread(*args):
+        plan = plan_of(*args)
+        places = np.flatnonzero(plan.in_work)
+        starts = plan.addresses[places]
+        order = np.argsort(starts, kind="stable")
+        shift = np.empty_like(starts)
+        shift[order] = GUARD * np.arange(1, len(starts) + 1)
+        ends = np.append(np.sort(starts)[1:], plan.work_bytes)
+        parts.extend(zip(np.sort(starts) + np.sort(shift), ends + np.sort(shift), strict=True))
+        addresses = plan.addresses.copy()
+        addresses[places] = starts + shift
+        return plan._replace(addresses=addresses, work_bytes=plan.work_bytes + GUARD * (len(starts) + 1))
+
+    def address(array):
+        if array.dtype != np.uint8:
+            return address_of(array)
+        block = np.full(array.nbytes, 0xFF, np.uint8)
+        blocks.append((block, list(parts)))
+        return address_of(block)
+
+    patch.setattr(_predict, "_plan", spread)
+    patch.setattr(_predict, "address", address)
+    return blocks
+
+
+def parts_of(network, vector):
+    """The arrays of a vector in the order of w, as the reference gives them."""
+    coefs, intercepts, gammas, betas = network.parts(vector)
+    return [*coefs, *intercepts, *gammas, *betas]
+
+
+@pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_cost_and_gradient_are_the_references(case, dtype, csr):
+    network, _, w, X, Y, weight = problem(case, dtype, csr)
+    coefs, intercepts, gammas, betas = ([a.astype(np.float64) for a in arrays] for arrays in network.parts(w))
+    batch_norm = list(zip(gammas, betas, strict=True)) if network.batch_norm else None
+    twin = vectorized.cost_and_gradient(
+        coefs,
+        intercepts,
+        X.astype(dtype).astype(np.float64),
+        np.eye(case.units[-1])[Y] if Y.ndim == 1 else Y.astype(dtype).astype(np.float64),
+        activation=case.activations or "relu",
+        output=case.output[0],
+        loss=case.output[1],
+        alpha=0.5,
+        penalty=case.penalty,
+        sample_weight=None if weight is None else weight.astype(dtype).astype(np.float64),
+        residual=network.residual,
+        batch_norm=batch_norm,
+        maxout_pieces=network.maxout_pieces,
+    )
+    cost, *gradients = twin
+    expected = [*gradients[0], *gradients[1]]
+    if network.batch_norm:
+        expected += [g for g, _ in gradients[2]] + [b for _, b in gradients[2]]
+    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    for team in TEAMS:
+        engine = build(case, dtype, csr=csr, optimizer="store", team=team)
+        run(engine, 1)
+        assert engine.history[0] == pytest.approx(cost, rel=tolerance)
+        for ours, other in zip(parts_of(network, engine.g), expected, strict=True):
+            scale = max(np.abs(other).max(), 1e-3)
+            np.testing.assert_allclose(ours, other, rtol=tolerance, atol=tolerance * scale)
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
+def test_each_bias_is_updated_once(csr, dtype):
+    """Two ranks once updated a bias: one whose share of a layer is empty, as it begins behind the bias, did too."""
+    case = Case((64, 64, 64, 10), ("relu", "relu"), options={"residual": True})
+    network, *_ = problem(case, dtype, csr)
+    one, two = (build(case, dtype, csr=csr, team=team) for team in (1, 2))
+    assert two._share[1].tolist() == [0, 65, 65]
+    for engine in (one, two):
+        run(engine, 3)
+    for ours, other in zip(parts_of(network, two.w), parts_of(network, one.w), strict=True):
+        np.testing.assert_array_equal(ours, other)
+
+
+def test_weights_may_be_cut_anywhere():
+    """In front of, between and behind the blocks of W, before its bias and behind it: the same step."""
+    case = Case((8, 6, 2), ("tanh",), options={"batch_norm": True})
+    expected = build(case, np.float64)
+    run(expected, 2)
+    for first in (0, 4, 8, 9):
+        for second in (0, 4, 6, 7):
+            engine = build(case, np.float64, team=2)
+            engine._share = np.array([[0, 0, 0], [0, first, 9], [0, second, 7]])
+            run(engine, 2)
+            np.testing.assert_array_equal(engine.w, expected.w)
+            np.testing.assert_array_equal(engine.history, expected.history)

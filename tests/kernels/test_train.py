@@ -1,0 +1,266 @@
+"""The training loop: stopping rule and schedules, resumption anywhere, batches without weight, divergence."""
+
+import math
+
+import numpy as np
+import pytest
+from fastmlp.kernels.layout import DIVERGED, NO_CHANGE, RATE, ROW, RUNNING, STOPPED
+
+from fastmlp.reference import vectorized
+from fastmlp.training import _engine
+from fastmlp.training._engine import Engine, Hyper, OptimizerState, prepare_data
+from fastmlp.training._loops import divergence_message
+from fastmlp.training._network import Network
+from fastmlp.training._threads import Team
+
+DTYPES = [np.float32, np.float64]
+
+
+@pytest.fixture
+def data(problems):
+    """120 rows of the diabetes data."""
+    _, _, X, y, _ = problems["regression"]
+    return X[:120].copy(), y[:120].reshape(-1, 1).copy()
+
+
+def build(data, dtype=np.float64, *, weight=None, batch=23, shuffle=True, rate=0.01, team=1, **hyper):
+    X, Y = data
+    network = Network((X.shape[1], 8, 6, Y.shape[1]), ("tanh", "relu"), "identity", "squared_error")
+    rng = np.random.default_rng(1)
+    w = rng.normal(scale=0.4, size=network.table()[1].w).astype(dtype)
+    hyper = Hyper(**({"optimizer": "sgd", "alpha": 0.1, "watch_loss": True} | hyper))
+    state = OptimizerState.new(hyper.optimizer, w.size, dtype, rate)
+    prepared = prepare_data(X, Y, weight, dtype)
+    random = np.random.RandomState(0)
+    return Engine(network, prepared, w, hyper, batch, shuffle, state, team, np.empty(0, dtype), random)
+
+
+def run(engine, epochs, rates=None):
+    with Team(engine.threads) as team:
+        return engine.run(team, epochs, rates)
+
+
+def everything(engine, status):
+    """All that a fit could see or go on from."""
+    return {
+        "status": status,
+        "w": engine.w,
+        "m": engine.state.m,
+        "v": engine.state.v,
+        "history": engine.history,
+        "floats": engine.floats,
+        # The number of passes of the last call is how calls differ.
+        "ints": np.delete(engine.ints, [_engine.EPOCH, _engine.PASSES]),
+        "random": engine.random.get_state()[1:3],
+    }
+
+
+FITS = {
+    "plain": {},
+    "adam": {"optimizer": "adam"},
+    "stops": {"tol": 0.02, "patience": 2},
+    "adaptive": {"tol": 0.02, "patience": 1, "adaptive": True, "optimizer": "nesterov"},
+    "full batch": {"batch": 120},
+    "one row": {"batch": 1},
+    "rows in order": {"shuffle": False},
+    "chunks": {"batch": 50, "chunks": True},
+    "weights": {"weight": np.linspace(0, 2, 120)},
+    "sum": {"penalty": "sum", "loss_scale": 0.5},
+}
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("team", [1, 2])
+@pytest.mark.parametrize("fit", FITS)
+def test_calls_of_any_length_train_alike(fit, team, dtype, data, monkeypatch):
+    """How many passes a call makes depends on the clock, and nothing else may depend on it."""
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    params = dict(FITS[fit])
+    if params.pop("chunks", False):
+        monkeypatch.setattr(_engine, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(_engine, "CHUNK_ROWS", 16)
+    rates = np.linspace(0.01, 0.001, 12) if fit == "plain" else None
+    seen = []
+    for seconds in (100.0, 0.0, 2e-5):
+        monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
+        engine = build(data, dtype, team=team, **params)
+        assert engine.threads == min(team, engine._options.chunk)
+        seen.append(everything(engine, run(engine, 12, rates)))
+    for other in seen[1:]:
+        for name, value in seen[0].items():
+            np.testing.assert_equal(other[name], value, err_msg=name)
+    assert seen[0]["status"] == (STOPPED if fit == "stops" else RUNNING)
+
+
+def stops_after(losses, tol, patience):
+    """Epochs after which scikit-learn's rule stops: the count exceeds n_iter_no_change."""
+    best, count = math.inf, 0
+    for epoch, loss in enumerate(losses, start=1):
+        count = count + 1 if loss > best - tol else 0
+        best = min(best, loss)
+        if count > patience:
+            return epoch
+    return None
+
+
+@pytest.mark.parametrize("seconds", [100.0, 0.0])
+@pytest.mark.parametrize("tol", [0.0, 1e-4, 0.01, 0.1, 1e9])
+@pytest.mark.parametrize("patience", [1, 2, 10])
+def test_training_stops_by_scikit_learns_rule(patience, tol, seconds, data, monkeypatch):
+    """With calls of one pass, the rule strikes at the end of a call."""
+    monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
+    endless = build(data, tol=tol, rate=0.05)
+    assert run(endless, 60) == RUNNING
+    epoch = stops_after(endless.history, tol, patience)
+    engine = build(data, tol=tol, patience=patience, rate=0.05)
+    status = run(engine, 60)
+    assert engine.history == endless.history[:epoch]
+    assert status == (RUNNING if epoch is None else STOPPED)
+    assert (epoch is None) == (tol == 0.0) or epoch > patience
+
+
+def test_infinite_patience_never_stops(data):
+    engine = build(data, tol=1e9, patience=np.inf)
+    assert run(engine, 100) == RUNNING
+    assert len(engine.history) == 100
+    assert engine.ints[NO_CHANGE] == 99
+
+
+def test_a_validation_score_watches_instead_of_the_loss(data):
+    engine = build(data, tol=1e9, patience=1, watch_loss=False)
+    assert run(engine, 20) == RUNNING
+    assert engine.ints[NO_CHANGE] == 0
+
+
+@pytest.mark.parametrize("seconds", [100.0, 0.0])
+def test_adaptive_rate_is_divided_by_five_until_it_is_small(seconds, data, monkeypatch):
+    monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
+    # No loss counts as an improvement on the first: the rule would stop every third epoch.
+    engine = build(data, tol=1e9, patience=2, adaptive=True, rate=0.1)
+    assert run(engine, 1000) == STOPPED
+    assert engine.floats[RATE] == pytest.approx(0.1 / 5**8)  # the first not above 1e-6
+    assert len(engine.history) == 1 + 3 * 9
+
+
+def test_rates_take_effect_after_their_epoch(data):
+    """The first epoch has the rate that the state brings, the next ones those that are handed over."""
+    by_rates, by_hand = build(data), build(data)
+    run(by_rates, 3, np.array([0.02, 0.005, 0.3]))
+    for rate in (0.01, 0.02, 0.005):
+        by_hand.floats[RATE] = rate
+        run(by_hand, 1)
+    np.testing.assert_array_equal(by_rates.w, by_hand.w)
+    assert by_rates.floats[RATE] == 0.3
+
+
+@pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
+def test_training_is_the_references(optimizer, data):
+    """Losses and weights after some epochs; three batches in a row have no weight, and are left out."""
+    X, Y = data
+    weight = np.linspace(0.5, 2, 120)
+    weight[46:115] = 0
+    engine = build(data, optimizer=optimizer, weight=weight, shuffle=False, watch_loss=False)
+    parts = engine.network.parts(engine.w)
+    coefs, intercepts, history = vectorized.fit(
+        parts.coefs,
+        parts.intercepts,
+        X,
+        Y,
+        epochs=5,
+        batch_size=23,
+        solver="sgd" if optimizer == "nesterov" else optimizer,
+        nesterovs_momentum=optimizer == "nesterov",
+        learning_rate_init=0.01,
+        activation=["tanh", "relu"],
+        output="identity",
+        alpha=0.1,
+        sample_weight=weight,
+    )
+    run(engine, 5)
+    np.testing.assert_allclose(engine.history, history, rtol=1e-11)
+    trained = engine.network.parts(engine.w)
+    for ours, other in zip(trained.coefs + trained.intercepts, coefs + intercepts, strict=True):
+        np.testing.assert_allclose(ours, other, rtol=1e-10, atol=1e-12)
+
+
+def test_no_weight_at_all_changes_nothing(data):
+    engine = build(data, weight=np.zeros(120), optimizer="adam")
+    before = engine.w.copy()
+    assert run(engine, 3) == RUNNING
+    np.testing.assert_array_equal(engine.w, before)
+    assert engine.history == [0, 0, 0]
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("seconds", [100.0, 0.0])
+@pytest.mark.parametrize("team", [1, 2])
+def test_divergence_stops_at_the_batch_and_keeps_the_weights_before(team, seconds, dtype, data, monkeypatch):
+    """A target whose squared error is too large for the dtype stands in the fourth batch."""
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
+    X, Y = data
+    expected = build((X[:69], Y[:69]), dtype, shuffle=False)
+    run(expected, 1)
+    Y[80] = np.sqrt(float(np.finfo(dtype).max)) * 10
+    engine = build((X, Y), dtype, shuffle=False, team=team)
+    assert run(engine, 10) == DIVERGED
+    assert engine.diverged
+    assert engine.history == []
+    assert engine.ints[ROW] == 69
+    np.testing.assert_array_equal(engine.w, expected.w)
+    message = divergence_message(engine, 1)
+    assert "epoch 1, mini-batch 4, at learning rate 0.01" in message
+    assert "lower learning_rate_init" in message
+
+
+@pytest.mark.parametrize("seconds", [100.0, 0.0])
+def test_weights_that_overflow_end_training(seconds, data, monkeypatch):
+    """The first step is too long for the dtype, but no loss shows it yet: the weights before it come back.
+
+    With calls of one pass, nothing but the weights is wrong when the call ends; training once went on from there.
+    """
+    monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
+    X, Y = data
+    engine = build((X, 1000 * Y), np.float32, rate=3e38)
+    before = engine.w.copy()
+    assert run(engine, 5) == DIVERGED
+    assert engine.diverged
+    assert engine.history == []
+    assert "epoch 1, mini-batch 2" in divergence_message(engine, 1)
+    np.testing.assert_array_equal(engine.w, before)
+
+
+def test_restart_forgets_an_evaluation_that_diverged(data, monkeypatch):
+    """A line search of L-BFGS may try weights with an infinite cost, and then others."""
+    monkeypatch.setattr(_engine, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(_engine, "CHUNK_ROWS", 16)
+    X, Y = data
+    network = Network((X.shape[1], 8, 1), ("relu",), "identity", "squared_error")
+    w = np.random.default_rng(0).normal(size=network.table()[1].w)
+    none = np.empty(0)
+
+    def evaluate(engine, weights):
+        engine.w[:] = weights
+        engine.refresh()
+        status = run(engine, 1)
+        return status, engine.g.copy(), list(engine.history)
+
+    engines = [
+        Engine(
+            network,
+            prepare_data(X, Y, None, np.float64),
+            w.copy(),
+            Hyper(alpha=0.1),
+            120,
+            False,
+            OptimizerState(0.0, none, none),
+            1,
+            none,
+        )
+        for _ in range(2)
+    ]
+    expected = evaluate(engines[0], w)
+    assert evaluate(engines[1], w * 1e200)[0] == DIVERGED
+    engines[1].restart()
+    got = evaluate(engines[1], w)
+    np.testing.assert_equal(got, expected)

@@ -1,0 +1,115 @@
+"""Arrays of a fit: each begins with a cache line, and no vector that begins in one ends in a page that is not there."""
+
+import mmap
+
+import numpy as np
+import pytest
+from sklearn.datasets import load_wine
+
+from fastmlp import MLPClassifier, _room
+from fastmlp.training._engine import Engine
+
+# Read or written by vectors that begin in the array and may end behind it.
+BY_VECTORS = (
+    *("w", "m", "v", "g", "transposed", "A", "D", "H", "T", "units", "row_weight", "scratch", "zeros", "loss"),
+    *("unit_loss", "lanes"),
+)
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+def at_page_end(size, dtype, before=0):
+    """A vector that ends `before` bytes before its memory does, which is a page."""
+    page = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), np.uint8)
+    end = mmap.PAGESIZE - before
+    vector = np.frombuffer(page, dtype, size, offset=end - size * np.dtype(dtype).itemsize)
+    vector[:] = np.arange(size)
+    return vector
+
+
+def read_only(array):
+    array = array.copy()
+    array.flags.writeable = False
+    return array
+
+
+FORMS = {
+    "plain": np.arange(12.0),
+    "matrix": np.arange(12, dtype=np.float32).reshape(3, 4),
+    "part": np.arange(12.0)[5:],
+    "read-only": read_only(np.arange(12.0)),
+    "strided": np.arange(12.0)[1::2],
+    "backwards": np.arange(12.0)[::-1],
+    "Fortran": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
+    "empty": np.empty((0, 3)),
+    "one": np.ones(1, np.int32),
+}
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_addresses_are_numpys(form):
+    array = FORMS[form]
+    assert _room.address(array) == array.__array_interface__["data"][0]
+
+
+def test_an_address_holds_on_to_nothing():
+    """A buffer that stays exported could not be resized."""
+    array = np.zeros(4)
+    _room.address(array)
+    array.resize(1000, refcheck=False)
+    assert array.size == 1000
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+@pytest.mark.parametrize("make", [_room.empty, _room.zeros])
+def test_new_vectors_have_room(make, dtype):
+    for size in (0, 1, 7, 1008, 1016, 1023, 1024, 100_000):
+        vector = make(size, dtype)
+        assert (vector.size, vector.dtype) == (size, dtype)
+        assert _room.is_roomy(vector)
+    assert not _room.zeros(5, dtype).any()
+
+
+@pytest.mark.parametrize("dtype", ["float32", "float64"])
+def test_only_a_vector_without_room_is_copied(dtype):
+    fine = at_page_end(96, dtype, before=64)
+    assert _room.roomy(fine) is fine
+    for before in (0, 8, 56, 80):  # the last one ends well before its page, and does not begin with a line
+        tight = at_page_end(96, dtype, before)
+        copy = _room.roomy(tight)
+        assert copy is not tight
+        assert _room.is_roomy(copy)
+        np.testing.assert_array_equal(copy, tight, strict=True)
+
+
+@pytest.mark.parametrize("solver", ["adam", "lbfgs"])
+@pytest.mark.parametrize("batch", [50, 178])
+def test_every_array_of_a_fit_has_room(batch, solver, monkeypatch):
+    memories = []
+    prepare = Engine.__post_init__
+
+    def spy(engine):
+        prepare(engine)
+        memories.append(engine._memory)
+
+    monkeypatch.setattr(Engine, "__post_init__", spy)
+    X, y = load_wine(return_X_y=True)
+    for units in (1, 3, 37, 61, 64, 66):
+        model = MLPClassifier(units, "gelu", solver=solver, batch_size=batch, max_iter=1, max_fun=3, random_state=0)
+        model.fit(X / X.max(axis=0), y)
+        assert _room.is_roomy(model._packed.w)
+    assert len(memories) == 6
+    for memory in memories:
+        for name in BY_VECTORS:
+            assert _room.is_roomy(getattr(memory, name)), name
+
+
+def test_weights_that_a_user_brings_get_room():
+    X, y = load_wine(return_X_y=True)
+    model = MLPClassifier(4, max_iter=2, random_state=0).fit(X, y)
+    expected = model.predict_proba(X)
+    model.coefs_ = [at_page_end(c.size, c.dtype).reshape(c.shape) for c in model.coefs_]
+    for ours, tight in zip(model._packed.views, model.coefs_, strict=False):
+        tight[...] = ours
+    assert _room.is_roomy(model._weights(model._fitted_network()))
+    np.testing.assert_array_equal(model.predict_proba(X), expected)

@@ -1,0 +1,236 @@
+"""The team: a barrier that nobody passes alone, results of any size, errors, refused threads, Ctrl-C."""
+
+import os
+import threading
+import time
+
+import joblib
+import numpy as np
+import pytest
+from fastmlp.kernels import team as kernels
+from fastmlp.kernels._jit import OPTIONS
+from fastmlp.kernels.layout import Options
+from fastmlp.kernels.team import ABORT
+from numba import njit
+
+import fastmlp
+from fastmlp.training import _engine, _predict
+from fastmlp.training._threads import Team, available_threads
+
+
+@njit(**OPTIONS)
+def meet(rank, size, signals, rounds, seen):
+    """Count rounds; between two barriers every rank must see every other in the same round."""
+    wrong = 0
+    for i in range(rounds):
+        seen[rank] = i
+        if not kernels.barrier(signals, size):
+            return -1
+        for other in range(size):
+            wrong += seen[other] != i
+        if not kernels.barrier(signals, size):
+            return -1
+    return wrong
+
+
+def ours():
+    """Threads of fastmlp that are alive."""
+    return [thread.name for thread in threading.enumerate() if thread.name.startswith("fastmlp")]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
+def test_nobody_passes_the_barrier_alone(size):
+    """Also where the team is larger than the machine."""
+    with Team(size) as team:
+        assert team.size == size
+        for rounds in (1, 200):
+            seen = np.full(size, -1)
+            assert team.run(meet, team.signals, rounds, seen) == 0
+    assert ours() == []
+
+
+def test_run_returns_what_rank_0_returns():
+    with Team(3) as team:
+        assert team.run(lambda rank, size: 10 * size + rank) == 30
+
+
+@pytest.mark.parametrize("late", [0, 1, 2])
+def test_a_rank_may_come_late(late):
+    """A busy machine starts a thread when it likes."""
+
+    def kernel(rank, size, *args):
+        if rank == late:
+            time.sleep(0.05)
+        return meet(rank, size, *args)
+
+    with Team(3) as team:
+        assert team.run(kernel, team.signals, 5, np.full(3, -1)) == 0
+
+
+@pytest.mark.parametrize("failing", [0, 1, 2])
+def test_an_error_of_one_rank_frees_the_others(failing):
+    def kernel(rank, size, *args):
+        if rank == failing:
+            raise ArithmeticError(f"rank {rank}")
+        return meet(rank, size, *args)
+
+    with Team(3) as team, pytest.raises(ArithmeticError, match=f"rank {failing}"):
+        team.run(kernel, team.signals, 5, np.full(3, -1))
+    assert ours() == []
+
+
+class Interrupting:
+    """A queue whose first `put` is interrupted by Ctrl-C, before or after the task is in it."""
+
+    def __init__(self, queue, when):
+        self.queue, self.when = queue, when
+
+    def put(self, task):
+        when, self.when = self.when, None
+        if when != "before":
+            self.queue.put(task)
+        if when:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("when", ["before", "after"])
+@pytest.mark.parametrize("i", [0, 1])
+def test_ctrl_c_while_tasks_are_handed_out_frees_the_team(i, when):
+    """Rank 1 was at the barrier already, and waited there for ever."""
+    with Team(3) as team:
+        team._tasks[i] = Interrupting(team._tasks[i], when)
+        with pytest.raises(KeyboardInterrupt):
+            team.run(meet, team.signals, 5, np.full(3, -1))
+        assert team.signals[ABORT] == 1
+    deadline = time.monotonic() + 5
+    while ours() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert ours() == []
+
+
+@pytest.fixture
+def problem(problems):
+    """Digits, and parameters of a network for them."""
+    _, _, X, y, _ = problems["multiclass"]
+    return X, y, {"hidden_layer_sizes": (20, 11), "max_iter": 3, "batch_size": 70, "random_state": 0, "tol": 0}
+
+
+@pytest.fixture
+def _large_teams(monkeypatch):
+    """Let a small job have the whole team."""
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
+
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.mark.usefixtures("_large_teams")
+def test_no_thread_is_left_after_a_fit(problem):
+    """A fork right behind a fit must not meet a thread: Python 3.12 warns of it."""
+    X, y, params = problem
+    for solver in ("adam", "lbfgs"):
+        model = fastmlp.MLPClassifier(**params, solver=solver, n_jobs=3).fit(X, y)
+        assert ours() == []
+        model.predict(X)
+        assert ours() == []
+
+
+@pytest.mark.usefixtures("_large_teams")
+def test_predictions_do_not_need_a_barrier(problem, monkeypatch):
+    """Rank 0 was done before rank 1 began, and had noted that all was done: rank 1 left its rows as they were."""
+    X, y, params = problem
+    model = fastmlp.MLPClassifier(**params, n_jobs=3).fit(X, y)
+    expected = model.set_params(n_jobs=1).predict_proba(X)
+    train = _predict.train
+
+    def late(rank, *args):
+        time.sleep(0.05 * rank)
+        return train(rank, *args)
+
+    monkeypatch.setattr(_predict, "train", late)
+    np.testing.assert_array_equal(model.set_params(n_jobs=3).predict_proba(X), expected)
+
+
+@pytest.mark.usefixtures("_large_teams")
+@pytest.mark.parametrize("rows", [70, 130, 290])
+@pytest.mark.parametrize("granted", [0, 1, 2])
+def test_refused_threads_change_nothing(granted, rows, problem, monkeypatch):
+    """Where the system has no more threads to give, the team is smaller than its buffers were made for."""
+    X, y, params = problem
+    params |= {"batch_size": rows}
+    expected = fastmlp.MLPClassifier(**params, n_jobs=1).fit(X, y)
+    start, started = threading.Thread.start, []
+
+    def refuse(thread):
+        if thread.name.startswith("fastmlp"):
+            if len(started) == granted:
+                raise RuntimeError("can't start new thread")
+            started.append(thread)
+        start(thread)
+
+    monkeypatch.setattr(threading.Thread, "start", refuse)
+    model = fastmlp.MLPClassifier(**params, n_jobs=4).fit(X, y)
+    started.clear()
+    h = model.predict_proba(X)
+    assert ours() == []
+    for coef, other in zip(model.coefs_, expected.coefs_, strict=True):
+        np.testing.assert_array_equal(coef, other)
+    np.testing.assert_array_equal(h, expected.predict_proba(X))
+
+
+@pytest.mark.usefixtures("_large_teams")
+@pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
+def test_every_rank_of_a_smaller_team_has_room_of_its_own(size, problem, monkeypatch):
+    """Two of four planned threads had larger shares of the batch than their buffers, and wrote into each other's."""
+    X, y, params = problem
+    rooms = []
+
+    def look(rank, team, passes, like, addresses, table, share, words, *rest):
+        options = dict(zip(Options._fields, words, strict=True))
+        rooms.append((-(-options["chunk"] // team), options["strips"], team))
+        return train(rank, team, passes, like, addresses, table, share, words, *rest)
+
+    def note(engine):
+        prepare(engine)
+        memory = engine._memory
+        capacities.append((memory.units.size // (2 * (y.max() + 1) + 2), memory.unit_loss.size))
+
+    train, prepare, capacities = _engine.train, _engine.Engine.__post_init__, []
+    monkeypatch.setattr(_engine, "train", look)
+    monkeypatch.setattr(_engine.Engine, "__post_init__", note)
+    monkeypatch.setattr("fastmlp.training._loops.Team", lambda planned: Team(min(planned, size)))
+    fastmlp.MLPClassifier(**params | {"batch_size": 290}, n_jobs=8).fit(X, y)
+    (capacity,) = capacities
+    for share, room, team in rooms:
+        assert team == size
+        assert share <= room
+        assert team * room <= min(capacity)
+
+
+def test_a_team_larger_than_the_machine_ends(problem):
+    """At no worse than twice the time, which bench/ measures; here the bound is for hanging."""
+    X, y, params = problem
+    params |= {"hidden_layer_sizes": (256,), "batch_size": 290, "max_iter": 30}
+    seconds = {}
+    for n_jobs in (os.cpu_count(), 4 * os.cpu_count()):
+        begin = time.perf_counter()
+        model = fastmlp.MLPClassifier(**params, n_jobs=n_jobs).fit(X, y)
+        seconds[n_jobs] = time.perf_counter() - begin
+        assert model.n_iter_ == 30
+    few, many = seconds.values()
+    assert many < 10 * few + 1
+
+
+def test_available_threads_follows_scikit_learn(monkeypatch):
+    assert available_threads(3) == 3
+    everything = available_threads(-1)
+    assert available_threads(None) == everything >= 1
+    assert available_threads(-2) == max(1, everything - 1)
+
+
+def test_available_threads_inside_joblibs_threads():
+    """The other workers have the other cores; an explicit number is the user's word."""
+    with joblib.parallel_config("threading", n_jobs=2):
+        counts = joblib.Parallel()(joblib.delayed(available_threads)(n) for n in (None, -1, 2))
+    assert counts == [1, 1, 2]
