@@ -15,7 +15,8 @@ from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
-from fastmlp import MLPAutoencoder, MLPRegressor, _autoencoder, check_gradient
+from fastmlp import MLPAutoencoder, MLPRegressor, check_gradient
+from fastmlp.estimators import _autoencoder
 from fastmlp.reference import vectorized
 from fastmlp.reference._training import Hyper
 

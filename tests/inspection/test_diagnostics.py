@@ -12,7 +12,8 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
-from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor, _diagnostics, cost_and_gradient, diagnose
+from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor, cost_and_gradient, diagnose
+from fastmlp.inspection import _diagnostics
 from fastmlp.reference import vectorized
 
 # A fit that diverges warns of the scales and fails; these tests are about the first.

@@ -18,9 +18,9 @@ from fastmlp import (
     MLPAutoencoder,
     MLPClassifier,
     WeightImageDisplay,
-    _display,
     diagnose,
 )
+from fastmlp.inspection import _display
 
 
 @pytest.fixture(scope="module")

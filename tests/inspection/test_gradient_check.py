@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
-from fastmlp import MLPClassifier, MLPRegressor, _gradient_check, check_gradient
+from fastmlp import MLPClassifier, MLPRegressor, check_gradient
+from fastmlp.inspection import _gradient_check
 from fastmlp.inspection._objective import Objective
 from fastmlp.reference import vectorized
 

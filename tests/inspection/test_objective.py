@@ -11,7 +11,8 @@ from sklearn.datasets import load_digits
 from sklearn.neural_network import MLPClassifier as TheirClassifier
 
 import fastmlp
-from fastmlp import MLPClassifier, MLPRegressor, _objective, cost, cost_and_gradient
+from fastmlp import MLPClassifier, MLPRegressor, cost, cost_and_gradient
+from fastmlp.inspection import _objective
 from fastmlp.reference import loops, vectorized
 
 PIECES = 3

@@ -6,7 +6,8 @@ import numpy as np
 import pytest
 from sklearn.datasets import load_wine
 
-from fastmlp import MLPClassifier, _room
+from fastmlp import MLPClassifier
+from fastmlp.training import _aligned
 from fastmlp.training._engine import Engine
 
 # Read or written by vectors that begin in the array and may end behind it.
@@ -49,36 +50,36 @@ FORMS = {
 @pytest.mark.parametrize("form", FORMS)
 def test_addresses_are_numpys(form):
     array = FORMS[form]
-    assert _room.address(array) == array.__array_interface__["data"][0]
+    assert _aligned.address(array) == array.__array_interface__["data"][0]
 
 
 def test_an_address_holds_on_to_nothing():
     """A buffer that stays exported could not be resized."""
     array = np.zeros(4)
-    _room.address(array)
+    _aligned.address(array)
     array.resize(1000, refcheck=False)
     assert array.size == 1000
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-@pytest.mark.parametrize("make", [_room.empty, _room.zeros])
+@pytest.mark.parametrize("make", [_aligned.empty, _aligned.zeros])
 def test_new_vectors_have_room(make, dtype):
     for size in (0, 1, 7, 1008, 1016, 1023, 1024, 100_000):
         vector = make(size, dtype)
         assert (vector.size, vector.dtype) == (size, dtype)
-        assert _room.is_roomy(vector)
-    assert not _room.zeros(5, dtype).any()
+        assert _aligned.is_roomy(vector)
+    assert not _aligned.zeros(5, dtype).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_only_a_vector_without_room_is_copied(dtype):
     fine = at_page_end(96, dtype, before=64)
-    assert _room.roomy(fine) is fine
+    assert _aligned.roomy(fine) is fine
     for before in (0, 8, 56, 80):  # the last one ends well before its page, and does not begin with a line
         tight = at_page_end(96, dtype, before)
-        copy = _room.roomy(tight)
+        copy = _aligned.roomy(tight)
         assert copy is not tight
-        assert _room.is_roomy(copy)
+        assert _aligned.is_roomy(copy)
         np.testing.assert_array_equal(copy, tight, strict=True)
 
 
@@ -97,11 +98,11 @@ def test_every_array_of_a_fit_has_room(batch, solver, monkeypatch):
     for units in (1, 3, 37, 61, 64, 66):
         model = MLPClassifier(units, "gelu", solver=solver, batch_size=batch, max_iter=1, max_fun=3, random_state=0)
         model.fit(X / X.max(axis=0), y)
-        assert _room.is_roomy(model._packed.w)
+        assert _aligned.is_roomy(model._packed.w)
     assert len(memories) == 6
     for memory in memories:
         for name in BY_VECTORS:
-            assert _room.is_roomy(getattr(memory, name)), name
+            assert _aligned.is_roomy(getattr(memory, name)), name
 
 
 def test_weights_that_a_user_brings_get_room():
@@ -111,5 +112,5 @@ def test_weights_that_a_user_brings_get_room():
     model.coefs_ = [at_page_end(c.size, c.dtype).reshape(c.shape) for c in model.coefs_]
     for ours, tight in zip(model._packed.views, model.coefs_, strict=False):
         tight[...] = ours
-    assert _room.is_roomy(model._weights(model._fitted_network()))
+    assert _aligned.is_roomy(model._weights(model._fitted_network()))
     np.testing.assert_array_equal(model.predict_proba(X), expected)
