@@ -1,57 +1,77 @@
-"""Kernels that are called by address; their modules compile them, in functions named `linked`.
+"""Kernels by address: what Python calls, and what kernels call through the table in `Memory`.
 
-Numba optimises a function again in every function that calls it, level by level. Calls by address part the training
-loop from the passes of a step, and those from their arithmetic: each is compiled once per dtype and cached on its own.
-It halves the time of the first fit; a call costs a nanosecond.
+Numba optimises a function again in every function that calls it, level by level. Calls by address separate the training
+loop from the passes of a step, and those from their arithmetic, so that each is compiled once per dtype. A call costs
+about a nanosecond.
 """
 
 import functools
 import threading
 from typing import Any
 
-from numba import types
+from ._signatures import prototype
+from .layout import LINKED
 
-from . import activations, matmul, normalisation, optimizers, outputs, shuffling, sparse, step
-from ._jit import SOURCES
-from .layout import Linked
-
-__all__ = ["linked_kernels"]
+__all__ = ["entry", "linked_addresses", "vector_bytes"]
 
 _lock = threading.Lock()
-_compiled: dict[tuple[Any, ...], dict[str, Any]] = {}
+_compiled: dict[tuple[Any, ...], Any] = {}
+
+# What every network needs to predict, and to train; further kernels depend on the network and its data.
+PREDICTING = ("gemm", "transpose", "forward", "backward", "forward_rows")
+TRAINING = (*PREDICTING, "shuffle", "update", "backward_rows", "gradient_of_rows")
+NORMALISING = ("normalise_rows", "normalise_running", "normalise_backward_rows")
+SPARSE = ("csr_affine", "csr_add", "csr_gradient", "csr_seek")
 
 
 @functools.cache
-def linked_kernels(
-    dtype: str, output: int | None = None, *, predicting: bool = False, batch_norm: bool = False, csr: bool = False
-) -> Linked:
-    """Return the addresses of the kernels for 'float32' or 'float64', compiled when first asked for.
+def address(name: str, dtype: str, output: int | None = None) -> int:
+    """Return the address of a kernel for networks of 'float32' or 'float64', and for the op code of an output."""
+    from ._compile import compile_kernel
+
+    with _lock:
+        key = (name, dtype, output)
+        if key not in _compiled:
+            # Kept for the life of the process: the object owns the code at its address.
+            _compiled[key] = compile_kernel(name, dtype, output)
+        return int(_compiled[key].address)
+
+
+@functools.cache
+def linked_addresses(
+    dtype: str, output: int, *, predicting: bool = False, batch_norm: bool = False, csr: bool = False
+) -> tuple[int, ...]:
+    """Return the addresses of the kernels of `LINKED`; 0 for those that the network does not need.
 
     Parameters
     ----------
     dtype : str
-    output : int, default=None
-        Op code of the output layer; None: the kernels of no output.
+        'float32' or 'float64'.
+    output : int
+        Op code of the output layer.
     predicting : bool, default=False
         Whether outputs are wanted (forward pass and link), or a network is trained.
     batch_norm, csr : bool, default=False
         Whether batch normalisation, or a first layer on CSR input, is needed.
     """
-    number = getattr(types, dtype)
-    groups: list[tuple[Any, ...]] = [
-        (group, number) for group in (matmul.linked, activations.linked, step.linked_forward)
-    ]
-    if not predicting:
-        groups += [(shuffling.linked,), (optimizers.linked, number), (step.linked_training, number)]
-    if output is not None:
-        groups.append((outputs.linked_link if predicting else outputs.linked_error, number, output))
-    groups += [(module.linked, number) for module, needed in ((normalisation, batch_norm), (sparse, csr)) if needed]
-    addresses: dict[str, int] = {}
-    with _lock:
-        for key in groups:
-            if key not in _compiled:
-                group, *arguments = key
-                # Kept for ever: the functions own the code behind their addresses.
-                _compiled[key] = group(SOURCES, *arguments)
-            addresses |= {name: function.address for name, function in _compiled[key].items()}
-    return Linked(**addresses)
+    needed = {*(PREDICTING if predicting else TRAINING)}
+    needed |= {*(NORMALISING if batch_norm else ()), *(SPARSE if csr else ())}
+    of_output = "link" if predicting else "output_error"
+    return tuple(
+        address(name, dtype, output) if name == of_output else address(name, dtype) if name in needed else 0
+        for name in LINKED
+    )
+
+
+@functools.cache
+def entry(name: str, dtype: str, output: int | None = None) -> Any:
+    """Return a kernel for callers in Python: a `ctypes` function, to which arrays are passed by their addresses."""
+    return prototype(name)(address(name, dtype, output))
+
+
+@functools.cache
+def vector_bytes() -> int:
+    """Return the length of the vectors that the kernels use."""
+    from ._simd import VECTOR_BYTES
+
+    return VECTOR_BYTES

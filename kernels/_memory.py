@@ -11,7 +11,7 @@ from numba.extending import intrinsic
 
 from ._jit import kernel
 
-__all__ = ["at", "copy", "fill", "move", "offset", "peek", "poke", "stack", "view"]
+__all__ = ["at", "copy", "fill", "move", "offset", "stack", "view"]
 
 
 @intrinsic
@@ -31,25 +31,6 @@ def offset(typingctx, pointer, i):
     """`pointer + i`, counted in elements."""
     sig = pointer(pointer, types.intp)
     return sig, lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
-
-
-@intrinsic
-def peek(typingctx, pointer, i):
-    """The element `pointer[i]`."""
-    sig = pointer.dtype(pointer, types.intp)
-    return sig, lambda context, builder, sig, args: builder.load(builder.gep(args[0], [args[1]]))
-
-
-@intrinsic
-def poke(typingctx, pointer, i, value):
-    """`pointer[i] <- value`."""
-    sig = types.void(pointer, types.intp, pointer.dtype)
-
-    def codegen(context, builder, sig, args):
-        builder.store(args[2], builder.gep(args[0], [args[1]]))
-        return context.get_dummy_value()
-
-    return sig, codegen
 
 
 @intrinsic

@@ -6,40 +6,15 @@ the activation's output A (most derivatives are short in it), or the pre-activat
 then its twin in `fastmlp.reference`.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from numba import types
-
-from ._jit import inlined, linked_kernel
+from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import copy, move, offset, stack, view
-from ._strips import STRIP, STRIP_BYTES
 from .functions import expm1, gelu_cdf, gelu_pdf, log1p_exp, logistic, tanh
+from .layout import STRIP, STRIP_BYTES
+from .tables import ELU, GELU, LEAKY_RELU, LOGISTIC, RELU, SELU, SILU, SOFTPLUS, TANH
 
-__all__ = ["ACTIVATIONS", "MAXOUT", "Activation", "linked", "maxout", "maxout_backward"]
-
-IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, SOFTPLUS, MAXOUT = range(11)
-
-
-class Activation(NamedTuple):
-    """One row of the table: the op code, and whether the derivative needs Z instead of A."""
-
-    code: int
-    needs_z: bool = False
-
-
-ACTIVATIONS = {
-    "identity": Activation(IDENTITY),
-    "logistic": Activation(LOGISTIC),
-    "tanh": Activation(TANH),
-    "relu": Activation(RELU),
-    "leaky_relu": Activation(LEAKY_RELU),
-    "elu": Activation(ELU),
-    "selu": Activation(SELU),
-    "gelu": Activation(GELU, needs_z=True),
-    "silu": Activation(SILU, needs_z=True),
-    "softplus": Activation(SOFTPLUS),
-    "maxout": Activation(MAXOUT, needs_z=True),
-}
+__all__ = ["linked", "maxout", "maxout_backward"]
 
 LEAKY_SLOPE = 0.01  # Maas, Hannun & Ng (2013), section 2.3
 # Klambauer et al. (2017), equation 14.
@@ -216,14 +191,12 @@ def maxout_backward(Z, D, rows, units, pieces):
                 Z[here + p * units] = D[i * units + j] if p == winner else zero
 
 
-def linked(sources: str, number: Any) -> dict[str, Any]:
-    """Compile, or load from the cache, the kernels for arrays of `number`."""
-    p, size = types.CPointer(number), types.int64
+def linked(number: Any) -> list[LinkedKernel]:
+    """Declare the kernels for arrays of `number`."""
 
-    @linked_kernel(types.void(size, p, size))
+    @linked_kernel(number)
     def forward(code, a, n):
         """Apply activation `code` to a (n,) in place (maxout has its own function: it narrows)."""
-        _ = sources  # captured, hence part of the key of the on-disk cache
         rest = n % STRIP
         main = n - rest
         behind = offset(a, main)
@@ -252,10 +225,9 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
                 softplus_forward(A)
         move(tail, behind, rest)
 
-    @linked_kernel(types.void(size, p, p, size))
+    @linked_kernel(number)
     def backward(code, k, d, n):
         """Multiply d (n,) by the derivative of activation `code`, given the kept values k (A, or Z where needed)."""
-        _ = sources
         rest = n % STRIP
         main = n - rest
         tail_k, tail_d = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES)
@@ -284,4 +256,4 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
                 softplus_backward(K, D)
         move(tail_d, offset(d, main), rest)
 
-    return {"forward": forward, "backward": backward}
+    return [forward, backward]

@@ -1,202 +1,261 @@
-"""How a network lies in memory: the tables that the estimators fill in and every kernel reads.
+"""How a network and its training lie in memory: what Python fills in and every kernel reads.
 
 All weights of a network form one vector, layer after layer: W_l (n_{l-1}, q_l) row by row, then b_l (q_l), then,
 with batch normalisation, gamma_l (q_l) and beta_l (q_l). Nothing is padded, so `coefs_` and `intercepts_` are
 plain views of that vector. q_l = n_l, but for maxout, where q_l = pieces * n_l.
+
+Python and kernels share four kinds of records: `Layer`, `Plan`, `Hyper` and `State`. Each is declared once, as the
+annotations of a class, from which `record_dtype` makes the NumPy dtype; kernels read the fields by name. This module
+needs neither Numba nor LLVM.
 """
 
 from typing import Any, NamedTuple
 
 import numpy as np
-from numba import types
-from numba.extending import intrinsic
+import numpy.typing as npt
 
-from ._struct import WORDS, Struct, first_word
-from .activations import ACTIVATIONS, MAXOUT
+from .tables import ACTIVATIONS, MAXOUT, STORE
 
-__all__ = ["BLOCK_ROWS", "Linked", "Memory", "Options", "Sizes", "layer_table", "share_weights"]
+__all__ = [
+    "ABORT",
+    "ABORTED",
+    "ARRIVED",
+    "BLOCK_ROWS",
+    "DIVERGED",
+    "DRAW",
+    "HYPER",
+    "KEEP_ACTIVATED",
+    "KEEP_NOTHING",
+    "KEEP_ORDER",
+    "KEEP_Z",
+    "KEYS",
+    "LANES",
+    "LAYER",
+    "LINKED",
+    "MEMORY",
+    "MOMENTUM",
+    "PLAN",
+    "ROUND_ROWS",
+    "RUNNING",
+    "SHUFFLE",
+    "SIGNALS",
+    "STATE",
+    "STOPPED",
+    "STRIP",
+    "STRIP_BYTES",
+    "Hyper",
+    "Layer",
+    "Memory",
+    "Plan",
+    "Sizes",
+    "State",
+    "layer_table",
+    "record_of",
+    "share_weights",
+]
 
-# Elements of the vectors that hold what a fit remembers between two calls of a kernel.
-EPOCH, ROW, CHUNK_ROW, NO_CHANGE, STATUS, PASSES, INTS = range(7)
-LOSS, BATCH_LOSS, WEIGHT, BEST_LOSS, RATE, BETA_1_T, BETA_2_T, FLOATS = range(8)
+# Values of `State.status`.
 RUNNING, STOPPED, DIVERGED, ABORTED = range(4)
 
-# Option `shuffle`. The order of rows does not matter to a full batch, the state of the user's generator does.
+# Values of `Hyper.shuffle`. A full batch does not depend on the order of its rows, but the state of the user's
+# generator does: DRAW moves the generator on and leaves the order alone.
 KEEP_ORDER, SHUFFLE, DRAW = range(3)
 
-# What D_l holds between the forward and the backward pass.
+# Values of `Layer.keep`: what D_l holds between the forward and the backward pass.
 KEEP_NOTHING, KEEP_Z, KEEP_ACTIVATED = range(3)
 
-# Rows of W that stay together: the sum of squares of the penalty is formed in blocks of so many rows, and the
-# blocks must not depend on the team.
+# LLVM vectorises elementwise loops in strips of up to 64 numbers and computes what is left over one by one, ten times
+# slower. Kernels therefore copy the rest to a full strip, and pad the samples of a share to full strips.
+STRIP = 64
+STRIP_BYTES = 8 * STRIP
+
+# Interleaved chains of a sum, see `reductions`.
+LANES = 16
+
+# Rows of W that stay together: the sum of squares of the penalty is formed in blocks of this many rows, and the blocks
+# must not depend on the number of threads.
 BLOCK_ROWS = 4
 
-# Numbers in a cache line: where a layer's part of a buffer begins, a line does.
+# Rows of W that one round of the gradient pass takes: a multiple of BLOCK_ROWS and of the rows of the AVX-512 tile.
+ROUND_ROWS = 28
+
+# Numbers in a cache line: each layer's part of a buffer begins with a cache line.
 LINE = 16
 
-# Rows of W whose gradient takes as long as that of the bias, a sum in one chain.
+# The gradient of the bias is a sum in one chain. It takes as long as the gradient of this many rows of W.
 BIAS_COST = 4
+
+# Words in the state of the Mersenne Twister; the position within them is stored behind them.
+KEYS = 624
+
+# Elements of the signal array of a team of threads, each on a cache line of its own.
+ARRIVED, ABORT, SIGNALS = 0, 8, 16
+
+# Momentum of the running statistics of batch normalisation (PyTorch's BatchNorm1d: 0.1 = 1 - MOMENTUM).
+MOMENTUM = 0.9
 
 
 class Layer(NamedTuple):
-    """A row of the layer table: row l is layer l, row 0 the input."""
+    """A row of the layer table: row l describes layer l, row 0 the input."""
 
     units: int  # n_l
     pre: int  # q_l
     pieces: int  # linear pieces of a maxout unit, else 1
-    activation: int
+    activation: int  # op code
     keep: int  # what D_l holds between the forward and the backward pass, see KEEP_NOTHING
-    residual: int
-    norm: int
-    w: int  # where W_l begins in the weight vector, and so on for all below
+    residual: int  # whether the layer adds its input to its output
+    norm: int  # whether the layer is normalised over the batch
+    w: int  # index of the first element of W_l in the weight vector; the fields below are such indices, too
     b: int
     gamma: int
-    a: int
-    d: int
-    t: int  # in `transposed`
-    h: int
-    stats: int
-    block: int  # of the penalty's sum; the input has no weights: its place holds the number of all blocks
+    a: int  # in `Memory.A`
+    d: int  # in `Memory.D`
+    t: int  # in `Memory.transposed`
+    h: int  # in `Memory.H`
+    stats: int  # in `Memory.stats`
+    block: int  # first block of W_l in the sum of squares of the penalty
 
 
-# The columns of those fields.
-UNITS, PRE, PIECES, ACTIVATION, KEEP, RESIDUAL, NORM, W, B, GAMMA, A, D, T, H, STATS, BLOCK = range(len(Layer._fields))
+class Plan(NamedTuple):
+    """What a pass over the data needs to know: counts, sizes of buffers and forms of the data."""
+
+    rows: int  # m
+    chunk: int  # rows of one pass
+    last: int  # L, the index of the output layer
+    widest: int  # q_l of the widest layer
+    strips: int  # samples in each thread's part of `Memory.units`, in full strips
+    scratch: int  # numbers in each thread's part of `Memory.scratch`
+    blocks: int  # blocks of the penalty's sum of squares
+    labelled: bool  # targets are classes 0..K-1, not indicators
+    weighted: bool  # there are sample weights
+    sparse: bool  # X is given as CSR
+    ordered: bool  # rows are taken in the order of `Memory.order`
+    predicting: bool  # forward pass only, into `Memory.outputs`
 
 
-class Linked(NamedTuple):
-    """Addresses of the kernels for one dtype; their arguments are those of the functions of these names."""
+class Hyper(NamedTuple):
+    """What the objective, the optimizer and the stopping rule are told. Names as in the estimators."""
 
-    gemm: Any
-    transpose: Any
-    forward: Any
-    backward: Any
-    forward_rows: Any
-    # For training only; 0 elsewhere.
-    shuffle: Any = 0
-    update: Any = 0
-    backward_rows: Any = 0
-    gradient_of_rows: Any = 0
-    # Compiled when a network or its data first need them; 0 before.
-    output_error: Any = 0
-    link: Any = 0
-    normalise_rows: Any = 0
-    normalise_running: Any = 0
-    normalise_backward_rows: Any = 0
-    csr_affine: Any = 0
-    csr_add: Any = 0
-    csr_gradient: Any = 0
-    csr_seek: Any = 0
+    optimizer: int = STORE  # op code
+    batch: int = 0  # rows of a mini-batch
+    shuffle: int = KEEP_ORDER  # KEEP_ORDER, SHUFFLE or DRAW
+    penalty_sum: bool = False  # the penalty is not divided by the weight of the batch
+    alpha: float = 0.0
+    momentum: float = 0.9
+    beta_1: float = 0.9
+    beta_2: float = 0.999
+    epsilon: float = 1e-8
+    cap: float = np.inf  # largest log loss of one unit
+    loss_scale: float = 1.0  # factor of the reported loss
+    adaptive: bool = False  # divide the rate by 5 where the stopping rule would stop
+    watch_loss: bool = False  # apply the stopping rule to the training loss (False: the caller applies it to a score)
+    tol: float = 0.0
+    patience: float = np.inf  # n_iter_no_change
+
+
+class State(NamedTuple):
+    """Where a fit stands between two calls of a kernel."""
+
+    epoch: int = 0  # epochs finished in this call of the kernel
+    row: int = 0  # first row of the present mini-batch in the order of the epoch
+    chunk_row: int = 0  # first row of the present chunk within its mini-batch
+    passes: int = 0  # passes done in this call of the kernel
+    status: int = RUNNING  # RUNNING, STOPPED, DIVERGED or ABORTED
+    no_change: int = 0  # epochs without improvement
+    best: float = np.inf  # smallest value that the stopping rule has seen: a loss, or minus a score
+    rate: float = 0.0  # learning rate
+    beta_1_t: float = 1.0  # beta_1^t and beta_2^t after t steps of Adam
+    beta_2_t: float = 1.0
+    loss: float = 0.0  # of the epoch so far
+    batch_loss: float = 0.0  # of the mini-batch so far
+    weight: float = 0.0  # of the mini-batch so far
+
+
+def record_dtype(fields: type[NamedTuple]) -> np.dtype[Any]:
+    """Return the NumPy dtype of a record with the annotations of `fields`."""
+    kinds = {int: np.int64, float: np.float64, bool: np.bool_}
+    return np.dtype([(name, kinds[kind]) for name, kind in fields.__annotations__.items()], align=True)
+
+
+LAYER, PLAN, HYPER, STATE = (record_dtype(fields) for fields in (Layer, Plan, Hyper, State))
+
+
+def record_of(fields: NamedTuple) -> npt.NDArray[Any]:
+    """Return `fields` as an array of one record, for kernels."""
+    return np.array([tuple(fields)], record_dtype(type(fields)))
 
 
 class Memory(NamedTuple):
     """Pointers to everything that a pass reads or writes. Sizes are checked where the arrays are made.
 
-    One vector of addresses crosses from Python and kernels hand on one pointer, see `_struct`: passing forty arrays
-    about took Numba ten times as long to compile.
+    Python hands one vector of addresses to a kernel, and kernels pass on the pointer to it: passing forty arrays took
+    Numba ten times as long to compile.
     """
 
-    # What is learnt from: m rows, dense or as CSR.
+    # The training data: m rows, dense or as CSR.
     X: Any  # (m, d)
     values: Any  # (nnz,)
-    Y: Any  # (m, K), where not `labelled`
-    sample_weight: Any  # (m,), where `weighted`
-    # The network and the optimizer's state, all in the order of w.
+    Y: Any  # (m, K), unless `labelled`
+    sample_weight: Any  # (m,), if `weighted`
+    # The network and the state of the optimizer, all in the order of w.
     w: Any
     transposed: Any  # W_l^T (q_l, n_{l-1}) for l >= 2
     m: Any
     v: Any
-    g: Any  # gradient, where a batch comes in several chunks or the gradient is asked for
+    g: Any  # gradient, if a batch comes in several chunks or if the gradient is asked for
     stats: Any  # running mean and variance of batch normalisation
-    # Scratch of one pass over a chunk of rows.
+    # Buffers of one pass over a chunk of rows.
     A: Any  # A_l (rows, n_l)
     D: Any  # D_l (rows, q_l)
     H: Any  # normalised Z_l (rows, q_l), then mean, scale and two gradients (q_l)
     T: Any  # dJ/dA_l twice, (rows, widest)
-    units: Any  # (team, (2 K + 2) strips): outputs, targets and work, unit-major
+    units: Any  # (team, (2 K + 2) strips): outputs, targets and work space, unit-major
     row_weight: Any  # (rows,)
     squares: Any  # (blocks, 16): sums of squares of W
     scratch: Any  # (team, scratch): gradient of a few rows of W
     zeros: Any  # (widest,)
     ones: Any  # (1,)
-    outputs: Any  # (m, K), where `predicting`
+    outputs: Any  # (m, K), if `predicting`
     loss: Any  # (rows,) float64
     unit_loss: Any  # (team, strips) float64
     lanes: Any  # (16,) float64
     indptr: Any  # (m + 1,) int64
     cursor: Any  # (team, rows) int64
-    rows: Any  # (rows,) int64: which rows of X the chunk has, for sparse X
+    rows: Any  # (rows,) int64: the rows of X in the chunk, for sparse X
     indices: Any  # (nnz,) int32, increasing within a row
-    labels: Any  # (m,) int32, where `labelled`
-    order: Any  # (m,) int32, where `ordered`: row order of this epoch
+    labels: Any  # (m,) int32, if `labelled`
+    order: Any  # (m,) int32, if `ordered`: row order of this epoch
     picks: Any  # (m,) int32
     random: Any  # (625,) uint32
     words: Any  # (624,) uint32
-    linked: Any  # the kernels of `Linked`, for `call`
 
 
-# How many fields of Memory are of which type, in their order; None stands for the dtype of the network.
-KINDS = ((None, 21), (types.float64, 3), (types.int64, 3), (types.int32, 4), (types.uint32, 2))
+# How many fields of Memory have which dtype, in their order; None stands for the dtype of the network.
+KINDS = ((None, 21), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
+MEMORY = dict(zip(Memory._fields, [kind for kind, count in KINDS for _ in range(count)], strict=True))
 
-LINKED = Struct("Linked", dict.fromkeys(Linked._fields, types.voidptr))
-LAYER = Struct("Layer", dict.fromkeys(Layer._fields, types.int64))
-
-
-def memory_struct(number: types.Type) -> Struct:
-    """Return the Struct of Memory for networks of `number`."""
-    kinds = [types.CPointer(kind or number) for kind, count in KINDS for _ in range(count)]
-    return Struct(f"Memory({number})", dict(zip(Memory._fields, [*kinds, LINKED], strict=True)))
-
-
-@intrinsic
-def memory_of(typingctx, addresses, like):
-    """The Memory whose addresses stand, in the order of its fields, in `addresses` (int64); `like` has the dtype."""
-    return memory_struct(like.dtype)(addresses, like), first_word
-
-
-@intrinsic
-def layers_of(typingctx, table):
-    """Layer 0 of the layer table `table` (int64); the others stand behind it, see `nth`."""
-    return LAYER(table), first_word
-
-
-@intrinsic
-def options_of(typingctx, words):
-    """The Options whose fields stand in `words` (int64)."""
-    return OPTIONS(words), first_word
-
-
-class Options(NamedTuple):
-    """The numbers of one fit."""
-
-    rows: int  # m
-    labelled: bool  # targets are classes 0..K-1, not indicators
-    weighted: bool
-    sparse: bool
-    ordered: bool  # rows are taken in the order of `Memory.order`
-    scratch: int  # numbers in each thread's part of `Memory.scratch`
-    strips: int  # samples in each thread's part of `Memory.units`: full strips
-    predicting: bool  # forward pass only, into `Memory.outputs`
-    cap: float  # largest log loss of one unit
-    loss_scale: float
-    optimizer: int
-    shuffle: int  # DRAW or SHUFFLE once an epoch, or neither
-    batch: int
-    chunk: int
-    alpha: float
-    penalty_sum: bool
-    momentum: float
-    beta_1: float
-    beta_2: float
-    epsilon: float
-    adaptive: bool
-    watch_loss: bool  # stop by the training loss (False: the caller watches a validation score)
-    tol: float
-    patience: float
-    last: int  # L, the output layer
-    widest: int  # units of the widest layer
-
-
-OPTIONS = Struct("Options", {name: WORDS[kind] for name, kind in Options.__annotations__.items()})
+# Kernels that are called by address, in the order in which their addresses follow those of Memory. Those that a
+# network does not need have the address 0.
+LINKED = (
+    "gemm",
+    "transpose",
+    "forward",
+    "backward",
+    "forward_rows",
+    "backward_rows",
+    "gradient_of_rows",
+    "output_error",
+    "link",
+    "update",
+    "shuffle",
+    "normalise_rows",
+    "normalise_running",
+    "normalise_backward_rows",
+    "csr_affine",
+    "csr_add",
+    "csr_gradient",
+    "csr_seek",
+)
 
 
 class Sizes(NamedTuple):
@@ -247,13 +306,13 @@ def layer_table(
 
     Returns
     -------
-    table : ndarray of int64, a row for each `Layer`
+    table : ndarray of shape (L + 1,) and dtype `LAYER`
     sizes : Sizes
     """
     last = len(units) - 1
-    table = np.zeros((last + 1, len(Layer._fields)), dtype=np.int64)
-    table[:, UNITS] = table[:, PRE] = units
-    table[:, PIECES] = 1
+    table = np.zeros(last + 1, dtype=LAYER)
+    table["units"] = table["pre"] = units
+    table["pieces"] = 1
     w = t = a = d = h = stats = block = 0
     a += aligned(rows * units[0]) if gather else 0
     for l in range(1, last + 1):
@@ -261,30 +320,29 @@ def layer_table(
         hidden = l < last
         if hidden:
             kind = ACTIVATIONS[activations[l - 1]]
-            row[ACTIVATION] = kind.code
+            row["activation"] = kind.code
             if kind.code == MAXOUT:
-                row[PIECES], row[PRE] = pieces, pieces * units[l]
-            row[RESIDUAL] = residual and units[l] == units[l - 1]
+                row["pieces"], row["pre"] = pieces, pieces * units[l]
+            row["residual"] = residual and units[l] == units[l - 1]
             if kind.needs_z:
-                row[KEEP] = KEEP_Z
-            elif row[RESIDUAL]:
-                row[KEEP] = KEEP_ACTIVATED
-            row[NORM] = batch_norm
-        fan_in, q = units[l - 1], int(row[PRE])
-        row[W], row[B] = w, w + fan_in * q
+                row["keep"] = KEEP_Z
+            elif row["residual"]:
+                row["keep"] = KEEP_ACTIVATED
+            row["norm"] = batch_norm
+        fan_in, q = units[l - 1], int(row["pre"])
+        row["w"], row["b"] = w, w + fan_in * q
         w += (fan_in + 1) * q
-        row[A], row[D], row[T], row[H], row[STATS] = a, d, t, h, stats
-        row[BLOCK] = block
+        row["a"], row["d"], row["t"], row["h"], row["stats"] = a, d, t, h, stats
+        row["block"] = block
         block += -(-fan_in // BLOCK_ROWS)
         a += aligned(rows * units[l])
         d += aligned(rows * q)
         t += aligned(fan_in * q) if l > 1 else 0
-        if row[NORM]:
-            row[GAMMA] = w
+        if row["norm"]:
+            row["gamma"] = w
             w += 2 * q
             h += (rows + 4) * q
             stats += 2 * q
-    table[0, BLOCK] = block
     return table, Sizes(w, t, a, d, h, stats, block)
 
 
@@ -299,7 +357,7 @@ def share_weights(table: Any, team: int, lanes: int) -> Any:
     between blocks of BLOCK_ROWS rows.
     """
     share = np.zeros((len(table), team + 1), dtype=np.int64)
-    fan_in, q = table[:-1, UNITS], table[1:, PRE]
+    fan_in, q = table["units"][:-1], table["pre"][1:]
     share[1:, team] = fan_in + 1
     if team == 1:
         return share

@@ -17,8 +17,8 @@ from numba import types
 from numba.extending import intrinsic, overload
 
 from . import _simd
-from ._jit import OPTIONS, SOURCES, entry_point, inlined, linked_kernel
-from ._memory import at, move, offset, peek, poke, stack
+from ._jit import OPTIONS, LinkedKernel, inlined, linked_kernel
+from ._memory import move, offset, stack
 from ._simd import HAS_MASKS, VECTOR_BYTES, lanes, smaller
 
 __all__ = ["gemm", "linked", "matmul", "transpose"]
@@ -303,7 +303,7 @@ def transpose(src, ld_src, dst, ld_dst, rows, cols):
             else:
                 for r in range(smaller(side, rows - i)):
                     for s in range(smaller(side, cols - j)):
-                        poke(target, s * ld_dst + r, peek(square, r * ld_src + s))
+                        target[s * ld_dst + r] = square[r * ld_src + s]
 
 
 @inlined
@@ -362,10 +362,10 @@ def _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row):
     for i in range(0, rows, height):
         for j in range(n):
             for r in range(height):
-                poke(sums, r, peek(start, (i + r) * start_row + j))
+                sums[r] = start[(i + r) * start_row + j]
             _column_tile(offset(a, i * a_row), a_row, offset(b, j), ldb, sums, depth)
             for r in range(height):
-                poke(c, (i + r) * ldc + j, peek(sums, r))
+                c[(i + r) * ldc + j] = sums[r]
     # the rest of these rows, then the rows left over
     _product(offset(a, depth), a_row, 1, offset(b, depth * ldb), ldb, c, ldc, rows, k - depth, n, c, ldc)
     a = offset(a, rows * a_row)
@@ -388,7 +388,7 @@ def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
     if n == 1 and a_row == 1 and ldc == 1:
         if start_row != 1:
             for i in range(m):
-                poke(c, i, peek(start, i * start_row))
+                c[i] = start[i * start_row]
             start = c
         _product(b, 1, ldb, a, a_col, c, m, 1, k, m, start, m)
         return
@@ -408,42 +408,20 @@ def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
         _swapped(a, a_col, offset(b, n), ldb, offset(c, n), ldc, m, k, rest, offset(start, n), start_row)
 
 
-def linked(sources: str, number: Any) -> dict[str, Any]:
-    """Compile, or load from the cache, the kernels for arrays of `number`."""
-    p, size = types.CPointer(number), types.int64
+def linked(number: Any) -> list[LinkedKernel]:
+    """Declare the kernels for arrays of `number`."""
 
-    @linked_kernel(types.void(p, size, size, p, size, p, size, size, size, size, p, size))
+    @linked_kernel(number, "gemm")
     def linked_gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
         """C = start + A B, see `gemm`."""
-        _ = sources  # captured, hence part of the key of the on-disk cache
         gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row)
 
-    @linked_kernel(types.void(p, size, p, size, size, size))
-    def linked_transpose(source, ld_source, target, ld_target, rows, columns):
+    @linked_kernel(number, "transpose")
+    def linked_transpose(src, ld_src, dst, ld_dst, rows, cols):
         """T = S', see `transpose`."""
-        _ = sources
-        transpose(source, ld_source, target, ld_target, rows, columns)
+        transpose(src, ld_src, dst, ld_dst, rows, cols)
 
-    return {"gemm": linked_gemm, "transpose": linked_transpose}
-
-
-def _build(sources: str) -> Any:
-    @entry_point
-    def product(A, B, C, transpose_a):
-        """C = A B, or A' B where `transpose_a`."""
-        _ = sources
-        k = B.shape[0]
-        m, n = C.shape
-        a_row, a_col = k, 1
-        if transpose_a:
-            a_row, a_col = 1, m
-        zeros = np.zeros(n, C.dtype)
-        gemm(at(A, 0), a_row, a_col, at(B, 0), n, at(C, 0), n, m, k, n, at(zeros, 0), 0)
-
-    return product
-
-
-_entry = _build(SOURCES)
+    return [linked_gemm, linked_transpose]
 
 
 def _check(name: str, array: Any) -> None:
@@ -503,8 +481,11 @@ def matmul(
         raise ValueError("C must be writeable")
     if np.may_share_memory(C, A) or np.may_share_memory(C, B):
         raise ValueError("C must not overlap A or B")
-    # Always read-only: arrays that may be written are another type, hence another compilation.
-    A, B = A.view(), B.view()
-    A.flags.writeable = B.flags.writeable = False
-    _entry(A, B, C, bool(transpose_a))
+    from ._link import entry
+
+    a_row, a_col = (1, m) if transpose_a else (k, 1)
+    n = B.shape[1]
+    zeros = np.zeros(n, C.dtype)
+    a, b, c, start = (array.ctypes.data for array in (A, B, C, zeros))
+    entry("gemm", C.dtype.name)(a, a_row, a_col, b, n, c, n, m, k, n, start, 0)
     return C

@@ -8,15 +8,13 @@ behind it stand mean, scale and the sums of two gradients, (q,) each.
 import math
 from typing import Any
 
-from numba import types
-
-from ._jit import inlined, linked_kernel
+from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import copy, fill, offset, view
-from .team import SIGNALS, barrier
+from .layout import MOMENTUM, SIGNALS
+from .team import barrier
 
 __all__ = [
     "EPSILON",
-    "MOMENTUM",
     "column_gradients",
     "column_statistics",
     "linked",
@@ -24,7 +22,7 @@ __all__ = [
     "normalise_backward",
 ]
 
-EPSILON, MOMENTUM = 1e-5, 0.9  # as PyTorch's BatchNorm1d (whose momentum 0.1 is 1 - ours)
+EPSILON = 1e-5  # as PyTorch's BatchNorm1d
 
 
 @inlined
@@ -91,18 +89,16 @@ def normalise_backward(D, H, gamma, scale, d_gamma, d_beta, rows, q, batch):
             d[k] = gamma[k] * scale[k] * (d[k] - share * (d_beta[k] + h[k] * d_gamma[k]))
 
 
-def linked(sources: str, number: Any) -> dict[str, Any]:
-    """Compile, or load from the cache, the kernels for arrays of `number`."""
-    p, longs, size = types.CPointer(number), types.CPointer(types.int64), types.int64
+def linked(number: Any) -> list[LinkedKernel]:
+    """Declare the kernels for arrays of `number`."""
 
-    @linked_kernel(types.void(p, p, size, size, size, size, p, p, size, size, longs))
+    @linked_kernel(number)
     def normalise_rows(z, h, lo, n, rows, q, gamma, running, rank, team, signals):
         """Z <- gamma H + beta for a thread's rows lo..lo + n; H and what stands behind it are written, by all threads.
 
         z points to the thread's rows (n, q), h to H of the batch; gamma and running to (2 q,): gamma and beta, running
         mean and variance. Returns early where the team is told to abort.
         """
-        _ = sources  # captured, hence part of the key of the on-disk cache
         arrivals = view(signals, 0, SIGNALS)
         mine = offset(h, lo * q)
         copy(view(z, 0, n * q), view(mine, 0, n * q))
@@ -117,13 +113,12 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
             return
         normalise(view(z, 0, n * q), view(mine, 0, n * q), view(gamma, 0, q), view(gamma, q, q), mean, scale, n, q)
 
-    @linked_kernel(types.void(p, p, p, size, size))
+    @linked_kernel(number)
     def normalise_running(z, gamma, running, rows, q):
         """Z <- gamma (Z - mean) / sqrt(variance + EPSILON) + beta.
 
         z points to Z (rows, q); gamma and running to (2 q,): gamma and beta, running mean and variance.
         """
-        _ = sources
         scale, shift = view(gamma, 0, q), view(gamma, q, q)
         mean, variance = view(running, 0, q), view(running, q, q)
         one, epsilon = scale.dtype.type(1), scale.dtype.type(EPSILON)
@@ -133,13 +128,12 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
                 factor = one / math.sqrt(variance[k] + epsilon)
                 u[k] = scale[k] * ((u[k] - mean[k]) * factor) + shift[k]
 
-    @linked_kernel(types.void(p, p, size, size, size, size, p, size, size, longs))
+    @linked_kernel(number)
     def normalise_backward_rows(d, h, lo, n, rows, q, gamma, rank, team, signals):
         """Take D back through the normalisation, for a thread's rows lo..lo + n; the sums behind H are written, by all.
 
         d points to D (rows, q) of the batch, h to its H. Returns early where the team is told to abort.
         """
-        _ = sources
         arrivals = view(signals, 0, SIGNALS)
         if not barrier(arrivals, team):
             return
@@ -151,8 +145,4 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
         mine, scale = view(h, lo * q, n * q), view(h, (rows + 1) * q, q)
         normalise_backward(view(d, lo * q, n * q), mine, view(gamma, 0, q), scale, d_gamma, d_beta, n, q, rows)
 
-    return {
-        "normalise_rows": normalise_rows,
-        "normalise_running": normalise_running,
-        "normalise_backward_rows": normalise_backward_rows,
-    }
+    return [normalise_rows, normalise_running, normalise_backward_rows]

@@ -5,31 +5,15 @@ optimizer: a code, a row of the table, the step, a branch in `update`; then its 
 """
 
 import math
-from typing import Any, NamedTuple
+from typing import Any
 
-from numba import types
-
-from ._jit import inlined, linked_kernel
+from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import move, offset, stack, view
-from ._strips import STRIP, STRIP_BYTES
+from ._records import record
+from .layout import STRIP, STRIP_BYTES
+from .tables import ADAM, NESTEROV, SGD
 
-__all__ = ["OPTIMIZERS", "STORE", "Optimizer", "linked", "states_of"]
-
-STORE, SGD, NESTEROV, ADAM = range(4)
-
-
-class Optimizer(NamedTuple):
-    """One row of the table: the op code, and how many vectors of state it keeps."""
-
-    code: int
-    states: int
-
-
-OPTIMIZERS = {
-    "sgd": Optimizer(SGD, 1),
-    "nesterov": Optimizer(NESTEROV, 1),
-    "adam": Optimizer(ADAM, 2),
-}
+__all__ = ["linked", "states_of"]
 
 
 @inlined
@@ -67,17 +51,17 @@ def adam(w, g, m, v, rate, beta_1, beta_2, gain_1, gain_2, epsilon):
         w[i] = w[i] - rate * m[i] / (math.sqrt(v[i]) + epsilon)
 
 
-def linked(sources: str, number: Any) -> dict[str, Any]:
-    """Compile, or load from the cache, the kernel for arrays of `number`."""
-    p, size, wide = types.CPointer(number), types.int64, types.float64
+def linked(number: Any) -> list[LinkedKernel]:
+    """Declare the kernel for arrays of `number`."""
 
-    @linked_kernel(types.void(size, p, p, p, p, size, wide, wide, wide, wide, wide))
-    def update(code, w, g, m, v, n, rate, momentum, beta_1, beta_2, epsilon):
-        """One step of optimizer `code` on w, m, v (n,), which are written, given the gradient g (n,).
+    @linked_kernel(number)
+    def update(hyper, w, g, m, v, n, rate):
+        """One step of the optimizer of `hyper` on w, m, v (n,), which are written, given the gradient g (n,).
 
-        The numbers arrive in float64 and are rounded once to the dtype of w, so that no loop computes in float64.
+        The hyper-parameters are rounded once to the dtype of w, so that no loop computes in float64.
         """
-        _ = sources  # captured, hence part of the key of the on-disk cache
+        hyper = record(hyper, 0)
+        code = hyper.optimizer
         rest, rest_v = n % STRIP, n % STRIP if states_of(code) > 1 else 0
         main = n - rest
         tail_w, tail_g = stack(w, STRIP_BYTES), stack(g, STRIP_BYTES)
@@ -93,15 +77,17 @@ def linked(sources: str, number: Any) -> dict[str, Any]:
             M = view(tail_m, 0, STRIP) if last else view(m, 0, main)
             V = view(tail_v, 0, STRIP) if last else view(v, 0, main)
             real = W.dtype.type
+            momentum = real(hyper.momentum)
             if code == ADAM:
+                beta_1, beta_2 = hyper.beta_1, hyper.beta_2
                 gain_1, gain_2 = real(1.0 - beta_1), real(1.0 - beta_2)
-                adam(W, G, M, V, real(rate), real(beta_1), real(beta_2), gain_1, gain_2, real(epsilon))
+                adam(W, G, M, V, real(rate), real(beta_1), real(beta_2), gain_1, gain_2, real(hyper.epsilon))
             elif code == NESTEROV:
-                nesterov(W, G, M, real(rate), real(momentum))
+                nesterov(W, G, M, real(rate), momentum)
             elif code == SGD:
-                sgd(W, G, M, real(rate), real(momentum))
+                sgd(W, G, M, real(rate), momentum)
         move(tail_w, offset(w, main), rest)
         move(tail_m, offset(m, main), rest)
         move(tail_v, offset(v, main), rest_v)
 
-    return {"update": update}
+    return [update]

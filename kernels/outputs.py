@@ -5,34 +5,14 @@ and vectorises, and a sum over units is one chain whatever the vector length. To
 of the table, the pair of functions, a branch in `output_error` and `link`; then its twin in `fastmlp.reference`.
 """
 
-from typing import Any, NamedTuple
+from typing import Any
 
-from numba import types
-
-from ._jit import inlined, linked_kernel
+from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import copy, fill, view
 from .functions import exp, log, log1p_exp, logistic
+from .tables import EXP_POISSON, IDENTITY_SQUARED, LOGISTIC_LOG, LOGISTIC_SQUARED, SOFTMAX_LOG
 
-__all__ = ["OUTPUTS", "Output", "linked_error", "linked_link"]
-
-IDENTITY, LOGISTIC, SOFTMAX, EXP, LOGISTIC_SQUARED = range(5)
-
-
-class Output(NamedTuple):
-    """One row of the table: the op code, the activation that users see, and the loss that goes with it."""
-
-    code: int
-    link: str
-    loss: str
-
-
-OUTPUTS = {
-    ("identity", "squared_error"): Output(IDENTITY, "identity", "squared_error"),
-    ("logistic", "log_loss"): Output(LOGISTIC, "logistic", "log_loss"),
-    ("softmax", "log_loss"): Output(SOFTMAX, "softmax", "log_loss"),
-    ("exp", "poisson"): Output(EXP, "exp", "poisson"),
-    ("logistic", "squared_error"): Output(LOGISTIC_SQUARED, "logistic", "squared_error"),
-}
+__all__ = ["linked_error", "linked_link"]
 
 
 @inlined
@@ -162,47 +142,43 @@ def exp_poisson(Z, Y, loss, K, n):
             z[i] = h - y[i]
 
 
-def linked_error(sources: str, number: Any, code: int) -> dict[str, Any]:
-    """Compile, or load from the cache, the loss and error of output `code`: a constant, so no other is compiled."""
-    p, doubles, size = types.CPointer(number), types.CPointer(types.float64), types.int64
+def linked_error(number: Any, code: int) -> list[LinkedKernel]:
+    """Declare the loss and error of output `code`: a constant, so no other is compiled."""
 
-    @linked_kernel(types.void(p, p, doubles, p, size, size, types.float64))
+    @linked_kernel(number)
     def output_error(z, y, loss, work, K, n, cap):
         """D_L = dJ/dZ_L per sample, written over z (K, n), and the loss of each sample, written to `loss` (n,).
 
         y (K, n); work (2 n,) is overwritten.
         """
-        _ = sources  # captured, hence part of the key of the on-disk cache
         Z, Y, losses = view(z, 0, K * n), view(y, 0, K * n), view(loss, 0, n)
         fill(losses, 0.0)
-        if code == SOFTMAX:
+        if code == SOFTMAX_LOG:
             softmax_log_loss(Z, Y, losses, view(work, 0, n), view(work, n, n), K, n, cap)
-        elif code == LOGISTIC:
+        elif code == LOGISTIC_LOG:
             logistic_log_loss(Z, Y, losses, K, n, cap)
-        elif code == IDENTITY:
+        elif code == IDENTITY_SQUARED:
             identity_squared_error(Z, Y, losses, K, n)
-        elif code == EXP:
+        elif code == EXP_POISSON:
             exp_poisson(Z, Y, losses, K, n)
         else:
             logistic_squared_error(Z, Y, losses, K, n)
 
-    return {"output_error": output_error}
+    return [output_error]
 
 
-def linked_link(sources: str, number: Any, code: int) -> dict[str, Any]:
-    """Compile, or load from the cache, the link of output `code`, for predictions."""
-    p, size = types.CPointer(number), types.int64
+def linked_link(number: Any, code: int) -> list[LinkedKernel]:
+    """Declare the link of output `code`, for predictions."""
 
-    @linked_kernel(types.void(p, p, size, size))
+    @linked_kernel(number)
     def link(z, work, K, n):
         """Turn pre-activations z (K, n) into outputs in place; work (n,) is overwritten."""
-        _ = sources
         Z = view(z, 0, K * n)
-        if code == SOFTMAX:
+        if code == SOFTMAX_LOG:
             softmax_link(Z, view(work, 0, n), K, n)
-        elif code in (LOGISTIC, LOGISTIC_SQUARED):
+        elif code in (LOGISTIC_LOG, LOGISTIC_SQUARED):
             logistic_link(Z)
-        elif code == EXP:
+        elif code == EXP_POISSON:
             exp_link(Z)
 
-    return {"link": link}
+    return [link]

@@ -11,10 +11,9 @@ from numba.extending import intrinsic
 from ._jit import inlined, kernel
 from ._memory import at
 from ._simd import lanes_below, load, store, vector_fma
+from .layout import LANES
 
-__all__ = ["LANES", "add_squares", "total"]
-
-LANES = 16
+__all__ = ["add_squares", "total"]
 
 
 def _in_lanes(builder, pointer, count, combine):

@@ -7,14 +7,13 @@ the same generator (Matsumoto & Nishimura 1998), keeps its seeds valid, and lets
 from typing import Any
 
 import numpy as np
-from numba import types
 
-from ._jit import inlined, kernel, linked_kernel
+from ._jit import LinkedKernel, inlined, kernel, linked_kernel
 from ._memory import view
+from .layout import KEYS
 
-__all__ = ["KEYS", "draw", "linked", "permute"]
+__all__ = ["draw", "linked", "permute"]
 
-KEYS = 624  # words of state; the position within them stands behind
 MIDDLE = 397
 UPPER, LOWER = np.uint32(0x80000000), np.uint32(0x7FFFFFFF)
 TWIST = np.uint32(0x9908B0DF)
@@ -87,16 +86,14 @@ def permute(order, picks):
         order[np.uint64(i)], order[j] = order[j], order[np.uint64(i)]
 
 
-def linked(sources: str) -> dict[str, Any]:
-    """Compile, or load from the cache, the kernel, for networks of any dtype."""
-    ints, words, size = types.CPointer(types.int32), types.CPointer(types.uint32), types.int64
+def linked(number: Any) -> list[LinkedKernel]:
+    """Declare the kernel, for networks of any dtype."""
 
-    @linked_kernel(types.void(ints, ints, size, words, words, size))
+    @linked_kernel(number)
     def shuffle(order, picks, n, state, drawn, reorder):
         """`draw` for n rows, and `permute` where `reorder`; writes order, picks (n,), state (625,), drawn (624,)."""
-        _ = sources  # captured, hence part of the key of the on-disk cache
         draw(view(picks, 0, n), view(state, 0, KEYS + 1), view(drawn, 0, KEYS))
         if reorder:
             permute(view(order, 0, n), view(picks, 0, n))
 
-    return {"shuffle": shuffle}
+    return [shuffle]

@@ -12,24 +12,19 @@ chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch
 from typing import Any
 
 import numpy as np
-from numba import types
 
 from ._call import call
-from ._jit import inlined, kernel, linked_kernel
-from ._memory import copy, fill, move, offset, peek, poke, view
+from ._jit import LinkedKernel, inlined, kernel, linked_kernel
+from ._memory import copy, fill, move, offset, view
+from ._records import record
 from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch, smaller
-from ._strips import STRIP
-from ._struct import nth
-from .activations import MAXOUT, maxout, maxout_backward
-from .layout import BLOCK_ROWS, KEEP_ACTIVATED, LAYER, OPTIONS, memory_struct
-from .optimizers import STORE
-from .reductions import LANES, add_squares
-from .team import SIGNALS, aborted
+from .activations import maxout, maxout_backward
+from .layout import BLOCK_ROWS, KEEP_ACTIVATED, LANES, ROUND_ROWS, SIGNALS, STRIP
+from .reductions import add_squares
+from .tables import MAXOUT, STORE
+from .team import aborted
 
 __all__ = ["linked_forward", "linked_training"]
-
-# Rows of W that one round of phase B takes: two 14-row tiles and seven blocks of the penalty's sum.
-ROUND_ROWS = 28
 
 # Values of X that are asked for before they are copied, while nearer ones arrive: 64 cache lines of float32.
 VALUES_AHEAD = 1024
@@ -37,24 +32,24 @@ LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
 
 
 @kernel
-def row_of(options, memory, i):
+def row_of(plan, memory, i):
     """Row of the data that stands at place i of the epoch's order."""
-    if options.ordered:
-        return np.int64(peek(memory.order, i))
+    if plan.ordered:
+        return np.int64(memory.order[i])
     return np.int64(i)
 
 
 @kernel
-def unit_major(layers, options, memory, n, rank):
+def unit_major(layers, plan, memory, n, rank):
     """A thread's unit-major buffers for n samples: Z (K, ld), targets Y (K, ld), work (2, ld), losses (ld), and ld.
 
     ld is n filled up to full strips, see `_strips`; the samples behind n are computed and never looked at.
     """
-    K = nth(layers, options.last).units
+    K = record(layers, plan.last).units
     ld = (n + STRIP - 1) // STRIP * STRIP
-    Z = offset(memory.units, rank * (2 * K + 2) * options.strips)
+    Z = offset(memory.units, rank * (2 * K + 2) * plan.strips)
     Y = offset(Z, K * ld)
-    return Z, Y, offset(Y, K * ld), offset(memory.unit_loss, rank * options.strips), ld
+    return Z, Y, offset(Y, K * ld), offset(memory.unit_loss, rank * plan.strips), ld
 
 
 @inlined
@@ -75,51 +70,51 @@ def prefetch_row(source, n):
 
 
 @inlined
-def gather_rows(layers, options, memory, start, rows, lo, n, rank):
+def gather_rows(layers, plan, memory, start, rows, lo, n, rank):
     """Copy this thread's share of the batch: rows of X, targets (unit-major), sample weights.
 
     Writes A_0 (dense X in a new order only), the targets of `unit_major`, and `row_weight`.
     """
-    d, K = layers.units, nth(layers, options.last).units
-    copied, ahead = options.ordered and not options.sparse, 1 + VALUES_AHEAD // d
-    _, Y, _, _, ld = unit_major(layers, options, memory, n, rank)
+    d, K = record(layers, 0).units, record(layers, plan.last).units
+    copied, ahead = plan.ordered and not plan.sparse, 1 + VALUES_AHEAD // d
+    _, Y, _, _, ld = unit_major(layers, plan, memory, n, rank)
     y = view(Y, 0, K * ld)
-    if options.labelled:
+    if plan.labelled:
         fill(y, 0)
     for i in range(n):
-        row = row_of(options, memory, start + lo + i)
+        row = row_of(plan, memory, start + lo + i)
         if copied:
             later = start + lo + i + ahead
-            if later < options.rows:
-                prefetch_row(offset(memory.X, row_of(options, memory, later) * d), d)
+            if later < plan.rows:
+                prefetch_row(offset(memory.X, row_of(plan, memory, later) * d), d)
             copy_row(offset(memory.X, row * d), offset(memory.A, (lo + i) * d), d)
-        if options.labelled:
-            y[peek(memory.labels, row) * ld + i] = 1
+        if plan.labelled:
+            y[memory.labels[row] * ld + i] = 1
         else:
             for k in range(K):
-                y[k * ld + i] = peek(memory.Y, row * K + k)
-        if options.weighted:
-            poke(memory.row_weight, lo + i, peek(memory.sample_weight, row))
+                y[k * ld + i] = memory.Y[row * K + k]
+        if plan.weighted:
+            memory.row_weight[lo + i] = memory.sample_weight[row]
 
 
 @kernel
-def layer_rows(l, layers, options, memory, start, lo):
+def layer_rows(l, layers, plan, memory, start, lo):
     """Pointer to row `lo` of A_l; A_0 is X itself where rows are taken as they come."""
-    if l == 0 and not options.ordered:
-        return offset(memory.X, (start + lo) * layers.units)
-    layer = nth(layers, l)
+    if l == 0 and not plan.ordered:
+        return offset(memory.X, (start + lo) * record(layers, 0).units)
+    layer = record(layers, l)
     return offset(memory.A, layer.a + lo * layer.units)
 
 
 @inlined
-def affine_rows(l, layers, options, memory, start, lo, n, Z):
+def affine_rows(l, layers, plan, memory, start, lo, n, Z):
     """Z <- A_{l-1} W_l + b_l for this thread's rows.   Z points to (n, q_l) values, written."""
-    layer = nth(layers, l)
-    fan_in, q = nth(layers, l - 1).units, layer.pre
-    if l == 1 and options.sparse:
+    layer = record(layers, l)
+    fan_in, q = record(layers, l - 1).units, layer.pre
+    if l == 1 and plan.sparse:
         mine = offset(memory.rows, lo)
         for i in range(n):
-            poke(mine, i, row_of(options, memory, start + lo + i))
+            mine[i] = row_of(plan, memory, start + lo + i)
         call(
             memory.linked.csr_affine,
             memory.values,
@@ -133,7 +128,7 @@ def affine_rows(l, layers, options, memory, start, lo, n, Z):
             q,
         )
         return
-    before = layer_rows(l - 1, layers, options, memory, start, lo)
+    before = layer_rows(l - 1, layers, plan, memory, start, lo)
     call(
         memory.linked.gemm,
         before,
@@ -159,15 +154,15 @@ def add_input(x, a):
 
 
 @inlined
-def output_rows(layers, options, memory, lo, n, rank):
+def output_rows(layers, plan, memory, cap, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
-    output = nth(layers, options.last)
+    output = record(layers, plan.last)
     K = output.units
     d = offset(memory.D, output.d + lo * K)
-    Z, Y, work, loss, ld = unit_major(layers, options, memory, n, rank)
+    Z, Y, work, loss, ld = unit_major(layers, plan, memory, n, rank)
     call(memory.linked.transpose, d, K, Z, ld, n, K)
-    call(memory.linked.output_error, Z, Y, loss, work, K, ld, options.cap)
-    if options.weighted:
+    call(memory.linked.output_error, Z, Y, loss, work, K, ld, cap)
+    if plan.weighted:
         weight, losses = view(memory.row_weight, lo, n), view(loss, 0, n)
         for k in range(K):
             z = view(Z, k * ld, n)
@@ -180,11 +175,11 @@ def output_rows(layers, options, memory, lo, n, rank):
 
 
 @inlined
-def predict_rows(layers, options, memory, start, lo, n, rank):
+def predict_rows(layers, plan, memory, start, lo, n, rank):
     """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
-    output = nth(layers, options.last)
+    output = record(layers, plan.last)
     K = output.units
-    Z, _, work, _, ld = unit_major(layers, options, memory, n, rank)
+    Z, _, work, _, ld = unit_major(layers, plan, memory, n, rank)
     call(memory.linked.transpose, offset(memory.D, output.d + lo * K), K, Z, ld, n, K)
     call(memory.linked.link, Z, work, K, ld)
     call(memory.linked.transpose, Z, ld, offset(memory.outputs, (start + lo) * K), K, K, n)
@@ -205,61 +200,48 @@ def scale_gradient(g, scale):
 
 
 @kernel
-def update_slice(options, memory, start, g, n, rate):
+def update_slice(memory, hyper, start, g, n, rate):
     """Optimizer step on the weights start..start + n, given their finished gradient g."""
-    call(
-        memory.linked.update,
-        options.optimizer,
-        offset(memory.w, start),
-        g,
-        offset(memory.m, start),
-        offset(memory.v, start),
-        n,
-        rate,
-        options.momentum,
-        options.beta_1,
-        options.beta_2,
-        options.epsilon,
-    )
+    w, m, v = offset(memory.w, start), offset(memory.m, start), offset(memory.v, start)
+    call(memory.linked.update, hyper, w, g, m, v, n, rate)
 
 
 @kernel
 def transpose_rows(l, layers, memory, i, count):
     """Bring `count` rows of W_l, from row i, into the transposed copy that the delta recurrence reads (l >= 2)."""
-    layer, fan_in = nth(layers, l), nth(layers, l - 1).units
+    layer, fan_in = record(layers, l), record(layers, l - 1).units
     if l > 1:
         row = offset(memory.w, layer.w + i * layer.pre)
         call(memory.linked.transpose, row, layer.pre, offset(memory.transposed, layer.t + i), fan_in, count, layer.pre)
 
 
-def linked_forward(sources: str, number: Any) -> dict[str, Any]:
-    """Compile, or load from the cache, the forward pass for networks of `number`."""
-    size, longs = types.int64, types.CPointer(types.int64)
+def linked_forward(number: Any) -> list[LinkedKernel]:
+    """Declare the forward pass for networks of `number`."""
 
-    @linked_kernel(types.void(LAYER, OPTIONS, memory_struct(number), *[size] * 6, longs))
-    def forward_rows(layers, options, memory, start, rows, lo, n, rank, team, signals):
+    @linked_kernel(number)
+    def forward_rows(layers, plan, memory, start, rows, lo, n, rank, team, signals):
         """Gather and forward pass of this thread's rows, or their predictions: Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l).
 
         Writes what `gather_rows` says, A_l of the hidden layers and Z_L (row-major) in D_L; where `predicting`, rows of
         `outputs` instead of gathering. Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or
         f(Z_l) before a residual sum. Returns early where the team is told to abort.
         """
-        _ = sources  # captured, hence part of the key of the on-disk cache
-        if not options.predicting:
-            gather_rows(layers, options, memory, start, rows, lo, n, rank)
-        for l in range(1, options.last + 1):
-            layer = nth(layers, l)
+        plan = record(plan, 0)
+        if not plan.predicting:
+            gather_rows(layers, plan, memory, start, rows, lo, n, rank)
+        for l in range(1, plan.last + 1):
+            layer = record(layers, l)
             units, q, code = layer.units, layer.pre, layer.activation
             a = view(memory.A, layer.a + lo * units, n * units)
             d = view(memory.D, layer.d + lo * q, n * q)
-            keep, output = layer.keep != 0, l == options.last
+            keep, output = layer.keep != 0, l == plan.last
             z = offset(memory.D, layer.d + lo * q) if keep or output else offset(memory.A, layer.a + lo * units)
-            affine_rows(l, layers, options, memory, start, lo, n, z)
+            affine_rows(l, layers, plan, memory, start, lo, n, z)
             if output:
                 break
             if layer.norm:
                 gamma, running = offset(memory.w, layer.gamma), offset(memory.stats, layer.stats)
-                if options.predicting:
+                if plan.predicting:
                     call(memory.linked.normalise_running, z, gamma, running, n, q)
                 else:
                     h = offset(memory.H, layer.h)
@@ -275,7 +257,7 @@ def linked_forward(sources: str, number: Any) -> dict[str, Any]:
             if layer.residual:
                 if layer.keep == KEEP_ACTIVATED:
                     copy(a, d)
-                if l == 1 and options.sparse:
+                if l == 1 and plan.sparse:
                     call(
                         memory.linked.csr_add,
                         memory.values,
@@ -287,30 +269,28 @@ def linked_forward(sources: str, number: Any) -> dict[str, Any]:
                         units,
                     )
                 else:
-                    add_input(view(layer_rows(l - 1, layers, options, memory, start, lo), 0, n * units), a)
-        if options.predicting:
-            predict_rows(layers, options, memory, start, lo, n, rank)
+                    add_input(view(layer_rows(l - 1, layers, plan, memory, start, lo), 0, n * units), a)
+        if plan.predicting:
+            predict_rows(layers, plan, memory, start, lo, n, rank)
 
-    return {"forward_rows": forward_rows}
+    return [forward_rows]
 
 
-def linked_training(sources: str, number: Any) -> dict[str, Any]:
-    """Compile, or load from the cache, what training needs besides, for networks of `number`."""
-    size, longs, wide = types.int64, types.CPointer(types.int64), types.float64
-    structs = (LAYER, OPTIONS, memory_struct(number))
+def linked_training(number: Any) -> list[LinkedKernel]:
+    """Declare what training needs besides, for networks of `number`."""
 
-    @linked_kernel(types.void(*structs, *[size] * 5, longs))
-    def backward_rows(layers, options, memory, rows, lo, n, rank, team, signals):
+    @linked_kernel(number)
+    def backward_rows(layers, plan, memory, hyper, rows, lo, n, rank, team, signals):
         """Output error and delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
         Writes `loss` and D_l of these rows, and T. A residual layer also passes its dJ/dA on to the layer below: `kept`
         holds it between two layers. Returns early where the team is told to abort.
         """
-        _ = sources
-        output_rows(layers, options, memory, lo, n, rank)
-        arrived, kept = lo * options.widest, (rows + lo) * options.widest
-        for l in range(options.last - 1, 0, -1):
-            layer, above = nth(layers, l), nth(layers, l + 1)
+        plan = record(plan, 0)
+        output_rows(layers, plan, memory, record(hyper, 0).cap, lo, n, rank)
+        arrived, kept = lo * plan.widest, (rows + lo) * plan.widest
+        for l in range(plan.last - 1, 0, -1):
+            layer, above = record(layers, l), record(layers, l + 1)
             units, q = layer.units, layer.pre
             d = view(memory.D, layer.d + lo * q, n * q)
             keep = layer.keep != 0
@@ -353,9 +333,9 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
                 if aborted(view(signals, 0, SIGNALS)):
                     return
 
-    @linked_kernel(types.void(*structs, longs, *[size] * 4, wide, wide, wide, size, size))
+    @linked_kernel(number)
     def gradient_of_rows(
-        layers, options, memory, share, start, rows, continued, final, penalty, scale, rate, rank, team
+        layers, plan, memory, hyper, share, start, rows, continued, final, penalty, scale, rate, rank, team
     ):
         """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
@@ -367,23 +347,23 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
         One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
         that are not full strips.
         """
-        _ = sources
-        scratch = offset(memory.scratch, rank * options.scratch)
-        cursor = offset(memory.cursor, rank * options.chunk)
-        storing = options.optimizer == STORE
+        plan = record(plan, 0)
+        scratch = offset(memory.scratch, rank * plan.scratch)
+        cursor = offset(memory.cursor, rank * plan.chunk)
+        storing = record(hyper, 0).optimizer == STORE
         stored = storing or continued or not final
         number = view(scratch, 0, 0).dtype.type
         penalty, scale = number(penalty), number(scale)
-        last = options.last
-        n_weights = nth(layers, last).b + nth(layers, last).pre
-        at_once = team == 1 and not stored and n_weights <= options.scratch
+        last = plan.last
+        n_weights = record(layers, last).b + record(layers, last).pre
+        at_once = team == 1 and not stored and n_weights <= plan.scratch
         for l in range(1, last + 1):
-            layer = nth(layers, l)
-            fan_in, q = nth(layers, l - 1).units, layer.pre
-            i, end = peek(share, l * (team + 1) + rank), peek(share, l * (team + 1) + rank + 1)
-            height = options.scratch // (q * ROUND_ROWS) * ROUND_ROWS  # the scratch holds a round of the widest layer
+            layer = record(layers, l)
+            fan_in, q = record(layers, l - 1).units, layer.pre
+            i, end = share[l * (team + 1) + rank], share[l * (team + 1) + rank + 1]
+            height = plan.scratch // (q * ROUND_ROWS) * ROUND_ROWS  # the scratch holds a round of the widest layer
             d = offset(memory.D, layer.d)
-            if l == 1 and options.sparse:
+            if l == 1 and plan.sparse:
                 call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, i)
             while i < end:
                 # Behind the rows of W stand b, its row fan_in, and then gamma and beta.
@@ -393,7 +373,7 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
                 begin = layer.w + i * q
                 target = offset(memory.g, begin) if stored else offset(scratch, begin if at_once else 0)
                 g, w = view(target, 0, n), view(memory.w, begin, n)
-                if l == 1 and options.sparse and not bias:
+                if l == 1 and plan.sparse and not bias:
                     if not continued:
                         fill(g, 0)
                     call(
@@ -413,7 +393,7 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
                 else:
                     a, a_row, a_col = offset(memory.ones, 0), np.int64(0), np.int64(0)
                     if not bias:
-                        before = layer_rows(l - 1, layers, options, memory, start, np.int64(0))
+                        before = layer_rows(l - 1, layers, plan, memory, start, np.int64(0))
                         a, a_row, a_col = offset(before, i), np.int64(1), fan_in
                     first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
                     call(memory.linked.gemm, a, a_row, a_col, d, q, target, q, count, rows, q, first, first_row)
@@ -429,13 +409,13 @@ def linked_training(sources: str, number: Any) -> dict[str, Any]:
                     else:
                         scale_gradient(g, scale)
                     if not storing and not at_once:
-                        update_slice(options, memory, begin, target, n, rate)
+                        update_slice(memory, hyper, begin, target, n, rate)
                         if not bias:
                             transpose_rows(l, layers, memory, i, count)
                 i += count
         if at_once:
-            update_slice(options, memory, np.int64(0), scratch, n_weights, rate)
+            update_slice(memory, hyper, np.int64(0), scratch, n_weights, rate)
             for l in range(2, last + 1):
-                transpose_rows(l, layers, memory, np.int64(0), nth(layers, l - 1).units)
+                transpose_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
 
-    return {"backward_rows": backward_rows, "gradient_of_rows": gradient_of_rows}
+    return [backward_rows, gradient_of_rows]

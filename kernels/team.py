@@ -11,11 +11,10 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import kernel
+from .layout import ABORT, ARRIVED
 
-__all__ = ["ABORT", "ARRIVED", "SIGNALS", "aborted", "barrier"]
+__all__ = ["aborted", "barrier"]
 
-# Elements of the signal array, each on a cache line of its own.
-ARRIVED, ABORT, SIGNALS = 0, 8, 16
 SPINS = 2000  # about 5 us: longer than an undisturbed wait, shorter than a time slice
 
 

@@ -18,7 +18,7 @@ import llvmlite.binding as llvm
 import numpy as np
 import pytest
 import scipy.sparse
-from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.tables import ACTIVATIONS
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale

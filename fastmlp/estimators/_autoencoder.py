@@ -13,11 +13,14 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastmlp.kernels.layout import BETA_1_T, BETA_2_T, DIVERGED, RATE, ROW, RUNNING, STATUS
-from fastmlp.kernels.train import end_epoch
-from fastmlp.training._engine import Data, Engine, Hyper, OptimizerState
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.layout import DIVERGED, KEEP_ORDER, RUNNING
+from fastmlp.kernels.tables import ADAM, STORE
+from fastmlp.training._aligned import address
+from fastmlp.training._engine import Engine
 from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
 from fastmlp.training._predict import predict
+from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team, available_threads
 
 from ._base import _BaseMLP
@@ -26,105 +29,94 @@ __all__ = ["MLPAutoencoder"]
 
 
 class TiedEngine(Engine):
-    """An engine whose decoder matrices are the transposes of the encoder's, at any time.
+    """An engine that keeps the decoder's matrices the transposes of the encoder's.
 
-    The kernels train both apart, so here they only compute gradients; those of the two uses of a matrix are added
-    and the optimizer's step is NumPy's, mini-batch by mini-batch.
+    The kernels form gradients for both uses of a matrix; these are added here, mini-batch by mini-batch, before the
+    kernel of the optimizer takes its step.
     """
 
     def __post_init__(self) -> None:
         tie_weights(self.network, self.w)
         super().__post_init__()
-        m = self.data.rows
+        m, batch = self.data.rows, self.hyper.batch
         self._row_order = np.arange(m)
-        if self.hyper.optimizer != "store":
-            sizes = {min(self.batch, m), m % self.batch or self.batch}
+        if self.hyper.optimizer != STORE:
+            sizes = {min(batch, m), m % batch or batch}
             self._batches = {rows: self._gradient_engine(rows) for rows in sizes}
 
     def _gradient_engine(self, rows: int) -> Engine:
-        """Return an engine for one mini-batch of so many rows; weights and running statistics are this one's."""
-        hyper, dtype = self.hyper, self.w.dtype
+        """Return an engine for the gradient of one mini-batch; it shares the weights and the running statistics."""
+        dtype = self.w.dtype
         X = np.empty((rows, self.data.X.shape[1]), dtype)
-        weight = np.empty(rows if self.data.sample_weight.size else 0, dtype)
-        # What a row is to become is the row.
-        data = Data(rows, X, self.data.indptr, self.data.indices, self.data.values, X, self.data.labels, weight)
-        return Engine(
-            self.network,
-            data,
-            self.w,
-            Hyper(alpha=hyper.alpha, penalty=hyper.penalty, cap=hyper.cap, loss_scale=hyper.loss_scale),
-            rows,
-            False,
-            OptimizerState(0.0, np.empty(0, dtype), np.empty(0, dtype)),
-            self.threads,
-            self.stats,
-        )
+        weight = np.empty(rows if self.data.weighted else 0, dtype)
+        # The input is its own target.
+        data = self.data._replace(rows=rows, X=X, Y=X, sample_weight=weight)
+        hyper = self.hyper._replace(optimizer=STORE, batch=rows)
+        state = TrainingState.new(None, self.w.size, dtype)
+        return Engine(self.network, data, self.w, self.stats, hyper, state, threads=self.threads)
 
     def run(self, team: Team, epochs: int, rates: Array | None = None) -> int:
         """Train, or evaluate, as `Engine.run` does."""
-        if self.hyper.optimizer == "store":
+        if self.hyper.optimizer == STORE:
             status = super().run(team, epochs, rates)
-            # L-BFGS sees both places of a matrix: half the sum in each is the gradient of J over tied weights
-            # in that larger space, and the points it tries are tied because it starts from one that is.
+            # L-BFGS sees both places of a matrix. Half the sum in each is the gradient of J over tied weights in that
+            # larger space, and the points that it tries are tied because it starts from one that is.
             tie_gradient(self.network, self.g, 0.5)
             return status
-        losses = np.empty(epochs)
+        state = self.state
         for epoch in range(epochs):
-            if self.shuffle:
-                assert self.random is not None
+            if self.hyper.shuffle != KEEP_ORDER or (self.order and self.order.in_python):
+                assert self.order is not None
+                assert self.order.random is not None
                 picks = np.arange(self.data.rows, dtype=np.int32)
-                self.random.shuffle(picks)
+                self.order.random.shuffle(picks)
                 self._row_order = self._row_order[picks]
             loss = self._train_epoch(team)
-            self._keep_finite(int(self.ints[STATUS]))
-            if self.ints[STATUS] != RUNNING:
+            self._keep_finite(state["status"])
+            if state["status"] != RUNNING:
                 break
-            end_epoch.py_func(
-                self._options, self.ints, self.floats, epoch, loss, losses, np.empty(0) if rates is None else rates
-            )
+            if rates is not None:
+                state["rate"] = rates[epoch]
+            if self.hyper.watch_loss:
+                self.observe(loss)
             self.history.append(loss)
-            if self.ints[STATUS] != RUNNING:
+            if state["status"] != RUNNING:
                 break
-        return int(self.ints[STATUS])
+        return int(state["status"])
 
     def _train_epoch(self, team: Team) -> float:
-        """One pass over the rows; return its loss."""
+        """Pass over the rows once; return the loss of the epoch."""
         m, total = self.data.rows, 0.0
-        for start in range(0, m, self.batch):
-            rows = self._row_order[start : start + self.batch]
+        for start in range(0, m, self.hyper.batch):
+            rows = self._row_order[start : start + self.hyper.batch]
             engine = self._batches[len(rows)]
             np.take(self.data.X, rows, axis=0, out=engine.data.X)
-            if self.data.sample_weight.size:
+            if self.data.weighted:
                 np.take(self.data.sample_weight, rows, out=engine.data.sample_weight)
                 if not engine.data.sample_weight.any():
                     continue
-            engine.refresh()
-            engine.history.clear()
             # A short last batch may be too small for the whole team.
-            engine.run(team if team.size <= engine.threads else Team(1), 1)
-            if engine.diverged:
-                self.ints[[ROW, STATUS]] = start, DIVERGED
+            loss = engine.evaluate(team if team.size <= engine.threads else Team(1))
+            if not np.isfinite(loss):
+                self.state["row"], self.state["status"] = start, DIVERGED
                 return math.nan
-            total += engine.history[0] * len(rows)
+            total += loss * len(rows)
             tie_gradient(self.network, engine.g)
             self._step(engine.g)
         return total / m
 
     def _step(self, g: Array) -> None:
-        """One step of the optimizer, as in `fastmlp.kernels.optimizers`."""
-        hyper, w, m, v = self.hyper, self.w, self.state.m, self.state.v
-        rate = float(self.floats[RATE])
-        if hyper.optimizer == "adam":
-            self.floats[BETA_1_T] *= hyper.beta_1
-            self.floats[BETA_2_T] *= hyper.beta_2
-            rate *= math.sqrt(1 - self.floats[BETA_2_T]) / float(1 - self.floats[BETA_1_T])
-            m += (1 - hyper.beta_1) * (g - m)
-            v += (1 - hyper.beta_2) * (g * g - v)
-            w -= rate * m / (np.sqrt(v) + hyper.epsilon)
-            return
-        m *= hyper.momentum
-        m -= rate * g
-        w += hyper.momentum * m - rate * g if hyper.optimizer == "nesterov" else m
+        """Take one step of the optimizer."""
+        state, options = self.state, self.hyper
+        rate = state["rate"]
+        if options.optimizer == ADAM:
+            state["beta_1_t"], state["beta_2_t"] = (
+                state["beta_1_t"] * options.beta_1,
+                state["beta_2_t"] * options.beta_2,
+            )
+            rate *= math.sqrt(1 - state["beta_2_t"]) / (1 - state["beta_1_t"])
+        arrays = (address(array) if array.size else 0 for array in (self.w, g, state.m, state.v))
+        entry("update", self.w.dtype.name)(address(self._hyper), *arrays, self.w.size, rate)
 
 
 class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BaseMLP):
@@ -150,7 +142,7 @@ n_iter_no_change, max_fun, n_jobs, penalty_scaling, init, init_scale, maxout_pie
     tied_weights : bool, default=False
         Whether the matrices of the decoder are the transposes of the encoder's (biases are free). `init` then
         gives the encoder's; the penalty counts a matrix each time it is used. The kernels compute the gradient,
-        but the optimizer's steps are taken by NumPy, one Python call for each mini-batch: expect small
+        but Python adds the gradients of both uses of a matrix for each mini-batch: expect small
         mini-batches to take several times as long as untied ones. 'maxout' cannot be tied.
 
     Attributes
@@ -281,8 +273,8 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             )
         return network
 
-    def _engine(self, *args: Any) -> Engine:
-        return TiedEngine(*args) if self.tied_weights else Engine(*args)
+    def _engine(self, *args: Any, **kwargs: Any) -> Engine:
+        return (TiedEngine if self.tied_weights else Engine)(*args, **kwargs)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=reset)

@@ -16,16 +16,20 @@ from sklearn.utils import Tags, check_random_state
 from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
-from fastmlp.kernels.activations import ACTIVATIONS
-from fastmlp.kernels.outputs import OUTPUTS
-from fastmlp.training._aligned import roomy
-from fastmlp.training._engine import CHUNK_ROWS, Engine, Hyper, OptimizerState, log_loss_cap, prepare_data
+from fastmlp.kernels.layout import Hyper
+from fastmlp.kernels.tables import ACTIVATIONS, OPTIMIZERS, OUTPUTS
+from fastmlp.training._aligned import padded
+from fastmlp.training._data import prepare_data
+from fastmlp.training._engine import Engine, log_loss_cap
 from fastmlp.training._initialization import INITS, initial_weights
-from fastmlp.training._loops import Progress, minimize_lbfgs, train_stochastic
+from fastmlp.training._loops import minimize_lbfgs, train_stochastic
 from fastmlp.training._memory import check_memory
 from fastmlp.training._network import Array, Network
 from fastmlp.training._predict import predict
+from fastmlp.training._row_order import RowOrder
+from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import available_threads
+from fastmlp.training._workspace import CHUNK_ROWS
 
 from ._validation import is_plain, is_plain_target, warn_of_scales
 
@@ -172,7 +176,7 @@ class _BaseMLP(BaseEstimator):
 
     def _set_weights(self, network: Network, w: Array) -> None:
         """Let the public arrays be views of `w`."""
-        w = roomy(w)
+        w = padded(w)
         parts = network.parts(w)
         self.coefs_, self.intercepts_ = parts.coefs, parts.intercepts
         if network.batch_norm:
@@ -215,7 +219,7 @@ class _BaseMLP(BaseEstimator):
         if packed is not None and _same(arrays, packed.views):
             return packed.w
         dtype = np.result_type(*arrays, np.float32)
-        return roomy(network.pack((self.coefs_, self.intercepts_, *batch_norm), dtype))
+        return padded(network.pack((self.coefs_, self.intercepts_, *batch_norm), dtype))
 
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
@@ -240,21 +244,12 @@ class _BaseMLP(BaseEstimator):
         self.n_iter_ = self.t_ = 0
         self.n_layers_ = len(network.units)
         self.out_activation_ = network.link
-        self.__dict__.pop("_optimizer", None)
-        if self.solver in STOCHASTIC_SOLVERS:
-            self._begin_progress()
+        self.__dict__.pop("_state", None)
 
     def _reset_stats(self, network: Network, dtype: Any) -> None:
         self._stats = np.zeros(network.table()[1].stats, dtype)
         for variance in network.running(self._stats)[1]:
             variance[...] = 1
-
-    def _begin_progress(self) -> None:
-        self.loss_curve_: list[float] = []
-        self._no_improvement_count = 0
-        self.validation_scores_: list[float] | None = [] if self.early_stopping else None
-        self.best_validation_score_ = -np.inf if self.early_stopping else None
-        self.best_loss_ = None if self.early_stopping else np.inf
 
     def _check_continued(self, network: Network) -> None:
         """Refuse to go on with weights of another shape."""
@@ -307,8 +302,6 @@ class _BaseMLP(BaseEstimator):
                     self._reset_stats(network, X.dtype)
                 if stochastic:
                     dtype = np.result_type(*self.coefs_, np.float32)
-            if stochastic and not hasattr(self, "loss_curve_"):
-                self._begin_progress()
             self._set_weights(network, self._weights(network).astype(dtype, copy=not first_pass))
             score = None
             if self.early_stopping and stochastic:
@@ -337,35 +330,31 @@ class _BaseMLP(BaseEstimator):
         return int(Y.shape[1]) if Y.ndim == 2 else len(self.classes_)
 
     def _hyper(self, network: Network, dtype: Any) -> Hyper:
-        """Return what the kernels are told, but for the optimizer."""
-        squared = network.loss == "squared_error"
+        """Return the objective, as kernels are told it."""
         return Hyper(
             alpha=float(self.alpha),
-            penalty=self.penalty_scaling,
+            penalty_sum=self.penalty_scaling == "sum",
             cap=log_loss_cap(dtype) if network.loss == "log_loss" else np.inf,
-            loss_scale=1.0 / network.units[-1] if squared else 1.0,
+            loss_scale=1.0 / network.units[-1] if network.loss == "squared_error" else 1.0,
         )
 
-    def _engine(self, *args: Any) -> Engine:
-        """Return what a fit runs on, made from the arguments of `Engine`."""
-        return Engine(*args)
+    def _engine(self, *args: Any, **kwargs: Any) -> Engine:
+        """Return the engine of a fit, made from the arguments of `Engine`."""
+        return Engine(*args, **kwargs)
 
     def _fit_lbfgs(self, network: Network, X: Any, Y: Array, sample_weight: Any) -> None:
         w = self._packed.w
         hyper = self._hyper(network, w.dtype)
-        # The objective has to match its gradient, so squared errors are summed over the outputs; reported is
-        # the mean over them, as everywhere.
-        per_output, hyper.loss_scale = hyper.loss_scale, 1.0
         engine = self._engine(
             network,
             prepare_data(X, Y, sample_weight, w.dtype),
             w,
-            hyper,
-            X.shape[0],
-            False,
-            OptimizerState(0.0, np.empty(0, w.dtype), np.empty(0, w.dtype)),
-            available_threads(self.n_jobs),
             self._stats.astype(w.dtype),
+            # The objective has to match its gradient, so squared errors are summed over the outputs. The reported
+            # loss is the mean over the outputs, as everywhere.
+            hyper._replace(batch=X.shape[0], loss_scale=1.0),
+            TrainingState.new(None, w.size, w.dtype),
+            threads=available_threads(self.n_jobs),
         )
         try:
             loss, self.n_iter_ = minimize_lbfgs(
@@ -375,7 +364,27 @@ class _BaseMLP(BaseEstimator):
         finally:
             self._stats = engine.stats
         penalty = engine.penalty()
-        self.loss_ = (loss - penalty) * per_output + penalty
+        self.loss_ = (loss - penalty) * hyper.loss_scale + penalty
+
+    def _training_state(self, w: Array, incremental: bool) -> TrainingState:
+        """Return the state that training continues: the present one, or a new one."""
+        present: TrainingState | None = self.__dict__.get("_state")
+        if incremental and present is not None and present.m.size == w.size and present.m.dtype == w.dtype:
+            state = present
+        else:
+            # As in scikit-learn, `partial_fit` keeps the optimizer that it began with.
+            self._settings = {name: getattr(self, name) for name in OPTIMIZER_PARAMETERS}
+            optimizer = "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
+            self._settings["optimizer"] = optimizer
+            state = TrainingState.new(optimizer, w.size, w.dtype, self.learning_rate_init)
+            if present is not None:  # a warm start: a new optimizer, but the same progress
+                state.loss_curve, state.validation_scores = present.loss_curve, present.validation_scores
+                state.watches_scores, state.t = present.watches_scores, present.t
+                state["best"], state["no_change"] = present["best"], present["no_change"]
+        # The arrays of a model that was loaded with memory mapping are read-only.
+        state.m, state.v = np.require(state.m, requirements="W"), np.require(state.v, requirements="W")
+        self._state = state
+        return state
 
     def _fit_stochastic(
         self,
@@ -387,15 +396,7 @@ class _BaseMLP(BaseEstimator):
         incremental: bool,
     ) -> None:
         w = self._packed.w
-        state = getattr(self, "_optimizer", None)
-        if not incremental or state is None or state.m.size != w.size or state.m.dtype != w.dtype:
-            # As in scikit-learn, `partial_fit` goes on with the optimizer it began with.
-            self._settings = {name: getattr(self, name) for name in OPTIMIZER_PARAMETERS}
-            optimizer = "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
-            state = OptimizerState.new(optimizer, w.size, w.dtype, self.learning_rate_init)
-            self._settings["optimizer"], self._optimizer = optimizer, state
-        # A model that was loaded with memory mapping has arrays that nobody can write.
-        state.m, state.v = np.require(state.m, requirements="W"), np.require(state.v, requirements="W")
+        state = self._training_state(w, incremental)
         self._stats = np.require(self._stats, requirements="W")
         settings = self._settings
         schedule = settings["learning_rate"] if settings["solver"] == "sgd" else "constant"
@@ -406,38 +407,32 @@ class _BaseMLP(BaseEstimator):
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                 stacklevel=4,
             )
-        hyper = self._hyper(network, w.dtype)
-        hyper.optimizer = settings["optimizer"]
-        hyper.momentum, hyper.epsilon = float(settings["momentum"]), float(settings["epsilon"])
-        hyper.beta_1, hyper.beta_2 = float(settings["beta_1"]), float(settings["beta_2"])
-        hyper.adaptive = schedule == "adaptive"
-        hyper.watch_loss = score is None
-        hyper.tol, hyper.patience = float(self.tol), self.n_iter_no_change
+        hyper = self._hyper(network, w.dtype)._replace(
+            optimizer=OPTIMIZERS[settings["optimizer"]].code,
+            batch=batch,
+            momentum=float(settings["momentum"]),
+            beta_1=float(settings["beta_1"]),
+            beta_2=float(settings["beta_2"]),
+            epsilon=float(settings["epsilon"]),
+            adaptive=schedule == "adaptive",
+            watch_loss=score is None,
+            tol=float(self.tol),
+            patience=self.n_iter_no_change,
+        )
+        visible = not isinstance(self.random_state, Integral)
         engine = self._engine(
             network,
             prepare_data(X, Y, sample_weight, w.dtype),
             w,
-            hyper,
-            batch,
-            bool(self.shuffle),
-            state,
-            available_threads(self.n_jobs),
             self._stats,
-            self._random_state,
-            not isinstance(self.random_state, Integral),
-        )
-        progress = Progress(
-            self.loss_curve_,
-            getattr(self, "validation_scores_", None),
-            self.best_loss_,
-            getattr(self, "best_validation_score_", None),
-            self._no_improvement_count,
-            self.t_,
+            hyper,
+            state,
+            RowOrder(m, batch, shuffle=bool(self.shuffle), random=self._random_state, visible=visible),
+            available_threads(self.n_jobs),
         )
         try:
             best = train_stochastic(
                 engine,
-                progress,
                 max_iter=int(self.max_iter),
                 incremental=incremental,
                 power_t=float(settings["power_t"]) if schedule == "invscaling" else None,
@@ -446,21 +441,29 @@ class _BaseMLP(BaseEstimator):
                 score=score,
             )
         finally:
-            self.n_iter_, self.t_ = progress.n_iter, progress.t
-            self._no_improvement_count = progress.no_improvement_count
-            self.best_loss_ = progress.best_loss if score is None else None
-            self.best_validation_score_ = progress.best_validation_score
-            if self.loss_curve_:
-                self.loss_ = self.loss_curve_[-1]
+            self._publish(state)
         if best is not None:
             self._set_weights(network, best[0])
             self._stats = best[1]
 
+    def _publish(self, state: TrainingState) -> None:
+        """Show the state of training in the public attributes."""
+        self.n_iter_, self.t_ = state.n_iter, state.t
+        self.loss_curve_, self.validation_scores_ = state.loss_curve, state.validation_scores
+        self.best_loss_ = state.best_loss
+        self.best_validation_score_ = state.best_score
+        self._no_improvement_count = state["no_change"]  # scikit-learn's name
+        if self.loss_curve_:
+            self.loss_ = self.loss_curve_[-1]
+
+    @property
+    def _optimizer(self) -> TrainingState:
+        """The state of the optimizer, under the name that it has in scikit-learn."""
+        return self._state
+
     def _split_validation(self, X: Any, Y: Array, sample_weight: Any) -> tuple[Any, Array, Any, Any]:
         """Set the validation part aside, drawn as scikit-learn draws it."""
         binary = isinstance(self, ClassifierMixin) and self.n_outputs_ == 1
-        if self.validation_scores_ is None:
-            self.validation_scores_, self.best_validation_score_ = [], -np.inf
         arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
         parts = train_test_split(
             *arrays,

@@ -13,7 +13,7 @@ from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
 
-from fastmlp.kernels.outputs import OUTPUTS
+from fastmlp.kernels.tables import OUTPUTS
 from fastmlp.training._network import Array
 
 from ._base import _BaseMLP

@@ -12,12 +12,15 @@ from sklearn.utils import check_random_state
 from sklearn.utils.validation import _check_sample_weight
 
 from fastmlp._problem import BatchNorm, Options, check_problem
+from fastmlp.kernels.layout import Hyper
 from fastmlp.reference.vectorized import ACTIVATIONS, OUTPUTS
-from fastmlp.training._aligned import roomy
-from fastmlp.training._engine import Data, Engine, Hyper, OptimizerState, prepare_data
+from fastmlp.training._aligned import padded
+from fastmlp.training._data import Data, prepare_data
+from fastmlp.training._engine import Engine
 from fastmlp.training._initialization import initial_weights
 from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
 from fastmlp.training._predict import FLOPS_PER_THREAD
+from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team, available_threads
 
 __all__ = ["Objective", "cost", "cost_and_gradient", "objective_of_arrays", "objective_of_estimator"]
@@ -50,18 +53,16 @@ class Objective:
     tied: bool = False
 
     def __post_init__(self) -> None:
-        self.w = roomy(self.w)
-        # The optimizer "store" leaves the gradient of one full batch in `g`. Running statistics: not wanted.
+        self.w = padded(self.w)
+        # The optimizer STORE leaves the gradient of one full batch in `g`. Running statistics are not wanted.
         self._engine = Engine(
             self.network,
             self.data,
             self.w,
-            Hyper(alpha=self.alpha, penalty=self.penalty),
-            self.data.rows,
-            False,
-            OptimizerState(0.0, np.empty(0, self.w.dtype), np.empty(0, self.w.dtype)),
-            self.threads,
             np.ones(self.network.table()[1].stats, self.w.dtype),
+            Hyper(batch=self.data.rows, alpha=self.alpha, penalty_sum=self.penalty == "sum"),
+            TrainingState.new(None, self.w.size, self.w.dtype),
+            threads=self.threads,
         )
         self._team = Team(self._engine.threads)
 
@@ -82,22 +83,15 @@ class Objective:
 
     def cost(self) -> float:
         """Return J at `w`; NaN where it is not finite."""
-        engine = self._engine
         if self.tied:
             tie_weights(self.network, self.w)
-        engine.history.clear()
-        engine.run(self._team, 1)
-        if engine.diverged:
-            engine.restart()
-            return float("nan")
-        return engine.history[0]
+        J = self._engine.evaluate(self._team)
+        return J if np.isfinite(J) else float("nan")
 
     def cost_and_gradient(self) -> tuple[float, Array]:
         """Return J at `w` and dJ/dw, in the order of `w`; NaN where J is not finite."""
-        if self.tied:
-            tie_weights(self.network, self.w)
-        self._engine.refresh()
-        J, g = self.cost(), self._engine.g.copy()
+        J = self.cost()
+        g = self._engine.g.copy()
         if self.tied:
             tie_gradient(self.network, g)
         return J, g if np.isfinite(J) else np.full_like(g, np.nan)

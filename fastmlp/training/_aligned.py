@@ -15,7 +15,7 @@ from numpy.typing import DTypeLike
 
 from ._network import Array
 
-__all__ = ["address", "empty", "is_roomy", "roomy", "zeros"]
+__all__ = ["address", "empty", "is_padded", "padded", "zeros"]
 
 LINE = 64  # bytes: a cache line, and the longest vector
 
@@ -47,7 +47,7 @@ def zeros(size: int, dtype: DTypeLike) -> Array:
     return array
 
 
-def is_roomy(array: Array) -> bool:
+def is_padded(array: Array) -> bool:
     """Whether a contiguous array begins with a line, and a vector may reach behind its end; an empty one does."""
     if array.size == 0:
         return True
@@ -57,9 +57,9 @@ def is_roomy(array: Array) -> bool:
     return address(array) % LINE == 0 and (room or -end % PAGESIZE >= LINE)
 
 
-def roomy(array: Array) -> Array:
+def padded(array: Array) -> Array:
     """Return the vector `array`, or a copy that begins with a line and has room, if it does not."""
-    if is_roomy(array):
+    if is_padded(array):
         return array
     copy = empty(array.size, array.dtype)
     copy[:] = array

@@ -2,53 +2,25 @@
 
 import warnings
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from decimal import Decimal, localcontext
 from typing import Any
 
 import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.utils.fixes import _get_additional_lbfgs_options_dict
-from sklearn.utils.optimize import _check_optimize_result
 
-from fastmlp.kernels.layout import BEST_LOSS, NO_CHANGE, RATE, ROW, STOPPED
+from fastmlp.kernels.layout import STOPPED
 
 from ._engine import Engine
 from ._network import Array
 from ._threads import Team
 
-__all__ = ["Progress", "divergence_message", "minimize_lbfgs", "train_stochastic"]
+__all__ = ["divergence_message", "minimize_lbfgs", "train_stochastic"]
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 EPOCHS_PER_CALL = 4096  # bounds the memory for losses where max_iter is huge
-
-
-@dataclass
-class Progress:
-    """How far training has come; scikit-learn's public attributes of the same names, with an underscore added.
-
-    Attributes
-    ----------
-    loss_curve : list of float
-    validation_scores : list of float or None
-    best_loss, best_validation_score : float or None
-    no_improvement_count : int
-    t : int
-        Samples seen so far.
-    n_iter : int
-        Epochs of this call.
-    """
-
-    loss_curve: list[float] = field(default_factory=list)
-    validation_scores: list[float] | None = None
-    best_loss: float | None = np.inf
-    best_validation_score: float | None = None
-    no_improvement_count: int = 0
-    t: int = 0
-    n_iter: int = 0
 
 
 def inverse_scaling(rate_init: float, t: int, power_t: float) -> float:
@@ -64,9 +36,10 @@ def inverse_scaling(rate_init: float, t: int, power_t: float) -> float:
 
 def divergence_message(engine: Engine, epoch: int) -> str:
     """Say where training diverged, and what to try."""
+    batch, rate = engine.state["row"] // engine.hyper.batch + 1, engine.state.learning_rate
     return (
-        f"{NOT_FINITE} Training diverged in epoch {epoch}, mini-batch {engine.ints[ROW] // engine.batch + 1}, at"
-        f" learning rate {engine.floats[RATE]:g}: scale the data or lower learning_rate_init. The last finite"
+        f"{NOT_FINITE} Training diverged in epoch {epoch}, mini-batch {batch}, at"
+        f" learning rate {rate:g}: scale the data or lower learning_rate_init. The last finite"
         " weights are kept."
     )
 
@@ -76,13 +49,8 @@ def _say(verbose: Any, text: str) -> None:
         print(text)  # noqa: T201 -- what `verbose` asks for, as in scikit-learn
 
 
-def _say_stopping(verbose: Any, what: str, tol: float, patience: float, then: str) -> None:
-    _say(verbose, f"{what} did not improve more than tol={tol:f} for {patience:d} consecutive epochs.{then}")
-
-
 def train_stochastic(
     engine: Engine,
-    progress: Progress,
     *,
     max_iter: int,
     incremental: bool = False,
@@ -96,8 +64,7 @@ def train_stochastic(
     Parameters
     ----------
     engine : Engine
-    progress : Progress
-        Continued, and updated also where an error or Ctrl-C ends training.
+        Its state is continued, and updated also if an error or Ctrl-C ends training.
     max_iter : int
         Epochs.
     incremental : bool, default=False
@@ -127,45 +94,49 @@ def train_stochastic(
     UserWarning
         Ctrl-C.
     """
-    m, hyper = engine.data.rows, engine.hyper
+    m, hyper, state = engine.data.rows, engine.hyper, engine.state
     best = (engine.w.copy(), engine.stats.copy()) if score else None
     one_by_one = bool(score or verbose or incremental)
-    engine.ints[NO_CHANGE] = progress.no_improvement_count
-    engine.floats[BEST_LOSS] = np.inf if progress.best_loss is None else progress.best_loss
-    progress.n_iter = 0
-    begin = len(progress.loss_curve)
+    state.watch(scores=score is not None)
+    state.begin_call()
+    recorded = 0  # epochs of `engine.history` that the state knows
     stopped = diverged = False
+
+    def record_epochs() -> int:
+        """Enter the finished epochs into the state; return their number."""
+        nonlocal recorded
+        finished = engine.history[recorded:]
+        recorded = len(engine.history)
+        state.loss_curve += finished
+        state.n_iter += len(finished)
+        state.t += m * len(finished)
+        return len(finished)
+
     try:
         with Team(engine.threads) as team:
-            while progress.n_iter < max_iter and not stopped:
-                ahead = 1 if one_by_one else min(EPOCHS_PER_CALL, max_iter - progress.n_iter)
+            while state.n_iter < max_iter and not stopped:
+                ahead = 1 if one_by_one else min(EPOCHS_PER_CALL, max_iter - state.n_iter)
                 rates = None
                 if power_t is not None:
-                    seen = [progress.t + m * (e + 1) for e in range(ahead)]
+                    seen = [state.t + m * (e + 1) for e in range(ahead)]
                     rates = np.array([inverse_scaling(rate_init, t, power_t) for t in seen])
-                rate, known = engine.floats[RATE], len(engine.history)
+                rate = state["rate"]
                 status = engine.run(team, ahead, rates)
-                done = len(engine.history) - known
-                progress.n_iter += done
-                progress.t += m * done
-                progress.loss_curve += engine.history[known:]
+                record_epochs()
                 if engine.diverged:
                     diverged = True
                     break
                 if one_by_one:
-                    _say(verbose, f"Iteration {progress.n_iter}, loss = {progress.loss_curve[-1]:.8f}")
-                stopped = status == STOPPED
+                    _say(verbose, f"Iteration {state.n_iter}, loss = {state.loss_curve[-1]:.8f}")
                 if score is not None:
-                    best, stopped = _watch_score(engine, progress, score(), best, verbose)
-                elif one_by_one and stopped:
-                    small = " Learning rate too small." if hyper.adaptive else ""
-                    _say_stopping(verbose, "Training loss", hyper.tol, hyper.patience, f"{small} Stopping.")
-                elif one_by_one and hyper.adaptive and engine.floats[RATE] < rate:
-                    then = f" Setting learning rate to {engine.floats[RATE]:f}"
-                    _say_stopping(verbose, "Training loss", hyper.tol, hyper.patience, then)
+                    best, status = _watch_score(engine, score(), best, verbose)
+                stopped = status == STOPPED
+                if one_by_one:
+                    what = "Training loss" if score is None else "Validation score"
+                    _say_rule(verbose, what, hyper.tol, hyper.patience, hyper.adaptive, stopped, rate, state["rate"])
                 if incremental:
                     break
-            if progress.n_iter >= max_iter and not (stopped or incremental or diverged):
+            if state.n_iter >= max_iter and not (stopped or incremental or diverged):
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
                     "converged yet.",
@@ -174,52 +145,50 @@ def train_stochastic(
                 )
     except KeyboardInterrupt:
         # Ctrl-C between two calls of a kernel: the weights are those after the last whole mini-batch.
-        finished = engine.history[len(progress.loss_curve) - begin :]
-        progress.loss_curve += finished
-        progress.n_iter += len(finished)
-        progress.t += m * len(finished)
+        record_epochs()
         warnings.warn("Training interrupted by user.", stacklevel=2)
-    finally:
-        progress.no_improvement_count = int(engine.ints[NO_CHANGE]) if score is None else progress.no_improvement_count
-        if score is None:
-            progress.best_loss = float(engine.floats[BEST_LOSS])
-        engine.sync()
     if diverged:
-        message = divergence_message(engine, progress.n_iter + 1)
+        message = divergence_message(engine, state.n_iter + 1)
         if score is None:
             raise ValueError(message)
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
-        progress.n_iter += 1
-        progress.loss_curve.append(np.nan)
-        assert progress.validation_scores is not None
-        progress.validation_scores.append(np.nan)
+        state.n_iter += 1
+        state.loss_curve.append(np.nan)
+        assert state.validation_scores is not None
+        state.validation_scores.append(np.nan)
     return best
 
 
+def _say_rule(
+    verbose: Any, what: str, tol: float, patience: float, adaptive: bool, stopped: bool, before: float, rate: float
+) -> None:
+    """Print what the stopping rule did after an epoch, if it did anything."""
+    lowered = adaptive and rate < before
+    if not verbose or not (stopped or lowered):
+        return
+    then = f" Setting learning rate to {rate:f}"
+    if stopped:
+        then = " Learning rate too small. Stopping." if adaptive else " Stopping."
+    _say(verbose, f"{what} did not improve more than tol={tol:f} for {patience:d} consecutive epochs.{then}")
+
+
 def _watch_score(
-    engine: Engine, progress: Progress, score: float, best: tuple[Array, Array] | None, verbose: Any
-) -> tuple[tuple[Array, Array] | None, bool]:
-    """Early stopping after one epoch: remember the best weights; return them and whether to stop."""
-    hyper = engine.hyper
-    assert progress.validation_scores is not None
-    top = -np.inf if progress.best_validation_score is None else progress.best_validation_score
-    progress.validation_scores.append(score)
+    engine: Engine, score: float, best: tuple[Array, Array] | None, verbose: Any
+) -> tuple[tuple[Array, Array] | None, int]:
+    """Apply the stopping rule to the validation score of one epoch; return the best weights and the status."""
+    state = engine.state
+    assert state.validation_scores is not None
+    state.validation_scores.append(score)
     _say(verbose, f"Validation score: {score:f}")
-    progress.no_improvement_count = progress.no_improvement_count + 1 if score < top + hyper.tol else 0
-    if score > top:
-        progress.best_validation_score = score
+    if -score < state["best"]:
         best = engine.w.copy(), engine.stats.copy()
-    if progress.no_improvement_count <= hyper.patience:
-        return best, False
-    if not hyper.adaptive or engine.floats[RATE] <= 1e-6:
-        small = " Learning rate too small." if hyper.adaptive else ""
-        _say_stopping(verbose, "Validation score", hyper.tol, hyper.patience, f"{small} Stopping.")
-        return best, True
-    engine.floats[RATE] /= 5.0
-    then = f" Setting learning rate to {engine.floats[RATE]:f}"
-    _say_stopping(verbose, "Validation score", hyper.tol, hyper.patience, then)
-    progress.no_improvement_count = 0
-    return best, False
+    return best, engine.observe(-score)
+
+
+def _printing(verbose: Any) -> dict[str, int]:
+    """Return the option by which SciPy's L-BFGS-B prints its progress; it has been ignored since SciPy 1.15."""
+    version = tuple(int(part) for part in scipy.__version__.split(".")[:2])
+    return {"iprint": 1 if verbose else -1} if version < (1, 15) else {}
 
 
 def minimize_lbfgs(
@@ -244,23 +213,19 @@ def minimize_lbfgs(
     UserWarning
         Ctrl-C: the best weights so far are kept.
     """
-    lowest, best, last = np.inf, engine.w.copy(), len(engine.history)
+    lowest, best = np.inf, engine.w.copy()
     evaluations = 0
 
     with Team(engine.threads) as team:
 
         def cost_and_gradient(x: Array) -> tuple[float, Array]:
             nonlocal lowest, best, evaluations
-            engine.w[:] = x
-            engine.refresh()
-            engine.run(team, 1)
+            loss = engine.evaluate(team, x)
             evaluations += 1
-            if engine.diverged:
+            if not np.isfinite(loss):
                 if evaluations == 1:
                     raise ValueError(f"{NOT_FINITE} The cost of the initial weights is not finite: scale the data.")
-                engine.restart()
                 return np.inf, np.zeros_like(engine.g)
-            loss = engine.history[-1]
             if loss < lowest:
                 lowest, best = loss, x.copy()
             return loss, engine.g.copy()
@@ -271,18 +236,22 @@ def minimize_lbfgs(
                 engine.w.copy(),
                 method="L-BFGS-B",
                 jac=True,
-                options={
-                    "maxfun": max_fun,
-                    "maxiter": max_iter,
-                    "gtol": tol,
-                    **_get_additional_lbfgs_options_dict("iprint", 1 if verbose else -1),
-                },
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **_printing(verbose)},
             )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             engine.w[:] = best
-            return lowest, len(engine.history) - last
-    n_iter = int(_check_optimize_result("lbfgs", result, max_iter))
+            return lowest, evaluations
+    if result.status != 0:
+        limit = f" (max_iter={max_iter})" if result.nit >= max_iter else ""
+        warnings.warn(
+            f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): "
+            f"{result.message}{limit}. Increase max_iter or max_fun, or scale the data "
+            "(sklearn.preprocessing.StandardScaler).",
+            ConvergenceWarning,
+            stacklevel=2,
+        )
+    n_iter = min(int(result.nit), max_iter)
     if not (np.isfinite(result.fun) and np.isfinite(result.x).all()):
         warnings.warn(
             f"lbfgs: the cost is not finite after iteration {n_iter}: scale the data. The best finite weights are"

@@ -9,8 +9,8 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from fastmlp.kernels.layout import GAMMA, NORM, PRE, STATS, UNITS, B, Sizes, W, layer_table
-from fastmlp.kernels.outputs import OUTPUTS
+from fastmlp.kernels.layout import Sizes, layer_table
+from fastmlp.kernels.tables import OUTPUTS
 
 __all__ = ["Array", "Network", "Parts", "tie_gradient", "tie_weights"]
 
@@ -76,27 +76,27 @@ class Network:
     def shapes(self) -> tuple[tuple[int, int], ...]:
         """Return the shape of each `coefs_` array."""
         table, _ = self.table()
-        return tuple(zip(table[:-1, UNITS].tolist(), table[1:, PRE].tolist(), strict=True))
+        return tuple(zip(table["units"][:-1].tolist(), table["pre"][1:].tolist(), strict=True))
 
     def parts(self, w: Array) -> Parts:
         """Return views of the weight vector `w`."""
         table, _ = self.table()
         parts = Parts([], [], [], [])
         for before, row in pairwise(table):
-            q = row[PRE]
-            parts.coefs.append(w[row[W] : row[B]].reshape(before[UNITS], q))
-            parts.intercepts.append(w[row[B] : row[B] + q])
-            if row[NORM]:
-                parts.gammas.append(w[row[GAMMA] : row[GAMMA] + q])
-                parts.betas.append(w[row[GAMMA] + q : row[GAMMA] + 2 * q])
+            q = row["pre"]
+            parts.coefs.append(w[row["w"] : row["b"]].reshape(before["units"], q))
+            parts.intercepts.append(w[row["b"] : row["b"] + q])
+            if row["norm"]:
+                parts.gammas.append(w[row["gamma"] : row["gamma"] + q])
+                parts.betas.append(w[row["gamma"] + q : row["gamma"] + 2 * q])
         return parts
 
     def running(self, stats: Array) -> tuple[list[Array], list[Array]]:
         """Return views of the running means and variances in `stats`."""
         table, _ = self.table()
-        rows = [row for row in table if row[NORM]]
-        means = [stats[row[STATS] : row[STATS] + row[PRE]] for row in rows]
-        variances = [stats[row[STATS] + row[PRE] : row[STATS] + 2 * row[PRE]] for row in rows]
+        rows = [row for row in table if row["norm"]]
+        means = [stats[row["stats"] : row["stats"] + row["pre"]] for row in rows]
+        variances = [stats[row["stats"] + row["pre"] : row["stats"] + 2 * row["pre"]] for row in rows]
         return means, variances
 
     def pack(self, parts: Sequence[Sequence[Array]], dtype: Any) -> Array:

@@ -7,15 +7,14 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
-from fastmlp.kernels._link import linked_kernels
-from fastmlp.kernels._struct import words_of
-from fastmlp.kernels.layout import FLOATS, INTS, Linked, Memory, Options
-from fastmlp.kernels.train import train
+from fastmlp.kernels._link import entry, linked_addresses
+from fastmlp.kernels.layout import LINKED, ROUND_ROWS, Memory, Plan, record_of
 
 from ._aligned import address
-from ._engine import csr_arrays, strips_of
+from ._data import csr_arrays
 from ._network import Array, Network
 from ._threads import Team
+from ._workspace import strips_of
 
 __all__ = ["predict"]
 
@@ -26,74 +25,58 @@ FLOPS_PER_THREAD = 20_000_000
 ALIGNMENT = 64  # bytes: a cache line, and the longest vector
 NAMES = {np.dtype(name): name for name in ("float32", "float64")}
 PLACES = {name: place for place, name in enumerate(Memory._fields)}
-_NO_SHARE, _NO_RATES = np.zeros((1, 1), np.int64), np.empty(0)
 
 
-class _Plan(NamedTuple):
-    """What a prediction needs to know, but for the arrays: all that can be kept for the next one."""
+class _Prepared(NamedTuple):
+    """What a prediction needs, except for the arrays: all that can be kept for the next one."""
 
-    table: Array
-    words: Array  # of Options
+    table: Array  # of dtype LAYER
+    plan: Array  # one record
     addresses: Array  # in the order of Memory: offsets into the workspace, addresses of the kernels
-    in_work: Array  # 1 where the address counts from the workspace
+    in_work: Array  # 1 where the address counts from the beginning of the workspace
     work_bytes: int
-    passes: int
 
 
 @lru_cache(maxsize=256)
-def _plan(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _Plan:
-    """Return the plan for a prediction of `rows` rows."""
+def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _Prepared:
+    """Return what a prediction of `rows` rows needs."""
     itemsize = np.dtype(dtype).itemsize
     row_bytes = 2 * itemsize * sum(network.units)
-    # 28 rows are two tiles; the last block may be shorter.
-    block = min(max(28, BLOCK_BYTES // row_bytes // 28 * 28), -(-rows // threads))
+    # Whole tiles; the last block may be shorter.
+    block = min(max(ROUND_ROWS, BLOCK_BYTES // row_bytes // ROUND_ROWS * ROUND_ROWS), -(-rows // threads))
     chunk = block * threads
     table, sizes = network.table(chunk, gather=False)
-    options = Options(
+    plan = Plan(
         rows=rows,
+        chunk=chunk,
+        last=len(table) - 1,
+        widest=0,
+        strips=strips_of(chunk, threads),
+        scratch=0,
+        blocks=0,
         labelled=False,
         weighted=False,
         sparse=csr,
         ordered=False,
-        scratch=0,
-        strips=strips_of(chunk, threads),
         predicting=True,
-        cap=0.0,
-        loss_scale=1.0,
-        optimizer=0,
-        shuffle=0,
-        batch=rows,
-        chunk=chunk,
-        alpha=0.0,
-        penalty_sum=False,
-        momentum=0.0,
-        beta_1=0.0,
-        beta_2=0.0,
-        epsilon=0.0,
-        adaptive=False,
-        watch_loss=False,
-        tol=0.0,
-        patience=0.0,
-        last=len(table) - 1,
-        widest=0,
     )
-    units = threads * 2 * (network.units[-1] + 1) * options.strips
+    units = threads * 2 * (network.units[-1] + 1) * plan.strips
     parts = {
         "A": itemsize * sizes.A,
         "D": itemsize * sizes.D,
         "units": itemsize * units,
-        "unit_loss": 8 * threads * options.strips,
+        "unit_loss": 8 * threads * plan.strips,
         "rows": 8 * chunk if csr else 0,
     }
-    addresses, in_work = np.zeros((2, len(PLACES) - 1 + len(Linked._fields)), np.int64)
+    addresses, in_work = np.zeros((2, len(PLACES) + len(LINKED)), np.int64)
     work_bytes = 0
     for name, size in parts.items():
         addresses[PLACES[name]], in_work[PLACES[name]] = work_bytes, 1
         work_bytes += -(-size // ALIGNMENT) * ALIGNMENT
-    addresses[PLACES["linked"] :] = linked_kernels(
+    addresses[len(PLACES) :] = linked_addresses(
         dtype, network.output, predicting=True, batch_norm=network.batch_norm, csr=csr
     )
-    return _Plan(table, words_of(options), addresses, in_work, work_bytes, -(-rows // chunk))
+    return _Prepared(table, record_of(plan), addresses, in_work, work_bytes)
 
 
 def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[[], int]) -> Array:
@@ -129,24 +112,16 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[
     team_size = min(network.flops() // 3 * m // FLOPS_PER_THREAD, m)
     team_size = max(1, min(team_size, threads())) if team_size > 1 else 1
     with Team(team_size) as team:
-        plan = _plan(network, NAMES[dtype], m, team.size, csr)
-        work = np.zeros(plan.work_bytes, np.uint8)
-        addresses = plan.addresses + plan.in_work * address(work)
+        prepared = _prepare(network, NAMES[dtype], m, team.size, csr)
+        work = np.zeros(prepared.work_bytes, np.uint8)
+        addresses = prepared.addresses + prepared.in_work * address(work)
         for name, array in inputs.items():
             addresses[PLACES[name]] = address(array)
-
         team.run(
-            train,
-            plan.passes,
-            w[:0],
-            addresses,
-            plan.table,
-            _NO_SHARE,
-            plan.words,
-            team.signals,
-            np.zeros(INTS, np.int64),
-            np.zeros(FLOATS),
-            np.empty(1),
-            _NO_RATES,
+            entry("predict", NAMES[dtype]),
+            address(prepared.table),
+            address(prepared.plan),
+            address(addresses),
+            address(team.signals),
         )
     return outputs

@@ -1,6 +1,7 @@
 """The team of threads that runs one kernel, and how large it should be."""
 
 import multiprocessing
+import os
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -10,11 +11,21 @@ from typing import Any, Self
 
 import joblib
 import numpy as np
-from sklearn.utils._openmp_helpers import _openmp_effective_n_threads
 
-from fastmlp.kernels.team import ABORT, SIGNALS
+from fastmlp.kernels.layout import ABORT, SIGNALS
 
 __all__ = ["Team", "available_threads"]
+
+
+def _usable_cores() -> int:
+    """Return the number of cores that this process may use.
+
+    The least of: the CPU affinity and the CPU quota of the container, as joblib finds them, and `OMP_NUM_THREADS`, by
+    which joblib limits the threads of its worker processes.
+    """
+    cores = joblib.cpu_count()
+    limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
+    return min(cores, int(limit)) if limit.isdecimal() and int(limit) > 0 else cores
 
 
 def available_threads(n_jobs: int | None) -> int:
@@ -23,14 +34,13 @@ def available_threads(n_jobs: int | None) -> int:
     Parameters
     ----------
     n_jobs : int or None
-        As in scikit-learn: None and -1 mean all available cores, -2 all but one.
+        As in scikit-learn: None and -1 mean all usable cores, -2 all but one.
 
     Returns
     -------
     int
-        At least 1. scikit-learn's own count, which respects `OMP_NUM_THREADS` (so also the limits that joblib
-        sets in its worker processes), CPU affinity and cgroups; and 1 inside a joblib thread worker, where the
-        other workers have the other cores.
+        At least 1. For None and negative numbers it is 1 inside a thread of a joblib worker, where the other workers
+        have the other cores, and inside a daemonic process.
     """
     if n_jobs is not None and n_jobs > 0:
         return n_jobs
@@ -38,10 +48,10 @@ def available_threads(n_jobs: int | None) -> int:
     in_worker_thread = threading.current_thread() is not threading.main_thread()
     if backend.nesting_level and in_worker_thread:
         return 1
-    # An explicit None would mean "all" and forget the limit of 1 in daemonic multiprocessing workers.
+    # An explicit None would mean "all" and ignore the limit of 1 in daemonic multiprocessing workers.
     if multiprocessing.current_process().daemon:
         return 1
-    return int(_openmp_effective_n_threads(n_jobs, only_physical_cores=False))
+    return max(1, _usable_cores() + 1 + n_jobs) if n_jobs is not None else _usable_cores()
 
 
 class Team:
@@ -90,14 +100,15 @@ class Team:
                 self._done.put(None)
             del task  # holds the arrays of the fit
 
-    def run(self, kernel: Callable[..., int], *args: Any) -> int:
-        """Run `kernel(rank, size, *args)` on every rank; return what rank 0 returned."""
+    def run(self, kernel: Callable[..., None], *args: Any) -> None:
+        """Run `kernel(rank, size, *args)` on every rank."""
         if self.size == 1:
-            return kernel(0, 1, *args)
+            kernel(0, 1, *args)
+            return
         try:
             for rank, tasks in enumerate(self._tasks, start=1):
                 tasks.put(partial(kernel, rank, self.size, *args))
-            result = kernel(0, self.size, *args)
+            kernel(0, self.size, *args)
             failures = [self._done.get() for _ in self._tasks]
         except BaseException:
             # Ctrl-C between two kernels, also while the tasks are handed out, or an error of this rank: nobody may
@@ -108,7 +119,6 @@ class Team:
         for failure in failures:
             if failure is not None:
                 raise failure
-        return result
 
     def close(self) -> None:
         """End the threads: none is left behind, for a fork to lose."""

@@ -1,13 +1,11 @@
 """Activations and their derivatives: the twin's values, any length, NaN, the same bits at any place."""
 
-import ctypes
-
 import numpy as np
 import pytest
 from fastmlp.kernels import activations
 from fastmlp.kernels._jit import OPTIONS
-from fastmlp.kernels._link import linked_kernels
-from fastmlp.kernels.activations import ACTIVATIONS, MAXOUT
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.tables import ACTIVATIONS, MAXOUT
 from numba import njit
 
 from fastmlp.reference import vectorized
@@ -21,16 +19,14 @@ ELEMENTWISE = [name for name in ACTIVATIONS if name not in NARROWING]
 def forward(name, z):
     """f(z) by the kernel that the training loop calls."""
     a = z.copy()
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_int64)
-    kind(linked_kernels(z.dtype.name).forward)(ACTIVATIONS[name].code, a.ctypes.data, a.size)
+    entry("forward", z.dtype.name)(ACTIVATIONS[name].code, a.ctypes.data, a.size)
     return a
 
 
 def backward(name, z, e):
     """e f'(z) by the kernel that the training loop calls, from what the table says is kept."""
     kept, d = z if ACTIVATIONS[name].needs_z else forward(name, z), e.copy()
-    kind = ctypes.CFUNCTYPE(None, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64)
-    kind(linked_kernels(z.dtype.name).backward)(ACTIVATIONS[name].code, kept.ctypes.data, d.ctypes.data, d.size)
+    entry("backward", z.dtype.name)(ACTIVATIONS[name].code, kept.ctypes.data, d.ctypes.data, d.size)
     return d
 
 
@@ -101,12 +97,9 @@ def test_nothing_is_written_outside(name, dtype, rng):
         z, e = draw(rng, n + 200, dtype)
         a, d = z.copy(), e.copy()
         inner_a, inner_d = a[100 : 100 + n], d[100 : 100 + n]
-        kernels, code = linked_kernels(np.dtype(dtype).name), ACTIVATIONS[name].code
-        size, pointer = ctypes.c_int64, ctypes.c_void_p
-        ctypes.CFUNCTYPE(None, size, pointer, size)(kernels.forward)(code, inner_a.ctypes.data, n)
-        ctypes.CFUNCTYPE(None, size, pointer, pointer, size)(kernels.backward)(
-            code, inner_a.ctypes.data, inner_d.ctypes.data, n
-        )
+        code, number = ACTIVATIONS[name].code, np.dtype(dtype).name
+        entry("forward", number)(code, inner_a.ctypes.data, n)
+        entry("backward", number)(code, inner_a.ctypes.data, inner_d.ctypes.data, n)
         inner_a[:], inner_d[:] = z[100 : 100 + n], e[100 : 100 + n]
         np.testing.assert_array_equal(a, z)
         np.testing.assert_array_equal(d, e)

@@ -10,42 +10,30 @@ import sys
 from pathlib import Path
 
 import fastmlp.kernels
-import numpy as np
 import pytest
-from fastmlp.kernels import _link, matmul
-from fastmlp.kernels._jit import OPTIONS, SOURCES, _digest
-from fastmlp.kernels.train import train
-from numba import njit
+from fastmlp.kernels import _compile
+from fastmlp.kernels._jit import OPTIONS, SOURCES, digest
+from fastmlp.kernels._signatures import SIGNATURES
+from numba import cfunc
 
 KERNELS = Path(fastmlp.kernels.__file__).parent
 
-# An entry point and a linked kernel like those of the package, but compiled in a second.
+# A linked kernel like those of the package, but compiled in a second. It takes the place of `link`.
 PROBE = """
-import ctypes
 import numpy as np
-from fastmlp.kernels._jit import SOURCES, entry_point, linked_kernel
+from fastmlp.kernels._jit import linked_kernel
 from fastmlp.kernels._memory import view
+from fastmlp.kernels._signatures import prototype
 from fastmlp.kernels.activations import leaky_relu_forward
 from numba import types
 
-def build(sources):
-    def entry(a):
-        _ = sources
-        leaky_relu_forward(a)
-    return entry_point(entry)
+@linked_kernel(types.float64)
+def link(z, work, K, n):
+    leaky_relu_forward(view(z, 0, 1))
 
-def link(sources):
-    @linked_kernel(types.void(types.CPointer(types.float64)))
-    def linked(a):
-        _ = sources
-        leaky_relu_forward(view(a, 0, 1))
-    return linked
-
-entry, linked = build(SOURCES), link(SOURCES)
-a, b = np.full((2, 1), -1.0)
-entry(a)
-linked.ctypes(b.ctypes.data_as(ctypes.POINTER(ctypes.c_double)))
-print(a[0], b[0], sum(entry.stats.cache_hits.values()) + linked.cache_hits)
+b = np.full(1, -1.0)
+prototype("link")(link.address)(b.ctypes.data, 0, 1, 1)
+print(b[0], link.compiled.cache_hits)
 """
 
 
@@ -83,10 +71,10 @@ def test_an_edited_kernel_is_never_served_from_the_cache(package):
         os.utime(activations, ns=(times.st_atime_ns, times.st_mtime_ns))
         return package(PROBE).stdout.split()
 
-    assert edit("0.01") == ["-0.01", "-0.01", "0"]
-    assert edit("0.01") == ["-0.01", "-0.01", "2"]
-    assert edit("0.07") == ["-0.07", "-0.07", "0"]
-    assert edit("0.01") == ["-0.01", "-0.01", "2"]
+    assert edit("0.01") == ["-0.01", "0"]
+    assert edit("0.01") == ["-0.01", "1"]
+    assert edit("0.07") == ["-0.07", "0"]
+    assert edit("0.01") == ["-0.01", "1"]
 
 
 def captured(function):
@@ -94,29 +82,28 @@ def captured(function):
     return [cell.cell_contents for cell in function.__closure__]
 
 
-@pytest.mark.parametrize("entry", [train, matmul._entry], ids=lambda entry: entry.__name__)
-def test_entry_points_close_over_the_digest_of_all_kernels(entry):
-    assert SOURCES in captured(entry.py_func)
+@pytest.mark.parametrize("output", [None, 0])
+def test_kernels_close_over_thedigest_of_all_kernels(output):
+    kernels = _compile.declared("float64", output)
+    assert kernels
+    for name, kernel in kernels.items():
+        assert name in SIGNATURES
+        assert SOURCES in captured(kernel.function)
 
 
-def test_linked_kernels_close_over_the_digest_of_all_kernels():
-    _link.linked_kernels("float64", 0, batch_norm=True, csr=True)
-    _link.linked_kernels("float64", 0, predicting=True)
-    functions = {name: function for group in _link._compiled.values() for name, function in group.items()}
-    assert set(functions) == set(_link.Linked._fields)
-    for function in functions.values():
-        assert SOURCES in captured(function._pyfunc)
+def test_every_declared_signature_has_a_kernel():
+    assert {*_compile.declared("float64"), *_compile.declared("float64", 0)} == set(SIGNATURES)
 
 
-def test_the_digest_depends_on_names_and_contents(tmp_path):
+def test_thedigest_depends_on_names_and_contents(tmp_path):
     digests = set()
     for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("a.py", "12")):
         folder = tmp_path / f"{name}{text}"
         folder.mkdir()
         (folder / name).write_text(text)
-        digests.add(_digest(folder))
+        digests.add(digest(folder))
     assert len(digests) == 4
-    assert _digest(KERNELS) == SOURCES
+    assert digest(KERNELS) == SOURCES
 
 
 FIT = """
@@ -153,19 +140,21 @@ def test_no_option_may_change_a_rounding():
     """No fast-math, and no division that may raise, which would not be vectorised."""
     assert OPTIONS == {"nogil": True, "error_model": "numpy"}
     # Compiled here: of code from the cache nothing can be seen.
-    product = njit(**OPTIONS)(matmul._entry.py_func)
-    for dtype in (np.float32, np.float64):
-        product(np.ones((2, 2), dtype), np.ones((2, 2), dtype), np.ones((2, 2), dtype), False)
-    for code in product.inspect_llvm().values():
+    for dtype in ("float32", "float64"):
+        kernel = _compile.declared(dtype)["gemm"]
+        code = cfunc(kernel.signature, error_model=OPTIONS["error_model"])(kernel.function).inspect_llvm()
+        assert "fmul" in code or "llvm.fma" in code
         for flag in ("fast ", "reassoc", "contract"):
             assert f" {flag}" not in code.split("!llvm")[0], flag
 
 
 def numba_imports(path):
-    """Names that a file imports from Numba itself."""
+    """Names that a file takes from Numba itself."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "numba":
             yield from (name.name for name in node.names)
+        if isinstance(node, ast.Attribute) and isinstance(node.value, ast.Name) and node.value.id == "numba":
+            yield node.attr
 
 
 def test_only_one_file_imports_the_decorators():

@@ -3,11 +3,11 @@
 import numpy as np
 import pytest
 from fastmlp.kernels import layout
-from fastmlp.kernels.layout import BIAS_COST, BLOCK_ROWS, KINDS, Memory, layer_table, share_weights
+from fastmlp.kernels.layout import BIAS_COST, BLOCK_ROWS, MEMORY, Memory, layer_table, share_weights
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fastmlp.training._engine import addresses_of
+from fastmlp.training._workspace import addresses_of
 
 widths = st.integers(1, 70)
 names = st.sampled_from(["identity", "relu", "tanh", "gelu", "silu", "softplus", "maxout"])
@@ -48,19 +48,19 @@ def test_every_vector_is_filled_without_gap_or_overlap(network):
         row, fan_in = table[l], units[l - 1]
         hidden = l < last
         q = units[l] * (options["pieces"] if hidden and activations[l - 1] == "maxout" else 1)
-        assert row[layout.UNITS] == units[l]
-        assert row[layout.PRE] == q
-        weights += [(row[layout.W], fan_in * q), (row[layout.B], q)]
-        transposed += [(row[layout.T], layout.aligned(fan_in * q) if l > 1 else 0)]
-        A.append((row[layout.A], layout.aligned(rows * units[l])))
-        D.append((row[layout.D], layout.aligned(rows * q)))
-        blocks.append((row[layout.BLOCK], -(-fan_in // BLOCK_ROWS)))
-        assert row[layout.NORM] == (hidden and options["batch_norm"])
-        assert row[layout.RESIDUAL] == (hidden and options["residual"] and units[l] == fan_in)
-        if row[layout.NORM]:
-            weights.append((row[layout.GAMMA], 2 * q))
-            H.append((row[layout.H], (rows + 4) * q))
-            stats.append((row[layout.STATS], 2 * q))
+        assert row["units"] == units[l]
+        assert row["pre"] == q
+        weights += [(row["w"], fan_in * q), (row["b"], q)]
+        transposed += [(row["t"], layout.aligned(fan_in * q) if l > 1 else 0)]
+        A.append((row["a"], layout.aligned(rows * units[l])))
+        D.append((row["d"], layout.aligned(rows * q)))
+        blocks.append((row["block"], -(-fan_in // BLOCK_ROWS)))
+        assert row["norm"] == (hidden and options["batch_norm"])
+        assert row["residual"] == (hidden and options["residual"] and units[l] == fan_in)
+        if row["norm"]:
+            weights.append((row["gamma"], 2 * q))
+            H.append((row["h"], (rows + 4) * q))
+            stats.append((row["stats"], 2 * q))
     for parts, size in (
         (weights, sizes.w),
         (transposed, sizes.transposed),
@@ -71,7 +71,6 @@ def test_every_vector_is_filled_without_gap_or_overlap(network):
         (blocks, sizes.blocks),
     ):
         assert_tiles(parts, size)
-    assert table[0, layout.BLOCK] == sizes.blocks
 
 
 @given(networks(), st.integers(1, 9))
@@ -96,7 +95,7 @@ def test_shares_are_even(network, team, lanes):
     units, activations, options = network
     table, _ = layer_table(units, activations, **options)
     share = share_weights(table, team, lanes)
-    fan_in, vectors = table[:-1, layout.UNITS], -(-table[1:, layout.PRE] // lanes)
+    fan_in, vectors = table["units"][:-1], -(-table["pre"][1:] // lanes)
     # What lies before a cut: rows of W, then the bias.
     before = (np.minimum(share[1:].T, fan_in) + BIAS_COST * (fan_in < share[1:].T)) * vectors
     load = np.diff(before.sum(axis=1))
@@ -105,25 +104,19 @@ def test_shares_are_even(network, team, lanes):
     assert load.max() <= load.sum() / team + slack
 
 
-def test_fields_of_memory_are_as_many_as_their_types():
-    assert sum(count for _, count in KINDS) == len(Memory._fields) - 1  # `linked` is no array
-
-
 def memory(dtype, **changed):
     """A Memory of arrays of one number."""
-    kinds = [np.dtype(str(kind)) if kind else np.dtype(dtype) for kind, count in KINDS for _ in range(count)]
-    arrays = {name: np.zeros(1, kind) for name, kind in zip(Memory._fields, kinds, strict=False)}
-    return Memory(**(arrays | {"linked": (1, 2)} | changed))
+    return Memory(**({name: np.zeros(1, kind or dtype) for name, kind in MEMORY.items()} | changed))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 def test_addresses_are_in_the_order_of_the_fields(dtype):
     m = memory(dtype)
-    expected = [array.ctypes.data for array in m[:-1]] + [1, 2]
-    np.testing.assert_array_equal(addresses_of(m, np.dtype(dtype)), expected)
+    expected = [array.ctypes.data for array in m] + [1, 2]
+    np.testing.assert_array_equal(addresses_of(m, (1, 2), np.dtype(dtype)), expected)
 
 
-@pytest.mark.parametrize("name", Memory._fields[:-1])
+@pytest.mark.parametrize("name", Memory._fields)
 def test_arrays_of_another_kind_are_refused(name):
     """Pointers are never checked, so this is the last place where a mistake can be seen."""
     array = getattr(memory(np.float32), name)
@@ -131,4 +124,4 @@ def test_arrays_of_another_kind_are_refused(name):
     strided = np.zeros((4, 4), array.dtype)[:, :2]
     for wrong in (array.astype(other), strided):
         with pytest.raises(TypeError, match=f"{name} must be a C-contiguous array of {array.dtype}"):
-            addresses_of(memory(np.float32, **{name: wrong}), np.dtype(np.float32))
+            addresses_of(memory(np.float32, **{name: wrong}), (), np.dtype(np.float32))

@@ -1,13 +1,12 @@
 """Batch normalisation: the twin's values, running statistics, columns shared out in any way."""
 
-import ctypes
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
-from fastmlp.kernels._link import linked_kernels
-from fastmlp.kernels.normalisation import EPSILON, MOMENTUM
-from fastmlp.kernels.team import ABORT, SIGNALS
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.layout import ABORT, MOMENTUM, SIGNALS
+from fastmlp.kernels.normalisation import EPSILON
 
 from fastmlp.reference import vectorized
 
@@ -16,11 +15,9 @@ SHAPES = [(1, 1), (2, 3), (13, 16), (17, 15), (33, 1), (5, 40)]
 
 
 def run(name, *args):
-    """Call a linked kernel; arrays by their address, numbers as int64."""
-    kernels = linked_kernels(args[0].dtype.name, batch_norm=True)
-    kinds = [ctypes.c_void_p if isinstance(a, np.ndarray) else ctypes.c_int64 for a in args]
+    """Call a kernel; arrays are passed by their addresses."""
     values = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in args]
-    ctypes.CFUNCTYPE(None, *kinds)(getattr(kernels, name))(*values)
+    entry(name, args[0].dtype.name)(*values)
 
 
 def run_team(name, rows, team, arguments):

@@ -1,12 +1,13 @@
 """Optimizer steps: the twin's weights after some steps, and exactly the formula's roundings."""
 
-import ctypes
 import math
 
 import numpy as np
 import pytest
-from fastmlp.kernels._link import linked_kernels
-from fastmlp.kernels.optimizers import OPTIMIZERS, STORE
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.layout import Hyper as KernelHyper
+from fastmlp.kernels.layout import record_of
+from fastmlp.kernels.tables import OPTIMIZERS, STORE
 
 from fastmlp.reference import vectorized
 from fastmlp.reference._training import Hyper
@@ -20,11 +21,9 @@ TWINS = {"sgd": ("sgd", False), "nesterov": ("sgd", True), "adam": ("adam", Fals
 
 def update(code, w, g, m, v, rate):
     """One step by the kernel that the training loop calls."""
-    size, pointer, real = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
-    kind = ctypes.CFUNCTYPE(None, size, *[pointer] * 4, size, *[real] * 5)
+    hyper = record_of(KernelHyper(optimizer=code, momentum=MOMENTUM, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON))
     arrays = [a.ctypes.data for a in (w, g, m, v)]
-    run = kind(linked_kernels(w.dtype.name).update)
-    run(code, *arrays, w.size, rate, MOMENTUM, BETA_1, BETA_2, EPSILON)
+    entry("update", w.dtype.name)(hyper.ctypes.data, *arrays, w.size, rate)
 
 
 def states(name, n, dtype):

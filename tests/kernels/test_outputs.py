@@ -1,11 +1,9 @@
 """Outputs: link and loss with the twin's values, capped losses, NaN, the same bits at any place."""
 
-import ctypes
-
 import numpy as np
 import pytest
-from fastmlp.kernels._link import linked_kernels
-from fastmlp.kernels.outputs import OUTPUTS
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.tables import OUTPUTS
 from sklearn.metrics import log_loss
 
 from fastmlp.reference import vectorized
@@ -17,15 +15,11 @@ UNITS = {"softmax": [2, 3, 10, 17], "logistic": [1, 2, 7], "identity": [1, 5], "
 CASES = [(link, loss, K) for link, loss in OUTPUTS for K in UNITS[link]]
 
 
-SIZE, POINTER, REAL = ctypes.c_int64, ctypes.c_void_p, ctypes.c_double
-
-
 def run_link(output, z):
     """Outputs (n, K) of the pre-activations z (n, K), by the kernel that predictions call."""
     n, K = z.shape
     unit_major, work = z.T.copy(), np.full(n, np.nan, z.dtype)
-    address = linked_kernels(z.dtype.name, OUTPUTS[output].code, predicting=True).link
-    run = ctypes.CFUNCTYPE(None, POINTER, POINTER, SIZE, SIZE)(address)
+    run = entry("link", z.dtype.name, OUTPUTS[output].code)
     run(unit_major.ctypes.data, work.ctypes.data, K, n)
     return unit_major.T
 
@@ -35,8 +29,7 @@ def run_error(output, z, y, cap=np.inf):
     n, K = z.shape
     d, y = z.T.copy(), y.T.astype(z.dtype, order="C")
     loss, work = np.full(n, np.nan), np.full(2 * n, np.nan, z.dtype)
-    address = linked_kernels(z.dtype.name, OUTPUTS[output].code).output_error
-    run = ctypes.CFUNCTYPE(None, POINTER, POINTER, POINTER, POINTER, SIZE, SIZE, REAL)(address)
+    run = entry("output_error", z.dtype.name, OUTPUTS[output].code)
     run(d.ctypes.data, y.ctypes.data, loss.ctypes.data, work.ctypes.data, K, n, cap)
     return loss, d.T
 

@@ -1,12 +1,10 @@
 """Row orders: NumPy's `RandomState.shuffle` draw for draw, and the user's generator as scikit-learn leaves it."""
 
-import ctypes
-
 import numpy as np
 import pytest
 import sklearn.neural_network
-from fastmlp.kernels._link import linked_kernels
-from fastmlp.kernels.shuffling import KEYS
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.layout import KEYS
 
 import fastmlp
 
@@ -14,8 +12,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def shuffle(order, picks, words, state, reorder=True):
-    kinds = [ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64, ctypes.c_void_p, ctypes.c_void_p, ctypes.c_int64]
-    kernel = ctypes.CFUNCTYPE(None, *kinds)(linked_kernels("float32").shuffle)
+    kernel = entry("shuffle", "float32")
     kernel(order.ctypes.data, picks.ctypes.data, picks.size, state.ctypes.data, words.ctypes.data, reorder)
 
 

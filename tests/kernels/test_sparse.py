@@ -1,24 +1,21 @@
 """The first layer on CSR input: the same bits as dense products, and fits that equal dense fits."""
 
-import ctypes
-
 import numpy as np
 import pytest
 import scipy.sparse
-from fastmlp.kernels._link import linked_kernels
+from fastmlp.kernels._link import entry
 
 import fastmlp
 from fastmlp.training import _engine, _predict
+from fastmlp.training._data import csr_arrays
 
 DTYPES = [np.float32, np.float64]
 
 
 def run(name, dtype, *args):
-    """Call a linked kernel; arrays by their address, numbers as int64."""
-    kernels = linked_kernels(np.dtype(dtype).name, csr=True)
-    kinds = [ctypes.c_void_p if isinstance(a, np.ndarray) else ctypes.c_int64 for a in args]
+    """Call a kernel; arrays are passed by their addresses."""
     values = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in args]
-    ctypes.CFUNCTYPE(None, *kinds)(getattr(kernels, name))(*values)
+    entry(name, np.dtype(dtype).name)(*values)
 
 
 def draw(rng, shape, density, dtype):
@@ -26,7 +23,7 @@ def draw(rng, shape, density, dtype):
     x = rng.normal(size=shape).astype(dtype) * (rng.random(shape) < density)
     x[:: max(2, shape[0] // 2)] = 0
     x[:, -1:] = 0
-    return x, _engine.csr_arrays(scipy.sparse.csr_array(x), dtype)
+    return x, csr_arrays(scipy.sparse.csr_array(x), dtype)
 
 
 SHAPES = [(1, 1, 1), (4, 7, 3), (17, 33, 16), (33, 100, 17), (20, 5, 40)]

@@ -9,15 +9,20 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.sparse
-from fastmlp.kernels.layout import Memory
-from fastmlp.kernels.optimizers import OPTIMIZERS
+from fastmlp.kernels._link import vector_bytes
+from fastmlp.kernels.layout import Hyper, Memory, share_weights
+from fastmlp.kernels.tables import OPTIMIZERS, STORE
 
 from fastmlp.reference import vectorized
-from fastmlp.training import _engine, _predict
-from fastmlp.training._engine import Engine, Hyper, OptimizerState, addresses_of, prepare_data
+from fastmlp.training import _engine, _predict, _workspace
+from fastmlp.training._data import prepare_data
+from fastmlp.training._engine import Engine
 from fastmlp.training._network import Network
 from fastmlp.training._predict import predict
+from fastmlp.training._row_order import RowOrder
+from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team
+from fastmlp.training._workspace import addresses_of
 
 DTYPES = [np.float32, np.float64]
 ROWS = 37
@@ -86,14 +91,13 @@ def statistics(network, dtype):
 def build(case, dtype, *, csr=False, optimizer="adam", batch=ROWS, team=1, shuffle=True):
     """An engine as an estimator would make it, for a team of exactly this size (of one rank a row at most)."""
     network, data, w, *_ = problem(case, dtype, csr)
-    if optimizer == "store":
-        state = OptimizerState(0.0, np.empty(0, dtype), np.empty(0, dtype))
-    else:
-        state = OptimizerState.new(optimizer, w.size, dtype, 0.01)
-    hyper = Hyper(optimizer=optimizer, alpha=0.5, penalty=case.penalty)
-    random = np.random.RandomState(0)
-    engine = Engine(network, data, w, hyper, batch, shuffle, state, team, statistics(network, dtype), random)
-    assert engine.threads == min(team, engine._options.chunk)
+    storing = optimizer == "store"
+    state = TrainingState.new(None if storing else optimizer, w.size, dtype, 0.01)
+    code = STORE if storing else OPTIMIZERS[optimizer].code
+    hyper = Hyper(optimizer=code, batch=batch, alpha=0.5, penalty_sum=case.penalty == "sum")
+    order = RowOrder(ROWS, batch, shuffle=shuffle, random=np.random.RandomState(0))
+    engine = Engine(network, data, w, statistics(network, dtype), hyper, state, order, team)
+    assert engine.threads == min(team, engine.workspace.plan.chunk)
     return engine
 
 
@@ -123,15 +127,15 @@ def block_around(array, fill=False):
 
 def guard(engine):
     """Move all memory of the engine between guards; return the blocks."""
-    blocks, arrays = {}, {}
-    for name in Memory._fields[:-1]:
-        arrays[name], blocks[name] = block_around(getattr(engine._memory, name), fill=name in SCRATCH)
-    engine._memory = engine._memory._replace(**arrays)
-    engine._addresses = addresses_of(engine._memory, engine.w.dtype)
-    engine.w, engine.g, engine.stats = arrays["w"], arrays["g"], arrays["stats"]
+    blocks, arrays, workspace = {}, {}, engine.workspace
+    for name in Memory._fields:
+        arrays[name], blocks[name] = block_around(getattr(workspace.memory, name), fill=name in SCRATCH)
+    workspace.memory = workspace.memory._replace(**arrays)
+    workspace.addresses = addresses_of(workspace.memory, workspace.linked, engine.w.dtype)
+    engine.w, workspace.g, engine.stats = arrays["w"], arrays["g"], arrays["stats"]
     engine.state.m, engine.state.v = arrays["m"], arrays["v"]
-    engine._order, engine._random = arrays["order"], arrays["random"]
-    engine.refresh()
+    engine.order.order, engine.order.words = arrays["order"], arrays["random"]
+    workspace.transpose_weights()
     return blocks
 
 
@@ -154,9 +158,9 @@ def results(engine):
         "v": engine.state.v,
         "g": engine.g,
         "stats": engine.stats,
-        "transposed": engine._memory.transposed,
+        "transposed": engine.workspace.memory.transposed,
         "history": np.array(engine.history),
-        "random": engine._random,
+        "random": engine.order.words,
     }
 
 
@@ -176,12 +180,12 @@ def test_steps_keep_to_their_arrays(case, dtype, csr):
         assert np.isfinite(plain.w).all()
         for team in TEAMS:
             guarded = build(case, dtype, csr=csr, batch=batch, team=team, shuffle=shuffle)
-            inputs = {name: getattr(guarded._memory, name).copy() for name in INPUTS}
+            inputs = {name: getattr(guarded.workspace.memory, name).copy() for name in INPUTS}
             blocks = guard(guarded)
             run(guarded, 2)
             assert_guards_stand(blocks)
             assert_same(results(guarded), results(plain), {"w", "m", "v", "stats", "transposed", "history"})
-            assert_same({name: getattr(guarded._memory, name) for name in INPUTS}, inputs)
+            assert_same({name: getattr(guarded.workspace.memory, name) for name in INPUTS}, inputs)
 
 
 @pytest.mark.parametrize("optimizer", ["store", *OPTIMIZERS])
@@ -189,11 +193,11 @@ def test_steps_keep_to_their_arrays(case, dtype, csr):
 @pytest.mark.parametrize("name", ["primes", "residual", "everything", "a wide layer"])
 def test_batches_in_chunks_keep_to_their_arrays(name, dtype, optimizer, monkeypatch):
     """A batch that outgrows the cache is taken in chunks, its gradient summed up."""
-    monkeypatch.setattr(_engine, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(_engine, "CHUNK_ROWS", 8)
+    monkeypatch.setattr(_workspace, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(_workspace, "CHUNK_ROWS", 8)
     for csr in (False, True):
         plain = build(CASES[name], dtype, csr=csr, optimizer=optimizer, batch=30)
-        chunked = plain._options.chunk < 30
+        chunked = plain.workspace.plan.chunk < 30
         assert chunked == (not CASES[name].options.get("batch_norm"))
         run(plain, 2)
         for team in TEAMS:
@@ -233,20 +237,20 @@ def test_predictions_keep_to_their_arrays(case, dtype, csr, monkeypatch):
 def guard_predictions(patch):
     """Let predictions work in guarded memory, guards between the parts too; return (block, inner parts)."""
     blocks, parts = [], []
-    plan_of, address_of = _predict._plan, _predict.address
+    prepare, address_of = _predict._prepare, _predict.address
 
     def spread(*args):
-        plan = plan_of(*args)
-        places = np.flatnonzero(plan.in_work)
-        starts = plan.addresses[places]
+        prepared = prepare(*args)
+        places = np.flatnonzero(prepared.in_work)
+        starts = prepared.addresses[places]
         order = np.argsort(starts, kind="stable")
         shift = np.empty_like(starts)
         shift[order] = GUARD * np.arange(1, len(starts) + 1)
-        ends = np.append(np.sort(starts)[1:], plan.work_bytes)
+        ends = np.append(np.sort(starts)[1:], prepared.work_bytes)
         parts.extend(zip(np.sort(starts) + np.sort(shift), ends + np.sort(shift), strict=True))
-        addresses = plan.addresses.copy()
+        addresses = prepared.addresses.copy()
         addresses[places] = starts + shift
-        return plan._replace(addresses=addresses, work_bytes=plan.work_bytes + GUARD * (len(starts) + 1))
+        return prepared._replace(addresses=addresses, work_bytes=prepared.work_bytes + GUARD * (len(starts) + 1))
 
     def address(array):
         if array.dtype != np.uint8:
@@ -255,7 +259,7 @@ def guard_predictions(patch):
         blocks.append((block, list(parts)))
         return address_of(block)
 
-    patch.setattr(_predict, "_plan", spread)
+    patch.setattr(_predict, "_prepare", spread)
     patch.setattr(_predict, "address", address)
     return blocks
 
@@ -309,14 +313,14 @@ def test_each_bias_is_updated_once(csr, dtype):
     case = Case((64, 64, 64, 10), ("relu", "relu"), options={"residual": True})
     network, *_ = problem(case, dtype, csr)
     one, two = (build(case, dtype, csr=csr, team=team) for team in (1, 2))
-    assert two._share[1].tolist() == [0, 65, 65]
+    assert share_weights(two.workspace.table, 2, vector_bytes() // two.w.itemsize)[1].tolist() == [0, 65, 65]
     for engine in (one, two):
         run(engine, 3)
     for ours, other in zip(parts_of(network, two.w), parts_of(network, one.w), strict=True):
         np.testing.assert_array_equal(ours, other)
 
 
-def test_weights_may_be_cut_anywhere():
+def test_weights_may_be_cut_anywhere(monkeypatch):
     """In front of, between and behind the blocks of W, before its bias and behind it: the same step."""
     case = Case((8, 6, 2), ("tanh",), options={"batch_norm": True})
     expected = build(case, np.float64)
@@ -324,7 +328,8 @@ def test_weights_may_be_cut_anywhere():
     for first in (0, 4, 8, 9):
         for second in (0, 4, 6, 7):
             engine = build(case, np.float64, team=2)
-            engine._share = np.array([[0, 0, 0], [0, first, 9], [0, second, 7]])
+            share = np.array([[0, 0, 0], [0, first, 9], [0, second, 7]])
+            monkeypatch.setattr(_engine, "share_weights", lambda *args, share=share: share)
             run(engine, 2)
             np.testing.assert_array_equal(engine.w, expected.w)
             np.testing.assert_array_equal(engine.history, expected.history)

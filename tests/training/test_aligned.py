@@ -67,19 +67,19 @@ def test_new_vectors_have_room(make, dtype):
     for size in (0, 1, 7, 1008, 1016, 1023, 1024, 100_000):
         vector = make(size, dtype)
         assert (vector.size, vector.dtype) == (size, dtype)
-        assert _aligned.is_roomy(vector)
+        assert _aligned.is_padded(vector)
     assert not _aligned.zeros(5, dtype).any()
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 def test_only_a_vector_without_room_is_copied(dtype):
     fine = at_page_end(96, dtype, before=64)
-    assert _aligned.roomy(fine) is fine
+    assert _aligned.padded(fine) is fine
     for before in (0, 8, 56, 80):  # the last one ends well before its page, and does not begin with a line
         tight = at_page_end(96, dtype, before)
-        copy = _aligned.roomy(tight)
+        copy = _aligned.padded(tight)
         assert copy is not tight
-        assert _aligned.is_roomy(copy)
+        assert _aligned.is_padded(copy)
         np.testing.assert_array_equal(copy, tight, strict=True)
 
 
@@ -91,18 +91,18 @@ def test_every_array_of_a_fit_has_room(batch, solver, monkeypatch):
 
     def spy(engine):
         prepare(engine)
-        memories.append(engine._memory)
+        memories.append(engine.workspace.memory)
 
     monkeypatch.setattr(Engine, "__post_init__", spy)
     X, y = load_wine(return_X_y=True)
     for units in (1, 3, 37, 61, 64, 66):
         model = MLPClassifier(units, "gelu", solver=solver, batch_size=batch, max_iter=1, max_fun=3, random_state=0)
         model.fit(X / X.max(axis=0), y)
-        assert _aligned.is_roomy(model._packed.w)
+        assert _aligned.is_padded(model._packed.w)
     assert len(memories) == 6
     for memory in memories:
         for name in BY_VECTORS:
-            assert _aligned.is_roomy(getattr(memory, name)), name
+            assert _aligned.is_padded(getattr(memory, name)), name
 
 
 def test_weights_that_a_user_brings_get_room():
@@ -112,5 +112,5 @@ def test_weights_that_a_user_brings_get_room():
     model.coefs_ = [at_page_end(c.size, c.dtype).reshape(c.shape) for c in model.coefs_]
     for ours, tight in zip(model._packed.views, model.coefs_, strict=False):
         tight[...] = ours
-    assert _aligned.is_roomy(model._weights(model._fitted_network()))
+    assert _aligned.is_padded(model._weights(model._fitted_network()))
     np.testing.assert_array_equal(model.predict_proba(X), expected)

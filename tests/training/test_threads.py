@@ -9,8 +9,7 @@ import numpy as np
 import pytest
 from fastmlp.kernels import team as kernels
 from fastmlp.kernels._jit import OPTIONS
-from fastmlp.kernels.layout import Options
-from fastmlp.kernels.team import ABORT
+from fastmlp.kernels.layout import ABORT, Plan, record_of
 from numba import njit
 
 import fastmlp
@@ -19,18 +18,18 @@ from fastmlp.training._threads import Team, available_threads
 
 
 @njit(**OPTIONS)
-def meet(rank, size, signals, rounds, seen):
+def meet(rank, size, signals, rounds, seen, wrong):
     """Count rounds; between two barriers every rank must see every other in the same round."""
-    wrong = 0
     for i in range(rounds):
         seen[rank] = i
         if not kernels.barrier(signals, size):
-            return -1
+            wrong[rank] = -1
+            return
         for other in range(size):
-            wrong += seen[other] != i
+            wrong[rank] += seen[other] != i
         if not kernels.barrier(signals, size):
-            return -1
-    return wrong
+            wrong[rank] = -1
+            return
 
 
 def ours():
@@ -44,14 +43,18 @@ def test_nobody_passes_the_barrier_alone(size):
     with Team(size) as team:
         assert team.size == size
         for rounds in (1, 200):
-            seen = np.full(size, -1)
-            assert team.run(meet, team.signals, rounds, seen) == 0
+            seen, wrong = np.full(size, -1), np.zeros(size, np.int64)
+            team.run(meet, team.signals, rounds, seen, wrong)
+            assert wrong.tolist() == [0] * size
+            assert seen.tolist() == [rounds - 1] * size
     assert ours() == []
 
 
-def test_run_returns_what_rank_0_returns():
+def test_every_rank_runs_once():
+    calls = []
     with Team(3) as team:
-        assert team.run(lambda rank, size: 10 * size + rank) == 30
+        team.run(lambda rank, size: calls.append((rank, size)))
+    assert sorted(calls) == [(0, 3), (1, 3), (2, 3)]
 
 
 @pytest.mark.parametrize("late", [0, 1, 2])
@@ -61,10 +64,12 @@ def test_a_rank_may_come_late(late):
     def kernel(rank, size, *args):
         if rank == late:
             time.sleep(0.05)
-        return meet(rank, size, *args)
+        meet(rank, size, *args)
 
+    wrong = np.zeros(3, np.int64)
     with Team(3) as team:
-        assert team.run(kernel, team.signals, 5, np.full(3, -1)) == 0
+        team.run(kernel, team.signals, 5, np.full(3, -1), wrong)
+    assert wrong.tolist() == [0, 0, 0]
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
@@ -72,10 +77,10 @@ def test_an_error_of_one_rank_frees_the_others(failing):
     def kernel(rank, size, *args):
         if rank == failing:
             raise ArithmeticError(f"rank {rank}")
-        return meet(rank, size, *args)
+        meet(rank, size, *args)
 
     with Team(3) as team, pytest.raises(ArithmeticError, match=f"rank {failing}"):
-        team.run(kernel, team.signals, 5, np.full(3, -1))
+        team.run(kernel, team.signals, 5, np.full(3, -1), np.zeros(3, np.int64))
     assert ours() == []
 
 
@@ -100,7 +105,7 @@ def test_ctrl_c_while_tasks_are_handed_out_frees_the_team(i, when):
     with Team(3) as team:
         team._tasks[i] = Interrupting(team._tasks[i], when)
         with pytest.raises(KeyboardInterrupt):
-            team.run(meet, team.signals, 5, np.full(3, -1))
+            team.run(meet, team.signals, 5, np.full(3, -1), np.zeros(3, np.int64))
         assert team.signals[ABORT] == 1
     deadline = time.monotonic() + 5
     while ours() and time.monotonic() < deadline:
@@ -142,13 +147,16 @@ def test_predictions_do_not_need_a_barrier(problem, monkeypatch):
     X, y, params = problem
     model = fastmlp.MLPClassifier(**params, n_jobs=3).fit(X, y)
     expected = model.set_params(n_jobs=1).predict_proba(X)
-    train = _predict.train
+    entry = _predict.entry
 
-    def late(rank, *args):
-        time.sleep(0.05 * rank)
-        return train(rank, *args)
+    def late_entry(*names):
+        def late(rank, *args):
+            time.sleep(0.05 * rank)
+            entry(*names)(rank, *args)
 
-    monkeypatch.setattr(_predict, "train", late)
+        return late
+
+    monkeypatch.setattr(_predict, "entry", late_entry)
     np.testing.assert_array_equal(model.set_params(n_jobs=3).predict_proba(X), expected)
 
 
@@ -184,28 +192,27 @@ def test_refused_threads_change_nothing(granted, rows, problem, monkeypatch):
 def test_every_rank_of_a_smaller_team_has_room_of_its_own(size, problem, monkeypatch):
     """Two of four planned threads had larger shares of the batch than their buffers, and wrote into each other's."""
     X, y, params = problem
-    rooms = []
 
-    def look(rank, team, passes, like, addresses, table, share, words, *rest):
-        options = dict(zip(Options._fields, words, strict=True))
-        rooms.append((-(-options["chunk"] // team), options["strips"], team))
-        return train(rank, team, passes, like, addresses, table, share, words, *rest)
+    def note_plan(fields):
+        if isinstance(fields, Plan):
+            plans.append(fields)
+        return record_of(fields)
 
-    def note(engine):
+    def note_memory(engine):
         prepare(engine)
-        memory = engine._memory
+        memory = engine.workspace.memory
         capacities.append((memory.units.size // (2 * (y.max() + 1) + 2), memory.unit_loss.size))
 
-    train, prepare, capacities = _engine.train, _engine.Engine.__post_init__, []
-    monkeypatch.setattr(_engine, "train", look)
-    monkeypatch.setattr(_engine.Engine, "__post_init__", note)
+    plans, prepare, capacities = [], _engine.Engine.__post_init__, []
+    monkeypatch.setattr(_engine, "record_of", note_plan)
+    monkeypatch.setattr(_engine.Engine, "__post_init__", note_memory)
     monkeypatch.setattr("fastmlp.training._loops.Team", lambda planned: Team(min(planned, size)))
     fastmlp.MLPClassifier(**params | {"batch_size": 290}, n_jobs=8).fit(X, y)
     (capacity,) = capacities
-    for share, room, team in rooms:
-        assert team == size
-        assert share <= room
-        assert team * room <= min(capacity)
+    assert plans
+    for plan in plans:
+        assert -(-plan.chunk // size) <= plan.strips
+        assert size * plan.strips <= min(capacity)
 
 
 def test_a_team_larger_than_the_machine_ends(problem):

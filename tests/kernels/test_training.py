@@ -4,13 +4,17 @@ import math
 
 import numpy as np
 import pytest
-from fastmlp.kernels.layout import DIVERGED, NO_CHANGE, RATE, ROW, RUNNING, STOPPED
+from fastmlp.kernels.layout import DIVERGED, RUNNING, STOPPED, Hyper, State
+from fastmlp.kernels.tables import OPTIMIZERS
 
 from fastmlp.reference import vectorized
-from fastmlp.training import _engine
-from fastmlp.training._engine import Engine, Hyper, OptimizerState, prepare_data
+from fastmlp.training import _engine, _workspace
+from fastmlp.training._data import prepare_data
+from fastmlp.training._engine import Engine
 from fastmlp.training._loops import divergence_message
 from fastmlp.training._network import Network
+from fastmlp.training._row_order import RowOrder
+from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team
 
 DTYPES = [np.float32, np.float64]
@@ -28,11 +32,13 @@ def build(data, dtype=np.float64, *, weight=None, batch=23, shuffle=True, rate=0
     network = Network((X.shape[1], 8, 6, Y.shape[1]), ("tanh", "relu"), "identity", "squared_error")
     rng = np.random.default_rng(1)
     w = rng.normal(scale=0.4, size=network.table()[1].w).astype(dtype)
-    hyper = Hyper(**({"optimizer": "sgd", "alpha": 0.1, "watch_loss": True} | hyper))
-    state = OptimizerState.new(hyper.optimizer, w.size, dtype, rate)
+    options = {"optimizer": "sgd", "alpha": 0.1, "watch_loss": True, "penalty": "mean"} | hyper
+    optimizer, penalty = options.pop("optimizer"), options.pop("penalty")
+    hyper = Hyper(optimizer=OPTIMIZERS[optimizer].code, batch=batch, penalty_sum=penalty == "sum", **options)
+    state = TrainingState.new(optimizer, w.size, dtype, rate)
     prepared = prepare_data(X, Y, weight, dtype)
-    random = np.random.RandomState(0)
-    return Engine(network, prepared, w, hyper, batch, shuffle, state, team, np.empty(0, dtype), random)
+    order = RowOrder(len(X), batch, shuffle=shuffle, random=np.random.RandomState(0))
+    return Engine(network, prepared, w, np.empty(0, dtype), hyper, state, order, team)
 
 
 def run(engine, epochs, rates=None):
@@ -48,10 +54,9 @@ def everything(engine, status):
         "m": engine.state.m,
         "v": engine.state.v,
         "history": engine.history,
-        "floats": engine.floats,
-        # The number of passes of the last call is how calls differ.
-        "ints": np.delete(engine.ints, [_engine.EPOCH, _engine.PASSES]),
-        "random": engine.random.get_state()[1:3],
+        # Calls differ in the number of passes of the last one, and so in where its counters began.
+        "record": {name: engine.state[name] for name in State._fields if name not in ("epoch", "passes")},
+        "random": engine.order.random.get_state()[1:3],
     }
 
 
@@ -77,14 +82,14 @@ def test_calls_of_any_length_train_alike(fit, team, dtype, data, monkeypatch):
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     params = dict(FITS[fit])
     if params.pop("chunks", False):
-        monkeypatch.setattr(_engine, "CHUNK_BYTES", 1)
-        monkeypatch.setattr(_engine, "CHUNK_ROWS", 16)
+        monkeypatch.setattr(_workspace, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(_workspace, "CHUNK_ROWS", 16)
     rates = np.linspace(0.01, 0.001, 12) if fit == "plain" else None
     seen = []
     for seconds in (100.0, 0.0, 2e-5):
         monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
         engine = build(data, dtype, team=team, **params)
-        assert engine.threads == min(team, engine._options.chunk)
+        assert engine.threads == min(team, engine.workspace.plan.chunk)
         seen.append(everything(engine, run(engine, 12, rates)))
     for other in seen[1:]:
         for name, value in seen[0].items():
@@ -123,13 +128,13 @@ def test_infinite_patience_never_stops(data):
     engine = build(data, tol=1e9, patience=np.inf)
     assert run(engine, 100) == RUNNING
     assert len(engine.history) == 100
-    assert engine.ints[NO_CHANGE] == 99
+    assert engine.state["no_change"] == 99
 
 
 def test_a_validation_score_watches_instead_of_the_loss(data):
     engine = build(data, tol=1e9, patience=1, watch_loss=False)
     assert run(engine, 20) == RUNNING
-    assert engine.ints[NO_CHANGE] == 0
+    assert engine.state["no_change"] == 0
 
 
 @pytest.mark.parametrize("seconds", [100.0, 0.0])
@@ -138,7 +143,7 @@ def test_adaptive_rate_is_divided_by_five_until_it_is_small(seconds, data, monke
     # No loss counts as an improvement on the first: the rule would stop every third epoch.
     engine = build(data, tol=1e9, patience=2, adaptive=True, rate=0.1)
     assert run(engine, 1000) == STOPPED
-    assert engine.floats[RATE] == pytest.approx(0.1 / 5**8)  # the first not above 1e-6
+    assert engine.state["rate"] == pytest.approx(0.1 / 5**8)  # the first not above 1e-6
     assert len(engine.history) == 1 + 3 * 9
 
 
@@ -147,10 +152,10 @@ def test_rates_take_effect_after_their_epoch(data):
     by_rates, by_hand = build(data), build(data)
     run(by_rates, 3, np.array([0.02, 0.005, 0.3]))
     for rate in (0.01, 0.02, 0.005):
-        by_hand.floats[RATE] = rate
+        by_hand.state["rate"] = rate
         run(by_hand, 1)
     np.testing.assert_array_equal(by_rates.w, by_hand.w)
-    assert by_rates.floats[RATE] == 0.3
+    assert by_rates.state["rate"] == 0.3
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
@@ -206,7 +211,7 @@ def test_divergence_stops_at_the_batch_and_keeps_the_weights_before(team, second
     assert run(engine, 10) == DIVERGED
     assert engine.diverged
     assert engine.history == []
-    assert engine.ints[ROW] == 69
+    assert engine.state["row"] == 69
     np.testing.assert_array_equal(engine.w, expected.w)
     message = divergence_message(engine, 1)
     assert "epoch 1, mini-batch 4, at learning rate 0.01" in message
@@ -232,35 +237,28 @@ def test_weights_that_overflow_end_training(seconds, data, monkeypatch):
 
 def test_restart_forgets_an_evaluation_that_diverged(data, monkeypatch):
     """A line search of L-BFGS may try weights with an infinite cost, and then others."""
-    monkeypatch.setattr(_engine, "CHUNK_BYTES", 1)
-    monkeypatch.setattr(_engine, "CHUNK_ROWS", 16)
+    monkeypatch.setattr(_workspace, "CHUNK_BYTES", 1)
+    monkeypatch.setattr(_workspace, "CHUNK_ROWS", 16)
     X, Y = data
     network = Network((X.shape[1], 8, 1), ("relu",), "identity", "squared_error")
     w = np.random.default_rng(0).normal(size=network.table()[1].w)
-    none = np.empty(0)
 
     def evaluate(engine, weights):
-        engine.w[:] = weights
-        engine.refresh()
-        status = run(engine, 1)
-        return status, engine.g.copy(), list(engine.history)
+        with Team(1) as team:
+            return engine.evaluate(team, weights), engine.g.copy()
 
     engines = [
         Engine(
             network,
             prepare_data(X, Y, None, np.float64),
             w.copy(),
-            Hyper(alpha=0.1),
-            120,
-            False,
-            OptimizerState(0.0, none, none),
-            1,
-            none,
+            np.empty(0),
+            Hyper(batch=120, alpha=0.1),
+            TrainingState.new(None, w.size, np.float64),
         )
         for _ in range(2)
     ]
     expected = evaluate(engines[0], w)
-    assert evaluate(engines[1], w * 1e200)[0] == DIVERGED
-    engines[1].restart()
+    assert evaluate(engines[1], w * 1e200)[0] == np.inf
     got = evaluate(engines[1], w)
     np.testing.assert_equal(got, expected)

@@ -1,0 +1,103 @@
+"""The state of a fit: everything that the next epoch depends on, besides the weights, the data and the parameters."""
+
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+from numpy.typing import DTypeLike
+
+from fastmlp.kernels.layout import State, record_of
+from fastmlp.kernels.tables import OPTIMIZERS
+
+from ._aligned import zeros
+from ._network import Array
+
+__all__ = ["TrainingState"]
+
+
+@dataclass
+class TrainingState:
+    """How far training has come.
+
+    Attributes
+    ----------
+    record : ndarray of shape (1,) and dtype `fastmlp.kernels.layout.STATE`
+        What kernels read and write: counters, learning rate, best value so far.
+    m, v : ndarray
+        First moment or velocity, and second moment of the optimizer; empty where it has none.
+    loss_curve : list of float
+        Loss of each epoch.
+    validation_scores : list of float or None
+        Validation score of each epoch of early stopping.
+    watches_scores : bool
+        Whether `record["best"]` is minus the best validation score instead of the lowest loss.
+    t : int
+        Samples seen.
+    n_iter : int
+        Epochs of the present call of `fit`.
+    """
+
+    m: Array
+    v: Array
+    record: Array = field(default_factory=lambda: record_of(State()))
+    loss_curve: list[float] = field(default_factory=list)
+    validation_scores: list[float] | None = None
+    watches_scores: bool = False
+    t: int = 0
+    n_iter: int = 0
+
+    @classmethod
+    def new(cls, optimizer: str | None, size: int, dtype: DTypeLike, rate: float = 0.0) -> "TrainingState":
+        """Return the state before the first step.
+
+        Parameters
+        ----------
+        optimizer : str or None
+            A key of `OPTIMIZERS`; None where no steps are taken.
+        size : int
+            Number of weights.
+        dtype : dtype
+            Of the weights.
+        rate : float, default=0.0
+            First learning rate.
+        """
+        states = OPTIMIZERS[optimizer].states if optimizer else 0
+        state = cls(zeros(size if states > 0 else 0, dtype), zeros(size if states > 1 else 0, dtype))
+        state.record["rate"] = rate
+        return state
+
+    def __getitem__(self, name: str) -> Any:
+        """Return the field `name` of the record, as a Python number."""
+        return self.record[name][0].item()
+
+    def __setitem__(self, name: str, value: float) -> None:
+        self.record[name] = value
+
+    @property
+    def learning_rate(self) -> float:
+        """The present learning rate."""
+        return float(self["rate"])
+
+    @property
+    def best_loss(self) -> float | None:
+        """The lowest loss of an epoch; None if validation scores are watched."""
+        return None if self.watches_scores else float(self["best"])
+
+    @property
+    def best_score(self) -> float | None:
+        """The best validation score; None if losses are watched."""
+        return -float(self["best"]) if self.watches_scores else None
+
+    def watch(self, *, scores: bool) -> None:
+        """Apply the stopping rule to validation scores, or to losses, from now on."""
+        if scores != self.watches_scores:
+            self.watches_scores = scores
+            self["best"] = np.inf
+        if scores and self.validation_scores is None:
+            self.validation_scores = []
+
+    def begin_call(self) -> None:
+        """Forget what belongs to a call of `fit` that has ended: its status and the place within its epoch."""
+        for name in ("epoch", "row", "chunk_row", "passes", "status", "loss", "batch_loss", "weight"):
+            self[name] = 0
+        self.n_iter = 0

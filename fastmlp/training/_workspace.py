@@ -1,0 +1,169 @@
+"""The memory of a fit: buffers of one pass, and the addresses by which kernels find everything."""
+
+from typing import Any
+
+import numpy as np
+
+from fastmlp.kernels._link import linked_addresses
+from fastmlp.kernels.layout import LANES, MEMORY, ROUND_ROWS, STRIP, Memory, Plan
+
+from ._aligned import address, empty, zeros
+from ._data import Data
+from ._network import Array, Network
+from ._row_order import RowOrder
+from ._state import TrainingState
+
+__all__ = ["Workspace", "addresses_of", "chunk_rows", "strips_of"]
+
+CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about a second-level cache
+CHUNK_ROWS = 256  # and at least this many rows, however wide they are
+SCRATCH = 8192  # elements of gradient that a thread holds in the first-level cache
+# Fields of Memory that kernels only read: a user's arrays may be read-only mappings of a file.
+ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
+
+
+def strips_of(rows: int, threads: int) -> int:
+    """Return the samples of the largest share of `rows`, rounded up to full strips."""
+    return -(-(rows // threads + 1) // STRIP) * STRIP
+
+
+def chunk_rows(network: Network, batch: int, itemsize: int) -> int:
+    """Return the rows of one pass: the whole batch if it is small, otherwise even parts of it that fit the cache.
+
+    The loss is summed chunk by chunk, so the number of threads must not matter here.
+    """
+    if network.batch_norm:
+        return batch
+    row = itemsize * (sum(network.units) + sum(q for _, q in network.shapes()))
+    rows = max(CHUNK_ROWS, CHUNK_BYTES // row)
+    return -(-batch // -(-batch // rows))
+
+
+def addresses_of(memory: Memory, linked: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
+    """Return the addresses of the arrays of `memory` and those of the kernels, as `Memory` is passed to kernels.
+
+    An array without elements has the address 0: nothing may be read from it or written to it.
+
+    Raises
+    ------
+    TypeError, ValueError
+        An array is not what kernels take it for: they cannot check a pointer.
+    """
+    for (name, kind), array in zip(MEMORY.items(), memory, strict=True):
+        wanted, flags = np.dtype(kind or dtype), array.flags
+        if array.dtype != wanted or not flags.c_contiguous:
+            raise TypeError(f"{name} must be a C-contiguous array of {wanted}, got {array.dtype}")
+        if not (flags.writeable or name in ONLY_READ):
+            raise ValueError(f"{name} is written, but the array is read-only")
+    return np.array([*(address(array) if array.size else 0 for array in memory), *linked], dtype=np.int64)
+
+
+class Workspace:
+    """Buffers for passes over chunks of rows, and the table of addresses.
+
+    Parameters
+    ----------
+    network : Network
+    data : Data
+    w, stats : ndarray
+        Weight vector, and running statistics of batch normalisation.
+    state : TrainingState
+        Its moments are used.
+    order : RowOrder
+    chunk : int
+        Rows of one pass.
+    threads : int
+        Largest number of threads.
+    keep_gradient : bool
+        Whether the gradient of all weights needs memory of its own.
+
+    Attributes
+    ----------
+    table : ndarray of dtype LAYER
+    plan : Plan
+        For `threads` threads.
+    g : ndarray
+        The gradient; empty unless `keep_gradient`.
+    addresses : ndarray of int64
+        What kernels take as `memory`.
+    """
+
+    def __init__(
+        self,
+        network: Network,
+        data: Data,
+        w: Array,
+        stats: Array,
+        state: TrainingState,
+        order: RowOrder,
+        *,
+        chunk: int,
+        threads: int,
+        keep_gradient: bool,
+    ) -> None:
+        dtype = w.dtype
+        self.table, sizes = network.table(chunk, gather=order.ordered and not data.sparse)
+        K, widest = network.units[-1], max(q for _, q in network.shapes())
+        scratch = max(SCRATCH, ROUND_ROWS * widest)
+        # Fewer threads than planned may start, and then the share of each is larger.
+        strips = max(size * strips_of(chunk, size) for size in range(1, threads + 1))
+        self.plan = Plan(
+            rows=data.rows,
+            chunk=chunk,
+            last=len(self.table) - 1,
+            widest=widest,
+            strips=strips_of(chunk, threads),
+            scratch=scratch,
+            blocks=sizes.blocks,
+            labelled=data.labels.size > 0,
+            weighted=data.weighted,
+            sparse=data.sparse,
+            ordered=order.ordered,
+            predicting=False,
+        )
+        self.g = empty(sizes.w if keep_gradient else 0, dtype)
+        self.memory = Memory(
+            X=data.X,
+            values=data.values,
+            Y=data.Y,
+            sample_weight=data.sample_weight,
+            w=w,
+            transposed=zeros(sizes.transposed, dtype),
+            m=state.m,
+            v=state.v,
+            g=self.g,
+            stats=stats,
+            A=empty(sizes.A, dtype),
+            D=empty(sizes.D, dtype),
+            H=empty(sizes.H, dtype),
+            T=empty(2 * chunk * widest if self.table["keep"].any() else 0, dtype),
+            units=zeros(2 * (K + 1) * strips, dtype),
+            row_weight=empty(chunk if data.weighted else 0, dtype),
+            squares=np.zeros((sizes.blocks, LANES), dtype),
+            scratch=empty(threads * scratch, dtype),
+            zeros=zeros(widest, dtype),
+            ones=np.ones(1, dtype),
+            outputs=np.empty(0, dtype),
+            loss=empty(chunk, float),
+            unit_loss=empty(strips, float),
+            lanes=empty(LANES, float),
+            indptr=data.indptr,
+            cursor=np.empty((threads, chunk if data.sparse else 0), np.int64),
+            rows=np.empty(chunk if data.sparse else 0, np.int64),
+            indices=data.indices,
+            labels=data.labels,
+            order=order.order,
+            picks=order.picks,
+            random=order.words,
+            words=order.scratch,
+        )
+        self.linked = linked_addresses(dtype.name, network.output, batch_norm=network.batch_norm, csr=data.sparse)
+        self.addresses = addresses_of(self.memory, self.linked, dtype)
+
+    def transpose_weights(self) -> None:
+        """Write the transposed copies of the weights, after the weights were changed from outside of the kernels."""
+        w, copies = self.memory.w, self.memory.transposed
+        for fan_in, row in zip(self.table["units"][1:-1], self.table[2:], strict=True):
+            q, n = row["pre"], row["pre"] * fan_in
+            copy = copies[row["t"] : row["t"] + n].reshape(q, fan_in)
+            copy[:] = w[row["w"] : row["w"] + n].reshape(fan_in, q).T

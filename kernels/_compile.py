@@ -1,0 +1,65 @@
+"""Just-in-time compilation of the kernels that are called by address."""
+
+from functools import cache
+
+from numba import types
+
+from . import (
+    activations,
+    matmul,
+    normalisation,
+    optimizers,
+    outputs,
+    prediction,
+    shuffling,
+    sparse,
+    step,
+    stopping,
+    training,
+)
+from ._jit import LinkedKernel
+
+__all__ = ["compile_kernel", "declared"]
+
+GROUPS = (
+    matmul.linked,
+    activations.linked,
+    step.linked_forward,
+    step.linked_training,
+    optimizers.linked,
+    shuffling.linked,
+    normalisation.linked,
+    sparse.linked,
+    prediction.linked,
+    training.linked,
+    stopping.linked,
+)
+OF_OUTPUTS = (outputs.linked_error, outputs.linked_link)
+
+
+@cache
+def declared(dtype: str, output: int | None = None) -> dict[str, LinkedKernel]:
+    """Return the kernels for a dtype by name: all that do not depend on the output layer, or those of an output."""
+    number = getattr(types, dtype)
+    if output is None:
+        kernels = [kernel for group in GROUPS for kernel in group(number)]
+    else:
+        kernels = [kernel for group in OF_OUTPUTS for kernel in group(number, output)]
+    return {kernel.name: kernel for kernel in kernels}
+
+
+def compile_kernel(name: str, dtype: str, output: int | None = None) -> LinkedKernel:
+    """Return a kernel, compiled or loaded from Numba's on-disk cache.
+
+    Parameters
+    ----------
+    name : str
+        A key of `SIGNATURES`.
+    dtype : str
+        'float32' or 'float64'.
+    output : int, default=None
+        Op code of the output, for the kernels of outputs.
+    """
+    kernel = declared(dtype, output)[name]
+    _ = kernel.address
+    return kernel

@@ -1,0 +1,72 @@
+"""Tables of the activations, outputs and optimizers: what Python needs to know about them.
+
+Kernels choose by the integer code of a row, outside their inner loops, so one compiled kernel serves all choices. This
+module needs neither Numba nor LLVM, so that a fit with precompiled kernels imports neither.
+"""
+
+from typing import NamedTuple
+
+__all__ = ["ACTIVATIONS", "OPTIMIZERS", "OUTPUTS", "STORE", "Activation", "Optimizer", "Output"]
+
+IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, SOFTPLUS, MAXOUT = range(11)
+
+
+class Activation(NamedTuple):
+    """One row of the table: the op code, and whether the derivative needs Z instead of A."""
+
+    code: int
+    needs_z: bool = False
+
+
+ACTIVATIONS = {
+    "identity": Activation(IDENTITY),
+    "logistic": Activation(LOGISTIC),
+    "tanh": Activation(TANH),
+    "relu": Activation(RELU),
+    "leaky_relu": Activation(LEAKY_RELU),
+    "elu": Activation(ELU),
+    "selu": Activation(SELU),
+    "gelu": Activation(GELU, needs_z=True),
+    "silu": Activation(SILU, needs_z=True),
+    "softplus": Activation(SOFTPLUS),
+    "maxout": Activation(MAXOUT, needs_z=True),
+}
+
+IDENTITY_SQUARED, LOGISTIC_LOG, SOFTMAX_LOG, EXP_POISSON, LOGISTIC_SQUARED = range(5)
+
+
+class Output(NamedTuple):
+    """One row of the table: the op code, the activation that users see, and the loss that goes with it."""
+
+    code: int
+    link: str
+    loss: str
+
+
+OUTPUTS = {
+    (link, loss): Output(code, link, loss)
+    for code, link, loss in (
+        (IDENTITY_SQUARED, "identity", "squared_error"),
+        (LOGISTIC_LOG, "logistic", "log_loss"),
+        (SOFTMAX_LOG, "softmax", "log_loss"),
+        (EXP_POISSON, "exp", "poisson"),
+        (LOGISTIC_SQUARED, "logistic", "squared_error"),
+    )
+}
+
+STORE, SGD, NESTEROV, ADAM = range(4)
+
+
+class Optimizer(NamedTuple):
+    """One row of the table: the op code, and how many vectors of state the optimizer keeps."""
+
+    code: int
+    states: int
+
+
+# STORE, which leaves the gradient in memory instead of taking a step, is for L-BFGS and for the public gradient.
+OPTIMIZERS = {
+    "sgd": Optimizer(SGD, 1),
+    "nesterov": Optimizer(NESTEROV, 1),
+    "adam": Optimizer(ADAM, 2),
+}

@@ -1,0 +1,149 @@
+"""The training loop as one thread of the team sees it.
+
+A call runs a number of passes (a pass is one chunk of one mini-batch) and returns. Where it stands is kept in the
+`State`, so the next call continues as if there had been no pause. Every thread computes all control values itself from
+the same numbers; only what needs a single writer is done by rank 0 between two barriers.
+"""
+
+import math
+from typing import Any
+
+import numpy as np
+
+from ._call import call
+from ._jit import LinkedKernel, inlined, linked_kernel
+from ._memory import fill, view
+from ._records import record
+from ._simd import smaller
+from .layout import ABORTED, DIVERGED, KEEP_ORDER, LANES, RUNNING, SHUFFLE, SIGNALS
+from .reductions import total
+from .stopping import observe
+from .tables import ADAM
+from .team import aborted, barrier
+
+__all__ = ["linked"]
+
+
+@inlined
+def sum_squares(memory, blocks):
+    """Sum of squares of all W: over the blocks lane by lane, then over the lanes."""
+    lanes = view(memory.lanes, 0, LANES)
+    fill(lanes, 0.0)
+    for block in range(blocks):
+        squares = view(memory.squares, block * LANES, LANES)
+        for lane in range(LANES):
+            lanes[lane] += float(squares[lane])
+    return total(lanes)
+
+
+def linked(number: Any) -> list[LinkedKernel]:
+    """Declare the kernel for networks of `number`."""
+
+    @linked_kernel(number)
+    def train(rank, team, passes, layers, plan, memory, hyper, share, signals, state, losses, epochs, rates, changing):
+        """Run up to `passes` passes, or until `epochs` epochs are done, as thread `rank` of `team`.
+
+        Writes what `Memory` says, the state, and `losses` (epochs,), the loss of each epoch. If `changing`, `rates`
+        (epochs,) holds the learning rate after each epoch; otherwise the rate is constant or adaptive. Rank 0
+        alone writes the state; its status says how the call ended.
+        """
+        options, settings, progress = record(plan, 0), record(hyper, 0), record(state, 0)
+        linked, arrivals = memory.linked, view(signals, 0, SIGNALS)
+        kind = view(memory.zeros, 0, 0).dtype.type
+        row, chunk_row, status = progress.row, progress.chunk_row, RUNNING
+        batch_loss, batch_weight, epoch_loss = progress.batch_loss, progress.weight, progress.loss
+        beta_1_t, beta_2_t, epoch = progress.beta_1_t, progress.beta_2_t, progress.epoch
+        left = passes
+        while left > 0 and epoch < epochs and status == RUNNING:
+            left -= 1
+            if row == 0 and chunk_row == 0 and settings.shuffle != KEEP_ORDER:
+                if rank == 0:
+                    reorder = settings.shuffle == SHUFFLE
+                    call(linked.shuffle, memory.order, memory.picks, options.rows, memory.random, memory.words, reorder)
+                if not barrier(arrivals, team):
+                    status = ABORTED
+                    break
+            batch = smaller(settings.batch, options.rows - row)
+            rows = smaller(options.chunk, batch - chunk_row)
+            start = row + chunk_row
+            continued, final = chunk_row > 0, chunk_row + rows == batch
+            lo = rows * rank // team
+            n = rows * (rank + 1) // team - lo
+            call(linked.forward_rows, layers, plan, memory, start, rows, lo, n, rank, team, signals)
+            if aborted(arrivals):
+                status = ABORTED
+                break
+            call(linked.backward_rows, layers, plan, memory, hyper, rows, lo, n, rank, team, signals)
+            if aborted(arrivals) or not barrier(arrivals, team):
+                status = ABORTED
+                break
+
+            batch_loss += total(view(memory.loss, 0, rows))
+            batch_weight += float(total(view(memory.row_weight, 0, rows)) if options.weighted else kind(rows))
+            if not math.isfinite(float(kind(batch_loss))):
+                # Every thread sees the same sum, so every thread leaves here.
+                status = DIVERGED
+                break
+            # A batch without weight has no gradient and no loss; scikit-learn divides by zero.
+            scale = 1.0 / batch_weight if batch_weight != 0.0 else 0.0
+            if scale != 0.0 or not final:
+                rate = progress.rate
+                if final and settings.optimizer == ADAM:
+                    beta_1_t *= settings.beta_1
+                    beta_2_t *= settings.beta_2
+                    rate = rate * math.sqrt(1.0 - beta_2_t) / (1.0 - beta_1_t)
+                penalty = settings.alpha * batch_weight if settings.penalty_sum else settings.alpha
+                call(
+                    linked.gradient_of_rows,
+                    layers,
+                    plan,
+                    memory,
+                    hyper,
+                    share,
+                    start,
+                    rows,
+                    continued,
+                    final,
+                    penalty,
+                    scale,
+                    rate,
+                    rank,
+                    team,
+                )
+            if not barrier(arrivals, team):
+                status = ABORTED
+                break
+
+            chunk_row += rows
+            if not final:
+                continue
+            if rank == 0 and scale != 0.0:
+                mean = batch_loss * scale * settings.loss_scale
+                if settings.alpha > 0.0:
+                    by = 0.5 if settings.penalty_sum else 0.5 * scale
+                    mean += by * settings.alpha * sum_squares(memory, options.blocks)
+                epoch_loss += mean * batch
+            row, chunk_row = row + batch, np.int64(0)
+            batch_loss, batch_weight = 0.0, 0.0
+            if row < options.rows:
+                continue
+            row = np.int64(0)
+            if rank == 0:
+                losses[epoch] = epoch_loss / options.rows
+                if changing:
+                    progress.rate = rates[epoch]
+                if settings.watch_loss:
+                    observe(settings, progress, losses[epoch])
+                epoch_loss = 0.0
+            epoch += 1
+            if not barrier(arrivals, team):
+                status = ABORTED
+                break
+            status = progress.status
+        if rank == 0:
+            progress.epoch, progress.row, progress.chunk_row = epoch, row, chunk_row
+            progress.status, progress.passes = status, passes - left
+            progress.batch_loss, progress.weight, progress.loss = batch_loss, batch_weight, epoch_loss
+            progress.beta_1_t, progress.beta_2_t = beta_1_t, beta_2_t
+
+    return [train]
