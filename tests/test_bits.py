@@ -122,7 +122,7 @@ def here():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("model", MODELS)
-def test_bits_do_not_depend_on_the_team(model, dtype, monkeypatch):
+def test_bits_are_independent_of_thread_count(model, dtype, monkeypatch):
     expected = train(model, dtype, 1)
     sizes = []
 
@@ -197,12 +197,12 @@ def assert_same(process, here):
     assert there == {name: here[name] for name in there}
 
 
-def test_bits_do_not_depend_on_the_process(here):
+def test_bits_are_independent_of_process(here):
     assert_same(start(DTYPES), here)
 
 
 @pytest.mark.parametrize("name", PROCESSES)
-def test_bits_do_not_depend_on_the_instruction_set(name, running, here):
+def test_bits_are_independent_of_instruction_set(name, running, here):
     if name not in running:
         pytest.skip(f"this machine cannot run code for {name}")
     assert_same(running[name], here)

@@ -59,7 +59,7 @@ def check_parameters(thing, asked):
         model._validate_params()
         model._activations(list(model.hidden_layer_sizes))
     elif thing.__name__ == "cost":
-        # The kernels' cost has the twin's checks, see test_objective.py.
+        # The kernels' cost has the module's checks, see test_objective.py.
         pieces = values.get("maxout_pieces", 2) if values.get("activation") == "maxout" else 1
         network = [[[0.0] * pieces], [[0.0, 0.0]]], [[0.0] * pieces, [0.0, 0.0]]
         vectorized.cost(*network, [[1.0]], [[1.0, 0.0]], **values)
@@ -69,13 +69,13 @@ def check_parameters(thing, asked):
 
 def check_reference(name):
     """In both twins."""
-    for twin in (loops, vectorized):
+    for module in (loops, vectorized):
         table = re.fullmatch(r"([A-Z]+)\[(.+)\]", name)
         if table:
-            assert ast.literal_eval(table[2]) in getattr(twin, table[1]), name
+            assert ast.literal_eval(table[2]) in getattr(module, table[1]), name
         else:
             function, asked = parse(name)
-            check_parameters(look_up(function, twin), asked)
+            check_parameters(look_up(function, module), asked)
 
 
 def check_api(name):
@@ -140,19 +140,19 @@ def test_every_name_exists(row):
         (check_api, "LayerDiagnosis.dead"),
     ],
 )
-def test_a_wrong_name_is_noticed(check, name):
+def test_unknown_name_fails(check, name):
     with pytest.raises((AssertionError, AttributeError, OSError, StopIteration, ValueError)):
         check(name)
 
 
-def test_every_table_and_every_form_of_the_objective_is_on_the_page():
+def test_every_table_entry_is_listed():
     text = "\n".join(row[1] for row in ROWS)
     for table in ("ACTIVATIONS", "OUTPUTS", "OPTIMIZERS"):
         named = {ast.literal_eval(key) for key in re.findall(rf"`{table}\[(.+?)\]`", text)}
         assert named == set(getattr(vectorized, table))
 
 
-def test_no_fit_checks_gradients():
+def test_fit_never_runs_gradient_check():
     """A check costs two evaluations for every weight: it is the user's, before training."""
     paths = [path for folder in ("training", "estimators") for path in (ROOT / "fastmlp" / folder).glob("*.py")]
     assert len(paths) > 10

@@ -35,6 +35,6 @@ def test_guide(tmp_path, monkeypatch):
     assert all((GUIDE.parent / name).is_file() for name in shown)
 
 
-def test_times_are_printed_by_code_and_never_typed():
+def test_guide_text_contains_no_timings():
     outside_code = FENCE.sub("", GUIDE.read_text(encoding="utf-8"))
     assert not re.search(r"\d\s*(ms|us|µs|seconds|times)\b", outside_code)

@@ -75,7 +75,7 @@ def assert_same(first, second):
 
 
 @pytest.mark.filterwarnings("ignore:.*catch_warnings")
-def test_fits_in_eight_threads_equal_serial_fits():
+def test_concurrent_fits_match_serial_fits():
     serial = [outcome(params) for params in PARAMS]
     for _ in range(2):
         assert_same(side_by_side(outcome, PARAMS), serial)
@@ -92,7 +92,7 @@ numpy.savez(sys.argv[2], *threads)
 """
 
 
-def test_eight_threads_may_be_the_first_to_fit(tmp_path):
+def test_concurrent_first_fits_match_serial_fits(tmp_path):
     """And what they compile gives the bits of what is compiled, or found in the cache, here."""
     serial = [outcome(params) for params in PARAMS]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
@@ -104,7 +104,7 @@ def test_eight_threads_may_be_the_first_to_fit(tmp_path):
 
 
 @pytest.mark.parametrize("n_jobs", [1, 2])
-def test_one_model_may_predict_in_eight_threads(n_jobs):
+def test_concurrent_predictions_match_serial_predictions(n_jobs):
     model = fit(PARAMS[0]).set_params(n_jobs=n_jobs)
     X, _ = data()
     parts = [X[i : i + 200] for i in range(WORKERS)]
@@ -121,7 +121,7 @@ def in_child(params, queue):
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
 # Other libraries' threads; that none of ours is left is tested in test_team.py.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
-def test_children_forked_after_a_fit_fit():
+def test_fit_in_forked_child():
     """With teams of their own: the parent's threads do not exist in them."""
     serial = [outcome(params) for params in PARAMS[:4]]
     context = multiprocessing.get_context("fork")
@@ -140,7 +140,7 @@ def test_children_forked_after_a_fit_fit():
     assert_same([*serial, *serial], [*serial, *(outcome(params) for params in PARAMS[:4])])
 
 
-def test_a_thread_that_is_not_the_main_one_may_fit():
+def test_fit_outside_main_thread():
     serial = outcome(PARAMS[1])
     (threaded,) = side_by_side(outcome, PARAMS[1:2])
     np.testing.assert_array_equal(threaded, serial)

@@ -29,7 +29,7 @@ def import_seconds(module):
     return float(subprocess.run(command, capture_output=True, text=True, check=True).stdout)
 
 
-def test_import_is_quick():
+def test_import_time_is_close_to_scikit_learn():
     """Numba is most of it. The least of three, in turn with what it is compared with."""
     pairs = [(import_seconds("sklearn.neural_network"), import_seconds("fastmlp")) for _ in range(3)]
     theirs, ours = (min(column) for column in zip(*pairs, strict=True))
@@ -90,7 +90,7 @@ CHOICES = {
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("choice", CHOICES)
-def test_another_choice_compiles_nothing(choice, dtype, digits):
+def test_parameter_choice_does_not_recompile(choice, dtype, digits):
     first_fits(digits, dtype)
     X, y = digits[0].astype(dtype), digits[1]
     with Compiles() as compiles:
@@ -99,7 +99,7 @@ def test_another_choice_compiles_nothing(choice, dtype, digits):
     assert compiles.names == []
 
 
-def test_lbfgs_compiles_nothing_that_float64_has_not(digits):
+def test_lbfgs_reuses_float64_kernels(digits):
     first_fits(digits, np.float64)
     with Compiles() as compiles:
         fastmlp.MLPClassifier(5, solver="lbfgs", max_iter=2).fit(*digits)
@@ -124,7 +124,7 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_no_form_of_the_data_compiles_anything(form, digits):
+def test_input_format_does_not_recompile(form, digits):
     for dtype in DTYPES:
         first_fits(digits, dtype)
     with Compiles() as compiles:
@@ -135,7 +135,7 @@ def test_no_form_of_the_data_compiles_anything(form, digits):
     assert compiles.names == []
 
 
-def test_one_compile_for_each_dtype(digits):
+def test_one_compilation_per_dtype(digits):
     """Whatever the tests before this one fitted."""
     for dtype in DTYPES:
         first_fits(digits, dtype)
@@ -158,7 +158,7 @@ print(len(recorder.buffer))
 """
 
 
-def test_another_process_compiles_nothing(digits):
+def test_second_process_loads_kernels_from_cache(digits):
     """It finds in the cache what this one has compiled."""
     for dtype in DTYPES:
         first_fits(digits, dtype)
@@ -167,13 +167,13 @@ def test_another_process_compiles_nothing(digits):
     assert int(run.stdout) == 0
 
 
-def test_the_environment_is_left_alone(digits):
+def test_fit_does_not_change_environment(digits):
     before = dict(os.environ)
     first_fits(digits, np.float64)
     assert dict(os.environ) == before
 
 
-def test_a_checkout_finds_its_kernels(tmp_path):
+def test_kernels_import_from_checkout_root(tmp_path):
     """`pip install . && python -m fastmlp` at its root failed: the folder there hides the installed package."""
     here, kernels = Path(fastmlp.__file__).parent, Path(fastmlp.kernels.__file__).parent
     for source, name in ((here, "fastmlp"), (kernels, "kernels")):

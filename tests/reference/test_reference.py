@@ -1,4 +1,4 @@
-"""The twins agree with each other, with central differences and with scikit-learn."""
+"""The references agree with each other, with central differences and with scikit-learn."""
 
 import doctest
 import inspect
@@ -21,7 +21,7 @@ from fastmlp.reference import _activations, _optimizers, _outputs, _training, lo
 from fastmlp.training._initialization import initial_weights
 from fastmlp.training._network import Network
 
-TWINS = [loops, vectorized]
+REFERENCES = [loops, vectorized]
 PIECES = 3
 
 
@@ -59,7 +59,7 @@ def flatten(nested):
 # ---- One contract ----
 
 
-def test_twins_have_the_same_names_signatures_and_tables():
+def test_references_share_names_signatures_and_tables():
     assert loops.__all__ == vectorized.__all__
     for name in loops.__all__:
         ours, theirs = getattr(loops, name), getattr(vectorized, name)
@@ -74,7 +74,7 @@ def test_twins_have_the_same_names_signatures_and_tables():
 
 @pytest.mark.parametrize(
     "module",
-    [*TWINS, _problem, _training, _activations, _outputs, _optimizers],
+    [*REFERENCES, _problem, _training, _activations, _outputs, _optimizers],
     ids=lambda module: module.__name__,
 )
 def test_docstrings(module):
@@ -88,7 +88,7 @@ def test_docstrings(module):
 
 
 @pytest.mark.parametrize("name", loops.ACTIVATIONS)
-def test_activations_of_twins_agree_from_far_left_to_far_right(name):
+def test_activations_agree_over_a_wide_range(name):
     Z = np.concatenate([np.linspace(-8, 8, 33), [-800.0, -40.0, -1e-9, 0.0, 1e-9, 40.0, 800.0]])
     Z = np.column_stack([Z, Z[::-1]])
     A, B = np.array(loops.activate(name, Z.tolist())), vectorized.activate(name, Z)
@@ -103,13 +103,13 @@ def test_activations_of_twins_agree_from_far_left_to_far_right(name):
 
 
 @pytest.mark.parametrize("name", loops.ACTIVATIONS)
-def test_nan_stays_nan(name):
+def test_activations_propagate_nan(name):
     Z = [[math.nan, 1.0]]
     assert np.isnan(loops.activate(name, Z)[0][0])
     assert np.isnan(vectorized.activate(name, np.array(Z))[0, 0])
 
 
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize(
     ("name", "z", "a", "slope"),
     [
@@ -127,27 +127,27 @@ def test_nan_stays_nan(name):
         ("tanh", math.log(2), 0.6, 0.64),
     ],
 )
-def test_known_values(twin, name, z, a, slope):
-    rows = np.array if twin is vectorized else list
-    A = twin.activate(name, rows([[z]]))
+def test_known_values(reference, name, z, a, slope):
+    rows = np.array if reference is vectorized else list
+    A = reference.activate(name, rows([[z]]))
     assert_allclose(A, [[a]], rtol=1e-9)
-    assert_allclose(twin.activate_backward(name, rows([[z]]), A, rows([[1.0]])), [[slope]], rtol=1e-9)
+    assert_allclose(reference.activate_backward(name, rows([[z]]), A, rows([[1.0]])), [[slope]], rtol=1e-9)
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_tanh_is_two_logistics_of_twice_the_argument_less_one(twin):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_tanh_is_a_scaled_logistic(reference):
     z = np.linspace(-5, 5, 21)[:, np.newaxis]
-    logistic = np.array(twin.activate("logistic", 2 * z))
-    assert_allclose(twin.activate("tanh", z), 2 * logistic - 1, atol=1e-15)
+    logistic = np.array(reference.activate("logistic", 2 * z))
+    assert_allclose(reference.activate("tanh", z), 2 * logistic - 1, atol=1e-15)
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_maxout_pieces_lie_one_after_the_other_and_ties_go_to_the_first(twin):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_maxout_piece_order_and_ties(reference):
     Z = [[1.0, 5.0, 3.0, 5.0, 3.0, 4.0]]  # two units, three pieces: unit 0 has 1, 3, 3 and unit 1 has 5, 5, 4
-    rows = np.array if twin is vectorized else list
-    A = twin.activate("maxout", rows(Z), 3)
+    rows = np.array if reference is vectorized else list
+    A = reference.activate("maxout", rows(Z), 3)
     assert_array_equal(A, [[3, 5]])
-    D = twin.activate_backward("maxout", rows(Z), A, rows([[10.0, 20.0]]), 3)
+    D = reference.activate_backward("maxout", rows(Z), A, rows([[10.0, 20.0]]), 3)
     assert_array_equal(D, [[0, 20, 10, 0, 0, 0]])
 
 
@@ -181,7 +181,7 @@ def options_of(activation, pair, residual, pairs, seed):
 
 
 @pytest.mark.parametrize("activation", loops.ACTIVATIONS)
-def test_twins_agree(activation):
+def test_references_agree(activation):
     cases = [case for case in CASES if case[1] == activation]
     for (widths, _, pair, residual, batch_norm), seed in product(cases, range(4)):
         coefs, intercepts, pairs = network(widths, activation, seed, batch_norm)
@@ -200,7 +200,7 @@ def test_twins_agree(activation):
 
 
 @pytest.mark.parametrize("activation", loops.ACTIVATIONS)
-def test_central_differences_agree(activation):
+def test_gradient_matches_central_differences(activation):
     cases = [case for case in CASES if case[1] == activation]
     for seed, (widths, _, pair, residual, batch_norm) in enumerate(cases):
         coefs, intercepts, pairs = network(widths, activation, seed, batch_norm)
@@ -212,13 +212,13 @@ def test_central_differences_agree(activation):
         assert np.linalg.norm(estimate - exact) < 1e-6 * np.linalg.norm(exact) + 1e-10, (widths, options)
 
 
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("pair", loops.OUTPUTS)
-def test_costs_and_output_errors_are_the_formulas(twin, pair):
+def test_cost_and_output_error_match_formulas(reference, pair):
     coefs, intercepts, _ = network((3, 4, 2), "tanh")
     X, Y = data(6, 3, 2, loops.OUTPUTS[pair].targets)
     options = {"activation": "tanh", "output": pair[0], "loss": pair[1]}
-    h = twin.forward(coefs, intercepts, X, **options)[-1]
+    h = reference.forward(coefs, intercepts, X, **options)[-1]
     losses = {
         ("softmax", "log_loss"): lambda: -np.log(h[Y == 1]),
         ("logistic", "log_loss"): lambda: -(Y * np.log(h) + (1 - Y) * np.log(1 - h)),
@@ -227,61 +227,61 @@ def test_costs_and_output_errors_are_the_formulas(twin, pair):
         ("exp", "poisson"): lambda: np.where(Y > 0, Y * np.log(np.maximum(Y, 1) / h), 0) - Y + h,
     }[pair]
     squares = sum(np.sum(W**2) for W in coefs)
-    assert_allclose(twin.cost(coefs, intercepts, X, Y, **options), losses().sum() / 6)
+    assert_allclose(reference.cost(coefs, intercepts, X, Y, **options), losses().sum() / 6)
     for penalty, strength in [("mean", 0.3 / 12), ("sum", 0.3 / 2)]:
-        J = twin.cost(coefs, intercepts, X, Y, alpha=0.3, penalty=penalty, **options)
+        J = reference.cost(coefs, intercepts, X, Y, alpha=0.3, penalty=penalty, **options)
         assert_allclose(J, losses().sum() / 6 + strength * squares)
-    D = twin.backward(coefs, intercepts, X, Y, **options)[-1]
+    D = reference.backward(coefs, intercepts, X, Y, **options)[-1]
     assert_allclose(D, (h - Y) * h * (1 - h) if pair == ("logistic", "squared_error") else h - Y, atol=1e-15)
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_gradients_of_the_first_layer_grow_with_the_inputs(twin):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_first_layer_gradient_scales_with_inputs(reference):
     """The same Z from inputs 1000 times larger: only the first weights feel it, so a step overshoots for them."""
     coefs, intercepts, _ = network((3, 4, 2), "tanh")
     X, Y = data(6, 3, 2, "one-hot")
-    _, (dW_1, dW_2), dbs = twin.cost_and_gradient(coefs, intercepts, X, Y, activation="tanh")
+    _, (dW_1, dW_2), dbs = reference.cost_and_gradient(coefs, intercepts, X, Y, activation="tanh")
     large = [coefs[0] / 1000, coefs[1]], intercepts, 1000 * X
-    _, (dW_1_large, dW_2_large), dbs_large = twin.cost_and_gradient(*large, Y, activation="tanh")
+    _, (dW_1_large, dW_2_large), dbs_large = reference.cost_and_gradient(*large, Y, activation="tanh")
     assert_allclose(dW_1_large, 1000 * dW_1, rtol=1e-10)
     assert_allclose(flatten([dW_2_large, dbs_large]), flatten([dW_2, dbs]), rtol=1e-10)
 
 
-def test_numerical_gradient_of_loops_is_that_of_vectorized():
+def test_numerical_gradients_agree():
     coefs, intercepts, pairs = network((2, 3, 3, 2), "tanh", batch_norm=True)
     X, Y = data(4, 2, 2, "one-hot")
     results = [
-        twin.numerical_gradient(coefs, intercepts, X, Y, activation="tanh", batch_norm=pairs, residual=True)
-        for twin in TWINS
+        reference.numerical_gradient(coefs, intercepts, X, Y, activation="tanh", batch_norm=pairs, residual=True)
+        for reference in REFERENCES
     ]
     assert_allclose(flatten(results[0]), flatten(results[1]), atol=1e-10)
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_one_activation_per_hidden_layer(twin):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_one_activation_per_hidden_layer(reference):
     names = ["maxout", "tanh", "relu"]
     coefs, intercepts, _ = network((2, 3, 4, 3, 2), names)
     X, Y = data(5, 2, 2, "one-hot")
     options = {"activation": names, "maxout_pieces": PIECES}
-    exact = twin.cost_and_gradient(coefs, intercepts, X, Y, **options)[1:]
+    exact = reference.cost_and_gradient(coefs, intercepts, X, Y, **options)[1:]
     estimate = vectorized.numerical_gradient(coefs, intercepts, X, Y, epsilon=1e-5, **options)
     assert_allclose(flatten(exact), flatten(estimate), atol=1e-8)
 
 
 @pytest.mark.parametrize("activation", loops.ACTIVATIONS)
-def test_steps_put_together_are_the_whole(activation):
+def test_single_steps_match_full_pass(activation):
     coefs, intercepts, pairs = network((4, 4, 4, 3), activation, batch_norm=True)
     X, Y = data(5, 4, 3, "one-hot")
     options = options_of(activation, ("softmax", "log_loss"), True, pairs, 0)
-    A = [twin.forward(coefs, intercepts, X, **options) for twin in TWINS]
-    Z = [twin.pre_activations(coefs, intercepts, X, **options) for twin in TWINS]
-    D = [twin.backward(coefs, intercepts, X, Y, **options) for twin in TWINS]
+    A = [reference.forward(coefs, intercepts, X, **options) for reference in REFERENCES]
+    Z = [reference.pre_activations(coefs, intercepts, X, **options) for reference in REFERENCES]
+    D = [reference.backward(coefs, intercepts, X, Y, **options) for reference in REFERENCES]
     for of_loops, of_vectorized in (A, Z, D):
         assert_allclose(flatten(of_vectorized), flatten(of_loops), atol=1e-12)
     for a, z, x in zip(A[1][1:-1], Z[1], A[1], strict=False):
         assert_allclose(a, vectorized.activate(activation, z, PIECES) + x)
-    for twin, z, d in zip(TWINS, Z, D, strict=True):
-        assert_allclose(twin.output_error(z[-1], Y), d[-1], atol=1e-15)
+    for reference, z, d in zip(REFERENCES, Z, D, strict=True):
+        assert_allclose(reference.output_error(z[-1], Y), d[-1], atol=1e-15)
     _, coef_grads, intercept_grads, _ = vectorized.cost_and_gradient(coefs, intercepts, X, Y, **options)
     for l in range(3):
         dW, db = vectorized.accumulate_gradient(A[1][l], D[1][l], coefs[l], len(X))
@@ -289,22 +289,22 @@ def test_steps_put_together_are_the_whole(activation):
         assert_array_equal(db, intercept_grads[l])
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_recursion_is_the_formula(twin):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_delta_recurrence_matches_formula(reference):
     coefs, intercepts, _ = network((3, 4, 2), "tanh")
     X, Y = data(5, 3, 2, "any")
     options = {"activation": "tanh", "output": "identity"}
-    D_1, D_2 = twin.backward(coefs, intercepts, X, Y, **options)
-    _, A_1, h = twin.forward(coefs, intercepts, X, **options)
+    D_1, D_2 = reference.backward(coefs, intercepts, X, Y, **options)
+    _, A_1, h = reference.forward(coefs, intercepts, X, **options)
     assert_allclose(D_2, h - Y)
-    assert_allclose(D_1, np.array(twin.delta_recurrence(D_2, coefs[1])) * (1 - A_1**2))
+    assert_allclose(D_1, np.array(reference.delta_recurrence(D_2, coefs[1])) * (1 - A_1**2))
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_batch_normalisation_sets_mean_and_deviation_whatever_the_sample_weights(twin):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_batch_normalization_ignores_sample_weights(reference):
     coefs, intercepts, pairs = network((3, 4, 2), "relu", batch_norm=True)
     X, _ = data(50, 3, 2, "any")
-    Z, _ = twin.pre_activations(coefs, intercepts, X, batch_norm=pairs, sample_weight=np.arange(50))
+    Z, _ = reference.pre_activations(coefs, intercepts, X, batch_norm=pairs, sample_weight=np.arange(50))
     ((gamma, beta),) = pairs
     assert_allclose(Z.mean(axis=0), beta, atol=1e-14)
     variance = (X @ coefs[0]).var(axis=0)
@@ -312,20 +312,20 @@ def test_batch_normalisation_sets_mean_and_deviation_whatever_the_sample_weights
 
 
 @pytest.mark.parametrize("pair", loops.OUTPUTS)
-def test_integer_sample_weights_are_repetitions(pair):
+def test_integer_sample_weights_match_repeated_rows(pair):
     coefs, intercepts, _ = network((3, 4, 2), "relu")
     X, Y = data(5, 3, 2, loops.OUTPUTS[pair].targets)
     counts = np.array([1, 0, 3, 2, 1])
     options = {"output": pair[0], "loss": pair[1], "alpha": 0.1}
-    for twin in TWINS:
-        weighted = twin.cost_and_gradient(coefs, intercepts, X, Y, sample_weight=counts, **options)
-        repeated = twin.cost_and_gradient(
+    for reference in REFERENCES:
+        weighted = reference.cost_and_gradient(coefs, intercepts, X, Y, sample_weight=counts, **options)
+        repeated = reference.cost_and_gradient(
             coefs, intercepts, np.repeat(X, counts, axis=0), np.repeat(Y, counts, axis=0), **options
         )
         assert_allclose(flatten(weighted), flatten(repeated), rtol=1e-12, atol=1e-14)
 
 
-def test_costs_are_those_of_scikit_learn_but_for_its_mean_over_outputs():
+def test_cost_matches_scikit_learn_losses():
     coefs, intercepts, _ = network((3, 4, 2), "relu")
     X, Y = data(6, 3, 2, "non-negative")
     weights = np.arange(1.0, 7.0)
@@ -335,20 +335,20 @@ def test_costs_are_those_of_scikit_learn_but_for_its_mean_over_outputs():
         assert_allclose(J, factor * theirs(Y, h, weights), rtol=1e-13)
 
 
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("z", [40.0, 1000.0])
-def test_log_losses_are_exact_where_the_units_are_sure(twin, z):
+def test_log_loss_is_exact_for_saturated_outputs(reference, z):
     eye, zero = [np.eye(2)], [np.zeros(2)]
     right, wrong = [[1.0, 0.0]], [[0.0, 1.0]]
     X = [[z, 0.0]]
-    assert_allclose(twin.cost(eye, zero, X, right), math.log1p(math.exp(-z)), atol=1e-16)
-    assert_allclose(twin.cost(eye, zero, X, wrong), z, rtol=1e-14)
+    assert_allclose(reference.cost(eye, zero, X, right), math.log1p(math.exp(-z)), atol=1e-16)
+    assert_allclose(reference.cost(eye, zero, X, wrong), z, rtol=1e-14)
     one = [np.ones((1, 1))], [np.zeros(1)]
-    assert_allclose(twin.cost(*one, [[z]], [[1.0]], output="logistic"), math.log1p(math.exp(-z)), rtol=1e-14)
-    assert_allclose(twin.cost(*one, [[-z]], [[1.0]], output="logistic"), z, rtol=1e-14)
+    assert_allclose(reference.cost(*one, [[z]], [[1.0]], output="logistic"), math.log1p(math.exp(-z)), rtol=1e-14)
+    assert_allclose(reference.cost(*one, [[-z]], [[1.0]], output="logistic"), z, rtol=1e-14)
 
 
-def test_vectorized_keeps_float32_and_loops_do_not():
+def test_vectorized_keeps_float32_and_loops_use_float64():
     X, Y = data(9, 4, 3, "one-hot")
     for activation in loops.ACTIVATIONS:
         coefs, intercepts, pairs = network((4, 4, 4, 3), activation, batch_norm=True)
@@ -372,9 +372,9 @@ def test_vectorized_keeps_float32_and_loops_do_not():
 # ---- Optimizers and training ----
 
 
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize("solver", ["sgd", "sgd, plain momentum", "adam"])
-def test_optimizers_step_as_scikit_learns(twin, solver):
+def test_optimizers_match_scikit_learn(reference, solver):
     rng = np.random.default_rng(0)
     w = [rng.normal(size=(3, 2)), rng.normal(size=2)]
     ours, theirs = [x.copy() for x in w], [x.copy() for x in w]
@@ -385,7 +385,7 @@ def test_optimizers_step_as_scikit_learns(twin, solver):
         optimizer = SGDOptimizer(
             theirs, hyper.learning_rate_init, momentum=hyper.momentum, nesterov=hyper.nesterovs_momentum
         )
-    step, n_states = twin.OPTIMIZERS[solver.split(",")[0]]
+    step, n_states = reference.OPTIMIZERS[solver.split(",")[0]]
     states = [[np.zeros_like(x) for _ in range(n_states)] for x in w]
     for t in range(1, 21):
         gradients = [rng.normal(size=x.shape) for x in w]
@@ -395,15 +395,15 @@ def test_optimizers_step_as_scikit_learns(twin, solver):
     assert_allclose(flatten(ours), flatten(theirs), rtol=1e-13)
 
 
-@pytest.mark.parametrize("twin", TWINS)
-def test_gradient_descent_step_is_sgd_without_momentum(twin):
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_gradient_descent_step_matches_sgd_without_momentum(reference):
     coefs, intercepts, _ = network((3, 4, 2), "relu")
     X, Y = data(6, 3, 2, "one-hot")
     before = flatten([coefs, intercepts])
-    _, *gradients = twin.cost_and_gradient(coefs, intercepts, X, Y)
-    stepped = twin.gradient_descent_step(coefs, intercepts, *gradients, 0.3)
+    _, *gradients = reference.cost_and_gradient(coefs, intercepts, X, Y)
+    stepped = reference.gradient_descent_step(coefs, intercepts, *gradients, 0.3)
     plain = {"solver": "sgd", "learning_rate_init": 0.3, "momentum": 0.0, "nesterovs_momentum": False}
-    fitted = twin.fit(coefs, intercepts, X, Y, epochs=1, **plain)
+    fitted = reference.fit(coefs, intercepts, X, Y, epochs=1, **plain)
     assert_allclose(flatten(stepped), before - 0.3 * flatten(gradients), rtol=1e-14)
     assert_allclose(flatten(fitted[:2]), flatten(stepped), rtol=1e-14)
     assert_array_equal(flatten([coefs, intercepts]), before)
@@ -411,12 +411,12 @@ def test_gradient_descent_step_is_sgd_without_momentum(twin):
 
 @pytest.mark.parametrize("batch_size", [1, 4, None])
 @pytest.mark.parametrize("solver", loops.OPTIMIZERS)
-def test_fits_of_twins_agree(solver, batch_size):
+def test_fits_agree(solver, batch_size):
     coefs, intercepts, pairs = network((3, 3, 2), "tanh", batch_norm=True)
     X, Y = data(10, 3, 2, "one-hot")
     weights = np.array([1.0, 2.0, 0.5, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 3.0])  # one batch of four has no weight
     results = [
-        twin.fit(
+        reference.fit(
             coefs,
             intercepts,
             X,
@@ -432,7 +432,7 @@ def test_fits_of_twins_agree(solver, batch_size):
             alpha=0.1,
             sample_weight=weights,
         )
-        for twin in TWINS
+        for reference in REFERENCES
     ]
     assert len(results[0]) == 4
     assert np.isfinite(flatten(results[0])).all()
@@ -444,10 +444,10 @@ def test_fits_of_twins_agree(solver, batch_size):
 @pytest.mark.parametrize("init_scale", [None, 0.2])
 @pytest.mark.parametrize("activation", ["tanh", "logistic", ["maxout", "logistic"]])
 @pytest.mark.parametrize("seeded", [np.random.RandomState, np.random.default_rng])
-def test_initial_weights_are_those_that_estimators_draw(activation, init_scale, seeded):
+def test_initial_weights_match_estimators(activation, init_scale, seeded):
     units, names = (4, 5, 6, 3), (activation,) * 2 if isinstance(activation, str) else tuple(activation)
     options = {"activation": activation, "init_scale": init_scale, "maxout_pieces": PIECES}
-    drawn = [twin.initial_weights(units, seeded(0), **options) for twin in TWINS]
+    drawn = [reference.initial_weights(units, seeded(0), **options) for reference in REFERENCES]
     assert_array_equal(flatten(drawn[0]), flatten(drawn[1]))
     drawn_by_estimators = Network(units, names, "softmax", "log_loss", maxout_pieces=PIECES)
     init = "glorot" if init_scale is None else "uniform"
@@ -481,7 +481,7 @@ def problems():
         ("exp", "identity", False),
     ],
 )
-def test_same_weights_as_scikit_learn(output, activation, shuffle, solver, weighted):
+def test_fit_matches_scikit_learn(output, activation, shuffle, solver, weighted):
     estimator, parameters, X, y = problems()[output]
     weights = np.random.default_rng(0).uniform(0.2, 2, len(X)) if weighted else None
     rate = 0.01 if solver == "adam" else 0.001
@@ -524,7 +524,7 @@ def test_same_weights_as_scikit_learn(output, activation, shuffle, solver, weigh
 # ---- Errors ----
 
 
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -568,19 +568,19 @@ def test_same_weights_as_scikit_learn(output, activation, shuffle, solver, weigh
         ),
     ],
 )
-def test_wrong_arguments_are_named(twin, change, message):
+def test_invalid_arguments_raise(reference, change, message):
     arguments = {
         "coefs": [np.ones((3, 4)), np.ones((4, 2))],
         "intercepts": [np.ones(4), np.ones(2)],
         "X": np.ones((3, 3)),
         "Y": np.array([[1, 0], [0, 1], [1, 0]]),
     }
-    for function in (twin.cost, twin.cost_and_gradient):
+    for function in (reference.cost, reference.cost_and_gradient):
         with pytest.raises(ValueError, match=message):
             function(**(arguments | change))
 
 
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -590,7 +590,7 @@ def test_wrong_arguments_are_named(twin, change, message):
         ({"learning_rate_init": 0}, "learning_rate_init must be a number > 0, got 0"),
     ],
 )
-def test_wrong_arguments_of_fit_are_named(twin, change, message):
+def test_invalid_fit_arguments_raise(reference, change, message):
     arguments = {
         "coefs": [np.ones((3, 1))],
         "intercepts": [np.ones(1)],
@@ -598,12 +598,12 @@ def test_wrong_arguments_of_fit_are_named(twin, change, message):
         "Y": np.ones((3, 1)),
     }
     with pytest.raises(ValueError, match=message):
-        twin.fit(**(arguments | {"epochs": 1, "output": "identity"} | change))
+        reference.fit(**(arguments | {"epochs": 1, "output": "identity"} | change))
     with pytest.raises(ValueError, match="epsilon must be a number > 0, got 0"):
-        twin.numerical_gradient(**arguments, epsilon=0, output="identity")
+        reference.numerical_gradient(**arguments, epsilon=0, output="identity")
 
 
-@pytest.mark.parametrize("twin", TWINS)
+@pytest.mark.parametrize("reference", REFERENCES)
 @pytest.mark.parametrize(
     ("change", "message"),
     [
@@ -614,6 +614,6 @@ def test_wrong_arguments_of_fit_are_named(twin, change, message):
         ({"activation": ["relu"]}, r"one per hidden layer \(0\), got 1"),
     ],
 )
-def test_wrong_arguments_of_initial_weights_are_named(twin, change, message):
+def test_invalid_initial_weights_arguments_raise(reference, change, message):
     with pytest.raises(ValueError, match=message):
-        twin.initial_weights(**({"widths": [3, 2], "rng": np.random.default_rng(0)} | change))
+        reference.initial_weights(**({"widths": [3, 2], "rng": np.random.default_rng(0)} | change))

@@ -1,4 +1,4 @@
-"""Networks worked out by hand, and facts that need no computer: twins and kernels reproduce them."""
+"""Networks worked out by hand, and facts that need no computer: references and kernels reproduce them."""
 
 from math import log
 
@@ -15,7 +15,7 @@ from sklearn.preprocessing import scale
 from fastmlp import MLPClassifier, cost_and_gradient
 from fastmlp.reference import loops, vectorized
 
-both_twins = pytest.mark.parametrize("twin", [loops, vectorized])
+both_references = pytest.mark.parametrize("reference", [loops, vectorized])
 
 # ---- Logic gates ----
 
@@ -23,20 +23,20 @@ INPUTS = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 AND, OR, NOR = (-30, 20, 20), (-10, 20, 20), (10, -20, -20)
 
 
-@both_twins
+@both_references
 @pytest.mark.parametrize(("gate", "truth"), [(AND, [0, 0, 0, 1]), (OR, [0, 1, 1, 1]), (NOR, [1, 0, 0, 0])])
-def test_one_logistic_unit_is_a_gate(twin, gate, truth):
+def test_logic_gates(reference, gate, truth):
     bias, *weights = gate
-    _, h = twin.forward([np.array([weights]).T], [[bias]], INPUTS, output="logistic")
+    _, h = reference.forward([np.array([weights]).T], [[bias]], INPUTS, output="logistic")
     assert_allclose(h[:, 0], truth, atol=5e-5)  # logistic(-10) = 4.5e-5
 
 
-@both_twins
-def test_two_layers_are_xnor(twin):
+@both_references
+def test_xnor_network(reference):
     hidden = np.array([AND, NOR]).T
     output = np.array([OR]).T
     coefs, intercepts = [hidden[1:], output[1:]], [hidden[0], output[0]]
-    _, A, h = twin.forward(coefs, intercepts, INPUTS, activation="logistic", output="logistic")
+    _, A, h = reference.forward(coefs, intercepts, INPUTS, activation="logistic", output="logistic")
     assert_allclose(A, [[0, 1], [0, 0], [0, 0], [1, 0]], atol=5e-5)
     assert_allclose(h[:, 0], [1, 0, 0, 1], atol=6e-5)
 
@@ -45,7 +45,7 @@ def test_two_layers_are_xnor(twin):
     ("layers", "truth"),
     [([AND], [0, 0, 0, 1]), ([OR], [0, 1, 1, 1]), ([NOR], [1, 0, 0, 0]), ([(AND, NOR), OR], [1, 0, 0, 1])],
 )
-def test_kernels_are_gates(layers, truth):
+def test_kernels_compute_logic_gates(layers, truth):
     """The estimator begins with the gates' weights, and a step too small to count leaves them."""
     arrays = [np.array(layer, float, ndmin=2).T for layer in layers]
     init = [a[1:] for a in arrays], [a[0] for a in arrays]
@@ -100,34 +100,34 @@ def check_all(actual, expected):
         assert_allclose(ours, by_hand, **exactly)
 
 
-@both_twins
-def test_232_forward(twin):
-    check_all(twin.pre_activations(*NETWORK, X, activation="logistic"), [Z_1, Z_2])
-    check_all(twin.forward(*NETWORK, X, activation="logistic"), [X, A_1, H])
-    assert_allclose(twin.cost(*NETWORK, X, Y, activation="logistic"), J, **exactly)
+@both_references
+def test_232_forward(reference):
+    check_all(reference.pre_activations(*NETWORK, X, activation="logistic"), [Z_1, Z_2])
+    check_all(reference.forward(*NETWORK, X, activation="logistic"), [X, A_1, H])
+    assert_allclose(reference.cost(*NETWORK, X, Y, activation="logistic"), J, **exactly)
 
 
-@both_twins
-def test_232_backward(twin):
-    assert_allclose(twin.output_error(Z_2, Y), D_2, **exactly)
-    check_all(twin.backward(*NETWORK, X, Y, activation="logistic"), [D_1, D_2])
-    cost, coef_grads, intercept_grads = twin.cost_and_gradient(*NETWORK, X, Y, activation="logistic")
+@both_references
+def test_232_backward(reference):
+    assert_allclose(reference.output_error(Z_2, Y), D_2, **exactly)
+    check_all(reference.backward(*NETWORK, X, Y, activation="logistic"), [D_1, D_2])
+    cost, coef_grads, intercept_grads = reference.cost_and_gradient(*NETWORK, X, Y, activation="logistic")
     assert_allclose(cost, J, **exactly)
     check_all(coef_grads, [DW_1, DW_2])
     check_all(intercept_grads, [DB_1, DB_2])
 
 
-def test_kernels_have_the_gradients_of_232():
+def test_232_kernel_gradients():
     cost, coef_grads, intercept_grads = cost_and_gradient(*NETWORK, X, Y, activation="logistic")
     assert_allclose(cost, J, **exactly)
     check_all(coef_grads, [DW_1, DW_2])
     check_all(intercept_grads, [DB_1, DB_2])
 
 
-@both_twins
+@both_references
 @pytest.mark.parametrize(("penalty", "divisor"), [("mean", 2), ("sum", 1)])
-def test_232_penalty(twin, penalty, divisor):
-    cost, coef_grads, intercept_grads = twin.cost_and_gradient(
+def test_232_penalty(reference, penalty, divisor):
+    cost, coef_grads, intercept_grads = reference.cost_and_gradient(
         *NETWORK, X, Y, activation="logistic", alpha=3.0, penalty=penalty
     )
     # The squares of the weights add up to 12 t^2 and 48 u^2.
@@ -136,10 +136,10 @@ def test_232_penalty(twin, penalty, divisor):
     check_all(intercept_grads, [DB_1, DB_2])
 
 
-@both_twins
-def test_232_sample_weights(twin):
+@both_references
+def test_232_sample_weights(reference):
     """With weights 3 and 1, m is 4."""
-    cost, coef_grads, intercept_grads = twin.cost_and_gradient(
+    cost, coef_grads, intercept_grads = reference.cost_and_gradient(
         *NETWORK, X, Y, activation="logistic", sample_weight=[3, 1]
     )
     assert_allclose(cost, (3 * log(3) + log(5 / 4)) / 4, **exactly)
@@ -149,12 +149,12 @@ def test_232_sample_weights(twin):
     assert_allclose(intercept_grads[0], np.array([27 / 80, -37 / 80, 27 / 80]) * u, **exactly)
 
 
-@both_twins
-def test_232_gradient_check_and_step(twin):
-    coef_grads, intercept_grads = twin.numerical_gradient(*NETWORK, X, Y, activation="logistic")
+@both_references
+def test_232_gradient_check_and_step(reference):
+    coef_grads, intercept_grads = reference.numerical_gradient(*NETWORK, X, Y, activation="logistic")
     for ours, by_hand in zip([*coef_grads, *intercept_grads], [DW_1, DW_2, DB_1, DB_2], strict=True):
         assert np.linalg.norm(ours - by_hand) < 1e-7 * np.linalg.norm(by_hand)
-    coefs, intercepts = twin.gradient_descent_step(*NETWORK, [DW_1, DW_2], [DB_1, DB_2], 0.5)
+    coefs, intercepts = reference.gradient_descent_step(*NETWORK, [DW_1, DW_2], [DB_1, DB_2], 0.5)
     check_all(coefs, [W_1 - DW_1 / 2, W_2 - DW_2 / 2])
     check_all(intercepts, [B_1 - DB_1 / 2, B_2 - DB_2 / 2])
 
@@ -164,31 +164,31 @@ def test_232_gradient_check_and_step(twin):
 
 @pytest.mark.parametrize("C", [0.1, 10.0])
 @pytest.mark.parametrize("weighted", [False, True])
-def test_optimum_of_logistic_regression(C, weighted):
+def test_gradient_is_zero_at_logistic_regression_optimum(C, weighted):
     """scikit-learn minimises C sum loss + ||w||^2 / 2: C m J with alpha = 1/C."""
     features, target = load_breast_cancer(return_X_y=True)
     features = scale(features)
     weights = np.random.default_rng(0).uniform(0.5, 2, len(target)) if weighted else None
     model = LogisticRegression(C=C, tol=1e-10, solver="newton-cholesky").fit(features, target, weights)
     network = [model.coef_.T], [model.intercept_]
-    for twin in (loops, vectorized):
+    for reference in (loops, vectorized):
         options = {"output": "logistic", "alpha": 1 / C, "sample_weight": weights}
-        _, *gradients = twin.cost_and_gradient(*network, features, target[:, np.newaxis], **options)
+        _, *gradients = reference.cost_and_gradient(*network, features, target[:, np.newaxis], **options)
         for (gradient,) in gradients:
             assert_allclose(gradient, 0, atol=1e-9)
-        h = twin.forward(*network, features, output="logistic")[-1]
+        h = reference.forward(*network, features, output="logistic")[-1]
         assert_allclose(h[:, 0], model.predict_proba(features)[:, 1], atol=1e-12)
 
 
-@both_twins
-def test_optimum_of_multinomial_regression(twin):
+@both_references
+def test_gradient_is_zero_at_multinomial_regression_optimum(reference):
     features, target = load_iris(return_X_y=True)
     model = LogisticRegression(tol=1e-10, solver="newton-cholesky").fit(features, target)
     network = [model.coef_.T], [model.intercept_]
-    _, *gradients = twin.cost_and_gradient(*network, features, np.eye(3)[target], alpha=1.0)
+    _, *gradients = reference.cost_and_gradient(*network, features, np.eye(3)[target], alpha=1.0)
     for (gradient,) in gradients:
         assert_allclose(gradient, 0, atol=1e-9)
-    assert_allclose(twin.forward(*network, features)[-1], model.predict_proba(features), atol=1e-12)
+    assert_allclose(reference.forward(*network, features)[-1], model.predict_proba(features), atol=1e-12)
 
 
 # ---- Softmax ----
@@ -208,31 +208,31 @@ def softmax_layer(seed, n_classes, spread):
     )
 
 
-@both_twins
+@both_references
 @settings(deadline=None, max_examples=50)
 @given(seed=seeds, n_classes=st.integers(1, 6), spread=st.floats(0, 100))
-def test_one_vector_subtracted_from_all_class_weights_changes_nothing(twin, seed, n_classes, spread):
+def test_softmax_is_invariant_to_a_common_shift(reference, seed, n_classes, spread):
     features, target, W, b, vector = softmax_layer(seed, n_classes, spread)
-    before = twin.cost_and_gradient([W], [b], features, target)
-    after = twin.cost_and_gradient([W - vector[1:, np.newaxis]], [b - vector[0]], features, target)
+    before = reference.cost_and_gradient([W], [b], features, target)
+    after = reference.cost_and_gradient([W - vector[1:, np.newaxis]], [b - vector[0]], features, target)
     for ours, theirs in zip(before, after, strict=True):
         assert_allclose(np.ravel(ours), np.ravel(theirs), atol=1e-12 * (1 + spread))
 
 
-@both_twins
+@both_references
 @settings(deadline=None, max_examples=50)
 @given(seed=seeds, spread=st.floats(0, 100))
-def test_softmax_over_two_classes_is_one_logistic_unit_on_the_difference(twin, seed, spread):
+def test_two_class_softmax_matches_one_logistic_unit(reference, seed, spread):
     features, target, W, b, _ = softmax_layer(seed, 2, spread)
     one = [W[:, 1:] - W[:, :1]], [b[1:] - b[:1]]
-    cost, (dW,), (db,) = twin.cost_and_gradient([W], [b], features, target)
-    cost_of_one, (dW_of_one,), (db_of_one,) = twin.cost_and_gradient(*one, features, target[:, 1:], output="logistic")
+    cost, (dW,), (db,) = reference.cost_and_gradient([W], [b], features, target)
+    cost_of_one, (dW_of_one,), (db_of_one,) = reference.cost_and_gradient(*one, features, target[:, 1:], output="logistic")
     assert_allclose(cost, cost_of_one, atol=1e-12 * (1 + spread))
     assert_allclose(dW[:, 1:], dW_of_one, atol=1e-12 * (1 + spread))
     assert_allclose(db[1:], db_of_one, atol=1e-12 * (1 + spread))
     assert_allclose(
-        twin.forward([W], [b], features)[-1][:, 1:],
-        twin.forward(*one, features, output="logistic")[-1],
+        reference.forward([W], [b], features)[-1][:, 1:],
+        reference.forward(*one, features, output="logistic")[-1],
         atol=1e-12 * (1 + spread),
     )
 
