@@ -1,4 +1,4 @@
-"""What several test files share: real data in the shapes that a network learns, and a seeded generator."""
+"""Fixtures that several test files share: data for every kind of target and a seeded generator."""
 
 from typing import NamedTuple
 
@@ -12,7 +12,7 @@ import fastmlp
 
 
 class Problem(NamedTuple):
-    """Data, both packages' estimators for it, and the parameters that make them fit it."""
+    """Data, the estimators of both packages for them, and the parameters that both need."""
 
     ours: type
     theirs: type
@@ -23,7 +23,7 @@ class Problem(NamedTuple):
 
 @pytest.fixture(scope="session")
 def problems():
-    """One problem for each kind of target, 150-300 rows each."""
+    """Return one problem of 150 to 300 rows for each kind of target."""
     ours, theirs = fastmlp, sklearn.neural_network
     classifiers, regressors = (
         (ours.MLPClassifier, theirs.MLPClassifier),
@@ -52,7 +52,7 @@ def problems():
 
 @pytest.fixture
 def rng():
-    """A generator with a fixed seed."""
+    """Return a generator with a fixed seed."""
     return np.random.default_rng(0)
 
 
@@ -61,7 +61,7 @@ WORST = pytest.StashKey[float]()
 
 @pytest.fixture
 def record(request):
-    """A function that takes differences from scikit-learn; the largest is printed after the tests."""
+    """Return a function that records differences from scikit-learn; the largest is printed after the tests."""
     stash = request.config.stash
 
     def keep(difference):

@@ -1,8 +1,8 @@
-"""The same bits everywhere: weights, losses and probabilities for every team, process and instruction set.
+"""Weights, losses and outputs have the same bits for any number of threads, process and instruction set.
 
-That kernels compiled anew give the same bits as those from the cache is tested in test_processes.py.
+test_processes.py checks that newly compiled kernels give the same bits as kernels from the cache.
 
-Run as a script with some dtypes, this file prints a digest of every model below.
+Run as a script with dtypes as arguments, this file prints a digest of every model below.
 """
 
 import hashlib
@@ -69,7 +69,7 @@ MODELS = {
     "adam": (CLASSIFIER, digits, {}),
     "no hidden layer": (CLASSIFIER, digits, {"hidden_layer_sizes": ()}),
     "deep": (CLASSIFIER, digits, {"hidden_layer_sizes": (31, 1, 17, 16, 15)}),
-    "full batch": (CLASSIFIER, digits, {"batch_size": 290, "hidden_layer_sizes": (301, 9)}),  # in two chunks
+    "full batch": (CLASSIFIER, digits, {"batch_size": 290, "hidden_layer_sizes": (301, 9)}),  # two chunks of rows
     "one row": (CLASSIFIER, digits, {"batch_size": 1, "max_iter": 1}),
     "residual": (CLASSIFIER, digits, {"residual": True, "hidden_layer_sizes": (64, 64, 10)}),
     "batch norm": (CLASSIFIER, digits, {"batch_norm": True}),
@@ -90,7 +90,7 @@ DEFAULTS = {"hidden_layer_sizes": (33, 18), "max_iter": 3, "batch_size": 43, "ra
 
 
 def train(model, dtype, n_jobs):
-    """All bits of one model: weights, losses, outputs."""
+    """Return the weights, losses and outputs of one trained model."""
     estimator, data, params = MODELS[model]
     X, y, *weight = data(dtype)
     with warnings.catch_warnings():
@@ -104,7 +104,7 @@ def train(model, dtype, n_jobs):
 
 
 def digests(dtypes):
-    """A digest of every model."""
+    """Return a digest of every model."""
     result = {}
     for model in MODELS:
         for dtype in dtypes:
@@ -127,13 +127,13 @@ def test_bits_are_independent_of_thread_count(model, dtype, monkeypatch):
     sizes = []
 
     class Team(_loops.Team):
-        """Notes how large teams are."""
+        """Records the number of threads."""
 
         def __init__(self, size):
             super().__init__(size)
             sizes.append(self.size)
 
-    # Without a bound from below on the work, even these small jobs get the team that they ask for.
+    # Without the lower bound on the work per thread, even small problems use all requested threads.
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
     for module in (_loops, _predict):
@@ -149,7 +149,7 @@ def test_bits_are_independent_of_thread_count(model, dtype, monkeypatch):
 
 
 class Process(NamedTuple):
-    """What a process compiles for, and for what dtypes: each takes ten seconds, and kernels alone are tried in all."""
+    """The CPU and the dtypes that a process compiles for; one dtype takes about ten seconds."""
 
     dtypes: list
     cpu: str
@@ -170,7 +170,7 @@ def start(dtypes, **environment):
 
 @pytest.fixture(scope="module")
 def running(tmp_path_factory):
-    """Processes that compile everything for other CPUs than this; all at a time."""
+    """Start all processes that compile the kernels for another CPU, and end them after the tests."""
     host = llvm.get_host_cpu_features()
     processes = {}
     if platform.machine() in ("x86_64", "AMD64"):

@@ -1,4 +1,4 @@
-"""docs/formulas.md names only what exists, and its diff adds an activation that works."""
+"""Every name in docs/formulas.md exists, and the diff on that page adds a working activation."""
 
 import ast
 import inspect
@@ -25,11 +25,11 @@ ROWS = [
 ]
 
 
-# ---- Whether a name exists ----
+# ---- Names ----
 
 
 def parse(name):
-    """`f`, `C.attribute`, `TABLE["key"]` or `f(parameter, parameter=value)`: what it is of, and what is asked."""
+    """Split a name such as `f`, `C.attribute` or `f(parameter, parameter=value)` into its target and its parameters."""
     tree = ast.parse(name, mode="eval").body
     if isinstance(tree, ast.Call):
         asked = {argument.id: inspect.Parameter.empty for argument in tree.args}
@@ -38,11 +38,11 @@ def parse(name):
 
 
 def look_up(dotted, *places):
-    """The thing of that name in the first of the modules that has it."""
+    """Return the object with a dotted name from the first of the modules that exports it."""
     first, *rest = dotted.split(".")
     thing = next(getattr(place, first) for place in places if first in place.__all__)
     for name in rest:
-        # Fitted models have attributes that their classes only document.
+        # Attributes of fitted models do not exist on the class; its docstring documents them.
         documented = re.search(rf"^\s*(\w+, )*{name}\b.* : ", inspect.getdoc(thing), re.MULTILINE)
         assert documented or hasattr(thing, name), dotted
         thing = getattr(thing, name, None)
@@ -50,7 +50,7 @@ def look_up(dotted, *places):
 
 
 def check_parameters(thing, asked):
-    """Every parameter exists, and takes the value that is given (another function than `cost`: by default)."""
+    """Check that every parameter exists and allows its value (for functions other than `cost`: has it as default)."""
     parameters = inspect.signature(thing).parameters
     values = {name: value for name, value in asked.items() if value is not inspect.Parameter.empty}
     assert set(asked) <= set(parameters)
@@ -59,7 +59,7 @@ def check_parameters(thing, asked):
         model._validate_params()
         model._activations(list(model.hidden_layer_sizes))
     elif thing.__name__ == "cost":
-        # The kernels' cost has the module's checks, see test_objective.py.
+        # `fastmlp.cost` and the reference check their arguments alike (test_objective.py).
         pieces = values.get("maxout_pieces", 2) if values.get("activation") == "maxout" else 1
         network = [[[0.0] * pieces], [[0.0, 0.0]]], [[0.0] * pieces, [0.0, 0.0]]
         vectorized.cost(*network, [[1.0]], [[1.0, 0.0]], **values)
@@ -68,7 +68,7 @@ def check_parameters(thing, asked):
 
 
 def check_reference(name):
-    """In both twins."""
+    """Check that both references have the name."""
     for module in (loops, vectorized):
         table = re.fullmatch(r"([A-Z]+)\[(.+)\]", name)
         if table:
@@ -86,12 +86,12 @@ def check_api(name):
 
 
 def functions_of(path):
-    """Names of all functions of a file, also those within others."""
+    """Return the names of all functions in a file, nested ones included."""
     return {node.name for node in ast.walk(ast.parse(path.read_text())) if isinstance(node, ast.FunctionDef)}
 
 
 def check_file(folder):
-    """A check of `file.py::function` in a folder."""
+    """Return a function that checks `file.py::function` in a folder."""
 
     def check(name):
         file, function = name.split("::")
@@ -109,7 +109,7 @@ def test_every_name_exists(row):
     assert len(row) == len(COLUMNS)
     for cell, check in zip(row[1:], CHECKS, strict=True):
         names = re.findall(r"`([^`]+)`", cell)
-        # Either names and nothing else, or words that say why there is none.
+        # A cell holds either a list of names or the reason why there is none.
         assert cell == ", ".join(f"`{name}`" for name in names) if names else cell.startswith("none")
         for name in names:
             check(name)
@@ -153,7 +153,7 @@ def test_every_table_entry_is_listed():
 
 
 def test_fit_never_runs_gradient_check():
-    """A check costs two evaluations for every weight: it is the user's, before training."""
+    """A gradient check needs two evaluations of the cost per weight, so only the user starts it."""
     paths = [path for folder in ("training", "estimators") for path in (ROOT / "fastmlp" / folder).glob("*.py")]
     assert len(paths) > 10
     for path in paths:
@@ -166,7 +166,10 @@ DIFF = re.search(r"```diff\n(.*?)```", PAGE, re.DOTALL)[1]
 
 
 def apply(diff, root):
-    """Apply a unified diff strictly: every hunk has its counts, and fits in one place. Returns the files."""
+    """Apply a unified diff strictly and return the names of the changed files.
+
+    The line counts of every hunk must be right, and its old lines must occur exactly once.
+    """
     files = []
     for part in re.split(r"^--- a/", diff, flags=re.MULTILINE)[1:]:
         head, *hunks = re.split(r"^(@@ .*)\n", part, flags=re.MULTILINE)
@@ -239,7 +242,7 @@ def test_two_files_add_an_activation(tmp_path):
     for folder in ("fastmlp", "kernels"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
     assert apply(DIFF, copy) == ["fastmlp/reference/_activations.py", "kernels/activations.py"]
-    (copy / "kernels").rename(copy / "fastmlp" / "kernels")  # as pyproject.toml installs it
+    (copy / "kernels").rename(copy / "fastmlp" / "kernels")  # where pyproject.toml installs it
     environment = os.environ | {"PYTHONPATH": str(copy), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-B", "-c", SOFTSIGN, str(copy)]
     done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600)

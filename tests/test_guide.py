@@ -1,4 +1,4 @@
-"""The guide's code runs, in order and in one session, and prints what the guide says."""
+"""The code of docs/guide.md runs in one session and prints the output that the guide shows."""
 
 import re
 from contextlib import redirect_stdout
@@ -28,7 +28,7 @@ def test_guide(tmp_path, monkeypatch):
     plt.close("all")
     assert compared > 10
 
-    # Every picture that the guide shows is one that it draws, and stands in the repository.
+    # The guide draws every picture that it shows, and the repository contains it.
     shown = set(re.findall(r"!\[[^]]+\]\(([^)]+)\)", text))
     drawn = {str(path.relative_to(tmp_path).as_posix()) for path in (tmp_path / "pictures").rglob("*.png")}
     assert shown == drawn

@@ -1,4 +1,4 @@
-"""Threads and forks: fits and predictions side by side equal those one after the other, and all of them end."""
+"""Fits and predictions in several threads and in forked processes match serial ones and never hang."""
 
 import multiprocessing
 import os
@@ -32,22 +32,22 @@ def data():
 
 
 def fit(params):
-    """The model of these parameters."""
+    """Return a model fitted with these parameters."""
     with warnings.catch_warnings():
-        # Not by pytest's mark: this file is also run as a script.
+        # pytest's mark does not apply where the file runs as a script.
         warnings.simplefilter("ignore")
         return fastmlp.MLPClassifier(**params, batch_size=70, max_iter=3, random_state=0).fit(*data())
 
 
 def outcome(params):
-    """All weights of the model of these parameters, and its probabilities."""
+    """Return the weights and probabilities of a fitted model in one vector."""
     model = fit(params)
     parts = [a.ravel() for a in (*model.coefs_, *model.intercepts_, model.predict_proba(data()[0]))]
     return np.concatenate(parts)
 
 
 def side_by_side(function, items):
-    """[function(item) for item in items], all at the same time."""
+    """Return [function(item) for item in items], computed concurrently."""
     together = threading.Barrier(len(items))
 
     def begin(item):
@@ -59,7 +59,7 @@ def side_by_side(function, items):
 
 
 def large_teams():
-    """Let small jobs have the whole team that they ask for."""
+    """Use all requested threads even for small problems."""
     _engine.FLOPS_PER_THREAD = _predict.FLOPS_PER_THREAD = 1
 
 
@@ -86,14 +86,14 @@ import runpy, sys
 import numpy
 scope = runpy.run_path(sys.argv[1])
 scope["large_teams"]()
-# Eight threads that all want kernels which nobody has compiled yet.
+# Eight threads request kernels that are not compiled yet.
 threads = scope["side_by_side"](scope["outcome"], scope["PARAMS"])
 numpy.savez(sys.argv[2], *threads)
 """
 
 
 def test_concurrent_first_fits_match_serial_fits(tmp_path):
-    """And what they compile gives the bits of what is compiled, or found in the cache, here."""
+    """Kernels that several threads compile at the same time give the same bits as those of this process."""
     serial = [outcome(params) for params in PARAMS]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-c", COLD, __file__, str(tmp_path / "threads.npz")]
@@ -119,10 +119,10 @@ def in_child(params, queue):
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="this system does not fork")
-# Other libraries' threads; that none of ours is left is tested in test_team.py.
+# The warning is about threads of other libraries; test_threads.py checks that fastmlp leaves none running.
 @pytest.mark.filterwarnings("ignore:This process .* is multi-threaded:DeprecationWarning")
 def test_fit_in_forked_child():
-    """With teams of their own: the parent's threads do not exist in them."""
+    """A forked child starts its own threads, because the threads of its parent do not exist there."""
     serial = [outcome(params) for params in PARAMS[:4]]
     context = multiprocessing.get_context("fork")
     queues = [context.SimpleQueue() for _ in serial]
@@ -131,7 +131,7 @@ def test_fit_in_forked_child():
     ]
     for child in children:
         child.start()
-    # Results first: a child does not end before its result is read.
+    # Read the results first, because a child does not exit before its result is read.
     for child, queue, expected in zip(children, queues, serial, strict=True):
         assert queue._reader.poll(120), "a child does not answer"
         np.testing.assert_array_equal(queue.get(), expected)

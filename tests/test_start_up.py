@@ -1,4 +1,4 @@
-"""A fresh process: quick to import, nothing compiled twice, nothing compiled for another choice of parameters."""
+"""A new process imports fastmlp quickly and compiles kernels once per dtype, whatever the parameters."""
 
 import os
 import shutil
@@ -17,10 +17,10 @@ from sklearn.datasets import load_digits
 DTYPES = [np.float32, np.float64]
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
-# Processor time, which other processes disturb less than time on the clock.
+# Other processes disturb CPU time less than wall time.
 IMPORT = "import time; import {module}; print(time.process_time())"
-# Promised are 0.4 s above scikit-learn's own estimator, measured in bench/. On a busy machine both take several times
-# as long, so here the bound is a ratio.
+# bench/start_up.py measures the difference. On a busy machine both imports take several times as long, so the bound
+# here is a ratio.
 TIMES = 2
 
 
@@ -30,7 +30,7 @@ def import_seconds(module):
 
 
 def test_import_time_is_close_to_scikit_learn():
-    """Numba is most of it. The least of three, in turn with what it is compared with."""
+    """Compare the shortest of three imports each, in alternation; most of the difference is the import of Numba."""
     pairs = [(import_seconds("sklearn.neural_network"), import_seconds("fastmlp")) for _ in range(3)]
     theirs, ours = (min(column) for column in zip(*pairs, strict=True))
     sys.stdout.write(f"import sklearn.neural_network {theirs:.2f} s, fastmlp {ours:.2f} s\n")
@@ -44,7 +44,10 @@ def digits():
 
 
 class Compiles:
-    """Counts what Numba compiles while it is entered; kernels called by address count even if the cache has them."""
+    """Records what Numba compiles inside a `with` block.
+
+    Kernels that are called by address count even if they come from the cache.
+    """
 
     def __enter__(self):
         self.linked = set(_link._compiled)
@@ -59,7 +62,7 @@ class Compiles:
 
 
 def first_fits(digits, dtype):
-    """What a user of one kind of network has compiled."""
+    """Compile the kernels that one fit and one prediction need."""
     X, y = digits
     model = fastmlp.MLPClassifier(5, max_iter=1, random_state=0).fit(X.astype(dtype), y)
     model.predict(X.astype(dtype))
@@ -136,7 +139,7 @@ def test_input_format_does_not_recompile(form, digits):
 
 
 def test_one_compilation_per_dtype(digits):
-    """Whatever the tests before this one fitted."""
+    """The tests above have used the same kernels with many parameters."""
     for dtype in DTYPES:
         first_fits(digits, dtype)
     assert {dtype for name, dtype, _ in _link._compiled if name == "train"} == {np.dtype(d).name for d in DTYPES}
@@ -159,7 +162,7 @@ print(len(recorder.buffer))
 
 
 def test_second_process_loads_kernels_from_cache(digits):
-    """It finds in the cache what this one has compiled."""
+    """It finds the kernels of this process in the cache."""
     for dtype in DTYPES:
         first_fits(digits, dtype)
     run = subprocess.run([sys.executable, "-c", WARM], capture_output=True, text=True, timeout=300)
@@ -174,7 +177,7 @@ def test_fit_does_not_change_environment(digits):
 
 
 def test_kernels_import_from_checkout_root(tmp_path):
-    """`pip install . && python -m fastmlp` at its root failed: the folder there hides the installed package."""
+    """At the root of a checkout, the folder `fastmlp` shadows the installed package, which contains the kernels."""
     here, kernels = Path(fastmlp.__file__).parent, Path(fastmlp.kernels.__file__).parent
     for source, name in ((here, "fastmlp"), (kernels, "kernels")):
         shutil.copytree(source, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,4 +1,4 @@
-"""The references agree with each other, with central differences and with scikit-learn."""
+"""Both references agree with each other, with central differences and with scikit-learn."""
 
 import doctest
 import inspect
@@ -26,7 +26,7 @@ PIECES = 3
 
 
 def network(widths, activation, seed=0, batch_norm=False):
-    """Random weights, and batch-norm pairs or None; maxout layers get their columns for PIECES pieces."""
+    """Return random weights, and (gamma, beta) pairs or None; maxout layers have PIECES pieces per unit."""
     rng = np.random.default_rng(seed)
     names = [activation] * (len(widths) - 2) if isinstance(activation, str) else activation
     pieces = [PIECES if name == "maxout" else 1 for name in names]
@@ -50,13 +50,13 @@ def data(m, n_features, n_outputs, targets, seed=0):
 
 
 def flatten(nested):
-    """All numbers of a result in one vector, whatever it nests."""
+    """Return all numbers of a nested result in one vector."""
     if isinstance(nested, (list, tuple)):
         return np.concatenate([flatten(part) for part in nested]) if len(nested) else np.empty(0)
     return np.ravel(nested)
 
 
-# ---- One contract ----
+# ---- Interface ----
 
 
 def test_references_share_names_signatures_and_tables():
@@ -164,7 +164,7 @@ CASES = [
 
 
 def options_of(activation, pair, residual, pairs, seed):
-    """Every option; penalty, alpha and sample weights vary with the seed."""
+    """Return all options; penalty, alpha and sample weights vary with the seed."""
     weights = np.random.default_rng(seed).uniform(0, 2, 7)
     weights[0] = 0
     return {
@@ -189,7 +189,8 @@ def test_references_agree(activation):
         options = options_of(activation, pair, residual, pairs, seed)
         slow = loops.cost_and_gradient(coefs, intercepts, X, Y, **options)
         fast = vectorized.cost_and_gradient(coefs, intercepts, X, Y, **options)
-        # Components that cancel, such as biases before a batch normalisation, are as exact as their terms.
+        # Components that cancel, such as gradients of biases before a batch normalisation, have the absolute
+        # error of their terms.
         size = max(1, np.abs(flatten(slow)).max())
         assert_allclose(flatten(fast), flatten(slow), rtol=1e-12, atol=1e-12 * size, err_msg=str(options))
         assert loops.cost(coefs, intercepts, X, Y, **options) == slow[0]
@@ -208,7 +209,7 @@ def test_gradient_matches_central_differences(activation):
         options = options_of(activation, pair, residual, pairs, seed)
         exact = flatten(vectorized.cost_and_gradient(coefs, intercepts, X, Y, **options)[1:])
         estimate = flatten(vectorized.numerical_gradient(coefs, intercepts, X, Y, epsilon=1e-5, **options))
-        # The absolute part is for softmax over one class, whose gradient is exactly 0.
+        # The gradient of a softmax over one class is exactly 0 and needs an absolute tolerance.
         assert np.linalg.norm(estimate - exact) < 1e-6 * np.linalg.norm(exact) + 1e-10, (widths, options)
 
 
@@ -237,7 +238,7 @@ def test_cost_and_output_error_match_formulas(reference, pair):
 
 @pytest.mark.parametrize("reference", REFERENCES)
 def test_first_layer_gradient_scales_with_inputs(reference):
-    """The same Z from inputs 1000 times larger: only the first weights feel it, so a step overshoots for them."""
+    """Inputs 1000 times larger with weights 1000 times smaller give the same Z but a larger gradient of W_1."""
     coefs, intercepts, _ = network((3, 4, 2), "tanh")
     X, Y = data(6, 3, 2, "one-hot")
     _, (dW_1, dW_2), dbs = reference.cost_and_gradient(coefs, intercepts, X, Y, activation="tanh")
@@ -301,7 +302,7 @@ def test_delta_recurrence_matches_formula(reference):
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
-def test_batch_normalization_ignores_sample_weights(reference):
+def test_batch_normalisation_ignores_sample_weights(reference):
     coefs, intercepts, pairs = network((3, 4, 2), "relu", batch_norm=True)
     X, _ = data(50, 3, 2, "any")
     Z, _ = reference.pre_activations(coefs, intercepts, X, batch_norm=pairs, sample_weight=np.arange(50))
@@ -414,7 +415,7 @@ def test_gradient_descent_step_matches_sgd_without_momentum(reference):
 def test_fits_agree(solver, batch_size):
     coefs, intercepts, pairs = network((3, 3, 2), "tanh", batch_norm=True)
     X, Y = data(10, 3, 2, "one-hot")
-    weights = np.array([1.0, 2.0, 0.5, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 3.0])  # one batch of four has no weight
+    weights = np.array([1.0, 2.0, 0.5, 1.0, 0.0, 0.0, 0.0, 0.0, 1.0, 3.0])  # one batch of four rows has weight 0
     results = [
         reference.fit(
             coefs,
@@ -436,8 +437,8 @@ def test_fits_agree(solver, batch_size):
     ]
     assert len(results[0]) == 4
     assert np.isfinite(flatten(results[0])).all()
-    # Biases before a batch normalisation have no gradient but rounding errors, and Adam divides those by
-    # their own size and epsilon: only 1e-8 of a step.
+    # The gradient of a bias before a batch normalisation consists of rounding errors. Adam divides them by their
+    # own size plus epsilon, which leaves a difference of about 1e-8 of a step.
     assert_allclose(flatten(results[1]), flatten(results[0]), atol=1e-13 if solver == "sgd" else 1e-9)
 
 
@@ -458,7 +459,7 @@ def test_initial_weights_match_estimators(activation, init_scale, seeded):
 
 
 def problems():
-    """Real data for every kind of output scikit-learn trains."""
+    """Return real data for every kind of output that scikit-learn trains."""
     iris, cancer, diabetes = (load(return_X_y=True) for load in (load_iris, load_breast_cancer, load_diabetes))
     X = scale(diabetes[0])
     return {

@@ -1,4 +1,4 @@
-"""Networks worked out by hand, and facts that need no computer: references and kernels reproduce them."""
+"""Both references and the kernels reproduce networks that are computed by hand, and known identities."""
 
 from math import log
 
@@ -46,7 +46,7 @@ def test_xnor_network(reference):
     [([AND], [0, 0, 0, 1]), ([OR], [0, 1, 1, 1]), ([NOR], [1, 0, 0, 0]), ([(AND, NOR), OR], [1, 0, 0, 1])],
 )
 def test_kernels_compute_logic_gates(layers, truth):
-    """The estimator begins with the gates' weights, and a step too small to count leaves them."""
+    """The estimator starts from the weights of the gates; the learning rate is too small to change them."""
     arrays = [np.array(layer, float, ndmin=2).T for layer in layers]
     init = [a[1:] for a in arrays], [a[0] for a in arrays]
     hidden = (2,) * (len(layers) - 1)
@@ -226,7 +226,9 @@ def test_two_class_softmax_matches_one_logistic_unit(reference, seed, spread):
     features, target, W, b, _ = softmax_layer(seed, 2, spread)
     one = [W[:, 1:] - W[:, :1]], [b[1:] - b[:1]]
     cost, (dW,), (db,) = reference.cost_and_gradient([W], [b], features, target)
-    cost_of_one, (dW_of_one,), (db_of_one,) = reference.cost_and_gradient(*one, features, target[:, 1:], output="logistic")
+    cost_of_one, (dW_of_one,), (db_of_one,) = reference.cost_and_gradient(
+        *one, features, target[:, 1:], output="logistic"
+    )
     assert_allclose(cost, cost_of_one, atol=1e-12 * (1 + spread))
     assert_allclose(dW[:, 1:], dW_of_one, atol=1e-12 * (1 + spread))
     assert_allclose(db[1:], db_of_one, atol=1e-12 * (1 + spread))
