@@ -66,7 +66,7 @@ def initial_weights(
     Warns
     -----
     UserWarning
-        All weights of a hidden layer are equal: its units would stay identical for ever.
+        All weights of a hidden layer are equal, so its units would remain identical throughout training.
     """
     w = np.empty(network.table()[1].w, dtype)
     parts = network.parts(w)
@@ -110,8 +110,8 @@ def _copy_given(network: Network, init: Sequence[Any], coefs: list[Array], inter
     for l, coef in enumerate(given_coefs[:-1]):
         if coef.shape[1] > 1 and np.ptp(coef, axis=1).max(initial=0) == 0 and np.ptp(given_intercepts[l]) == 0:
             warnings.warn(
-                f"init: all weights into hidden layer {l + 1} are equal, so its units compute the same and will "
-                "stay identical for ever; begin with different (random) weights",
+                f"init: all weights into hidden layer {l + 1} are equal, so its units compute the same output "
+                "and remain identical throughout training; use different (random) initial weights",
                 UserWarning,
                 stacklevel=2,
             )

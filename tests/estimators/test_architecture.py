@@ -299,7 +299,7 @@ def test_constant_weights_warn_and_keep_units_identical(iris, solver):
     X, y = iris
     init = [np.full((4, 3), 0.1), np.full((3, 3), 0.1)], [np.full(3, 0.1), np.full(3, 0.1)]
     model = MLPClassifier((3,), "tanh", solver=solver, init=init, max_iter=20, learning_rate_init=0.05)
-    with pytest.warns(UserWarning, match="all weights into hidden layer 1 are equal, so its units .* stay identical"):
+    with pytest.warns(UserWarning, match="all weights into hidden layer 1 are equal, so its units .* remain identical"):
         fit(model, X, y)
     assert np.ptp(model.coefs_[0], axis=1).max() == 0
     assert np.ptp(model.coefs_[1], axis=0).max() == 0

@@ -154,7 +154,7 @@ def test_initial_arrays(problems, rng):
     assert "coefs must be finite" in refused(([coefs[0] * np.nan, coefs[1]], intercepts))
     assert "a pair (coefs, intercepts)" in refused((coefs,))
     assert "a pair (coefs, intercepts)" in refused(["glorot", "he", "lecun"])
-    with pytest.warns(UserWarning, match="hidden layer 1 are equal, .* stay identical for ever"):
+    with pytest.warns(UserWarning, match="hidden layer 1 are equal, .* remain identical throughout training"):
         clone(model).set_params(init=([np.full((10, 4), 0.1), coefs[1]], intercepts)).fit(X, y)
 
 
