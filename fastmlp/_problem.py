@@ -1,4 +1,4 @@
-"""What both twins ask of their arguments: shapes that chain, known names, targets that the loss can take."""
+"""Checks of the arguments that both references and `fastmlp.cost` share: shapes, names and targets."""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral
@@ -24,9 +24,16 @@ BatchNorm: TypeAlias = Sequence[tuple[ArrayLike, ArrayLike]]
 
 
 class Activation(NamedTuple):
-    """A row of the table of activations: f and its derivative, side by side.
+    """A row of the table of activations: a function f and its derivative.
 
-    `forward(z)` is a = f(z), `derivative(z, a)` is f'(z). With `in_pieces`, z holds every piece of a unit.
+    Attributes
+    ----------
+    forward : callable
+        `forward(z)` returns a = f(z).
+    derivative : callable
+        `derivative(z, a)` returns f'(z).
+    in_pieces : bool, default=False
+        Whether z contains all pieces of a unit, as for maxout.
     """
 
     forward: Callable[..., Any]
@@ -35,9 +42,16 @@ class Activation(NamedTuple):
 
 
 class Output(NamedTuple):
-    """A row of the table of outputs: the link h(z), and link and loss together, `pair(z, y)` -> (loss, D_L).
+    """A row of the table of outputs: a link, and the pair of link and loss.
 
-    `targets` says which Y the pair is defined for: "any", "binary", "one-hot" or "non-negative".
+    Attributes
+    ----------
+    link : callable
+        `link(z)` returns h.
+    pair : callable
+        `pair(z, y)` returns the loss and the error D_L.
+    targets : {"any", "binary", "one-hot", "non-negative"}
+        Targets that the loss is defined for.
     """
 
     link: Callable[..., Any]
@@ -46,7 +60,7 @@ class Output(NamedTuple):
 
 
 class Options(TypedDict, total=False):
-    """The keywords of `cost`, for the functions that pass them on."""
+    """Keyword parameters of `cost`, for functions that pass them on."""
 
     activation: str | Sequence[str]
     output: str
@@ -62,8 +76,9 @@ class Options(TypedDict, total=False):
 class Problem(NamedTuple):
     """Checked arrays and options.
 
-    `activations`, `pieces` and `batch_norm` have one entry per hidden layer; `skips` has one per layer, the
-    output included (never a skip), so that a layer may ask whether the next one skips.
+    `activations`, `pieces` and `batch_norm` have one entry for each hidden layer. `skips` says for each layer whether
+    it has a residual connection. It has one more entry, which is False, for the output layer, so that `skips[l + 1]`
+    exists for each hidden layer l.
     """
 
     coefs: list[Array]
@@ -81,7 +96,7 @@ class Problem(NamedTuple):
 
 
 def check_name(parameter: str, value: object, allowed: Collection[str]) -> None:
-    """Raise unless `value` is an allowed name."""
+    """Raise `ValueError` unless `value` is an allowed name."""
     if value not in allowed:
         raise ValueError(f"{parameter} must be one of {list(allowed)}, got {value!r}.")
 
@@ -94,7 +109,7 @@ def _check_shape(name: str, array: Array, shape: tuple[int, ...]) -> None:
 def check_activations(
     activation: str | Sequence[str], n_hidden: int, table: Mapping[str, Activation]
 ) -> tuple[str, ...]:
-    """One name per hidden layer."""
+    """Return one activation name for each hidden layer."""
     names = (activation,) * n_hidden if isinstance(activation, str) else tuple(activation)
     for name in (activation,) if isinstance(activation, str) else names:
         check_name("activation", name, table)
@@ -106,7 +121,7 @@ def check_activations(
 
 
 def _check_output(output: str, loss: str, table: Mapping[tuple[str, str], Output]) -> Output:
-    """The row of the table; "auto" is the first loss listed for the output."""
+    """Return the row of the table. "auto" selects the first loss of the output."""
     check_name("output", output, list(dict.fromkeys(link for link, _ in table)))
     losses = [allowed for link, allowed in table if link == output]
     check_name(f"loss (with output={output!r})", loss, ["auto", *losses])
@@ -114,7 +129,7 @@ def _check_output(output: str, loss: str, table: Mapping[tuple[str, str], Output
 
 
 def _check_chain(coefs: list[Array], intercepts: list[Array], n_features: int, pieces: Sequence[int]) -> list[int]:
-    """The widths of layers 0..L; a layer of p pieces has p columns a unit."""
+    """Return the widths of the layers 0..L. A layer of p pieces has p columns per unit."""
     widths = [n_features]
     for l, (W, b) in enumerate(zip(coefs, intercepts, strict=True)):
         if W.ndim != 2 or W.shape[0] != widths[-1] or W.shape[1] == 0:
@@ -184,10 +199,10 @@ def check_problem(
     batch_norm: BatchNorm | None = None,
     maxout_pieces: int = 2,
 ) -> Problem:
-    """Check everything `cost` is given; without `Y` the targets are left empty.
+    """Check all arguments of `cost` and return them as a `Problem`. Without `Y`, the targets are empty.
 
-    All arrays get one dtype: float64, or float32 if `keep_float32` and X has it; those that have it are not
-    copied.
+    All arrays are converted to one dtype, which is float32 if `keep_float32` is true and X is float32, and float64
+    otherwise. Arrays that have this dtype are not copied.
     """
     X = np.asarray(X)
     dtype = np.float32 if keep_float32 and X.dtype == np.float32 else np.float64

@@ -1,8 +1,8 @@
-"""The algorithm written twice, slowly: to read, to check the kernels against, to compare speeds with.
+"""Two reference implementations of the algorithm, for reading, testing and benchmarking.
 
-`loops` is the text of the algorithm, one sample, one unit and one weight at a time; `vectorized` is the same
-in whole-batch NumPy. Both have the same public names and signatures, and tables (`ACTIVATIONS`, `OUTPUTS`,
-`OPTIMIZERS`) to loop over.
+`loops` uses plain loops over samples, units and weights. `vectorized` uses NumPy operations on whole batches. Both
+modules have the same public names and signatures. Their tables `ACTIVATIONS`, `OUTPUTS` and `OPTIMIZERS` list all
+activations, outputs and optimizers by name.
 
 Examples
 --------

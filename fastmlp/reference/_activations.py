@@ -1,7 +1,8 @@
-"""The activations of both twins: f, and under it f', for a number and then for an array.
+"""The activations of both references.
 
-a = f(z) comes along to every derivative, because it makes most of them cheap. To add an activation: the four
-functions, and a row in both tables.
+Each activation has four functions: f and its derivative f' for numbers, then f and f' for arrays. A derivative takes z
+and a = f(z), because most derivatives are cheap to compute from a. To add an activation, add the four functions and a
+row in both tables.
 """
 
 import math
@@ -41,7 +42,7 @@ def identity_array_derivative(z: Array, a: Array) -> Array:
 
 
 def logistic(z: float) -> float:
-    """f(z) = s(z) = 1 / (1 + e^-z), by the exponential that cannot overflow."""
+    """f(z) = s(z) = 1 / (1 + e^-z), with the exponential that cannot overflow."""
     if z >= 0:
         return 1 / (1 + math.exp(-z))
     return math.exp(z) / (1 + math.exp(z))
@@ -100,7 +101,7 @@ def relu_array(z: Array) -> Array:
 
 
 def relu_array_derivative(z: Array, a: Array) -> NDArray[np.bool_]:
-    """f'(z) = 1[a > 0], hence 0 at z = 0; a mask is enough to multiply by."""
+    """f'(z) = 1[a > 0], hence 0 at z = 0; returned as a mask."""
     return a > 0
 
 
@@ -165,27 +166,27 @@ def selu_array_derivative(z: Array, a: Array) -> Array:
 
 
 def gelu(z: float) -> float:
-    """f(z) = z Phi(z), Phi the normal distribution function; exact, not the tanh approximation."""
+    """f(z) = z Phi(z), with the normal distribution function Phi; not the tanh approximation."""
     return z * normal_distribution(z)
 
 
 def gelu_derivative(z: float, a: float) -> float:
-    """f'(z) = Phi(z) + z phi(z), phi the normal density."""
+    """f'(z) = Phi(z) + z phi(z), with the normal density phi."""
     return normal_distribution(z) + z * math.exp(-0.5 * z * z) / math.sqrt(2 * math.pi)
 
 
 def gelu_array(z: Array) -> Array:
-    """f(z) = z Phi(z), Phi the normal distribution function; exact, not the tanh approximation."""
+    """f(z) = z Phi(z), with the normal distribution function Phi; not the tanh approximation."""
     return z * special.ndtr(z)
 
 
 def gelu_array_derivative(z: Array, a: Array) -> Array:
-    """f'(z) = Phi(z) + z phi(z), phi the normal density."""
+    """f'(z) = Phi(z) + z phi(z), with the normal density phi."""
     return special.ndtr(z) + z * np.exp(-0.5 * z * z) * (1 / math.sqrt(2 * math.pi))
 
 
 def normal_distribution(z: float) -> float:
-    """Phi(z), by the complementary error function, which keeps its digits far below 0."""
+    """Phi(z), computed from the complementary error function, which is accurate for z far below 0."""
     return 0.5 * math.erfc(-z / math.sqrt(2))
 
 
@@ -212,7 +213,7 @@ def silu_array_derivative(z: Array, a: Array) -> Array:
 
 
 def softplus(z: float) -> float:
-    """f(z) = log(1 + e^z), written so that e^z never overflows."""
+    """f(z) = log(1 + e^z), in a form in which e^z cannot overflow."""
     return max(z, 0.0) + math.log1p(math.exp(-abs(z)))
 
 
@@ -222,7 +223,7 @@ def softplus_derivative(z: float, a: float) -> float:
 
 
 def softplus_array(z: Array) -> Array:
-    """f(z) = log(1 + e^z), written so that e^z never overflows."""
+    """f(z) = log(1 + e^z), in a form in which e^z cannot overflow."""
     return np.maximum(z, 0) + np.log1p(np.exp(-np.abs(z)))
 
 
@@ -232,24 +233,24 @@ def softplus_array_derivative(z: Array, a: Array) -> Array:
 
 
 def maxout(z: Sequence[float]) -> float:
-    """f(z) = max_q z_q over the p pieces of the unit; NaN if one of them is."""
+    """f(z) = max_q z_q over the p pieces of the unit; NaN if any piece is NaN."""
     return math.nan if any(math.isnan(z_q) for z_q in z) else max(z)
 
 
 def maxout_derivative(z: Sequence[float], a: float) -> list[float]:
-    """f'(z) = 1 for the winning piece (the first of equals), 0 for the others."""
+    """f'(z) = 1 for the largest piece (the first one in a tie), 0 for the others."""
     winner = max(range(len(z)), key=z.__getitem__)
     return [1.0 if q == winner else 0.0 for q in range(len(z))]
 
 
 def maxout_array(z: Array) -> Array:
-    """f(z) = max_q z_q over the p pieces of every unit.   z (m, p, n), result (m, n)."""
+    """f(z) = max_q z_q over the p pieces of each unit.   z (m, p, n), result (m, n)."""
     a: Array = z.max(axis=1)
     return a
 
 
 def maxout_array_derivative(z: Array, a: Array) -> NDArray[np.bool_]:
-    """f'(z) = 1 for the winning piece (the first of equals), 0 for the others.   z and result (m, p, n)."""
+    """f'(z) = 1 for the largest piece (the first one in a tie), 0 for the others.   z and result (m, p, n)."""
     slopes = np.zeros(z.shape, bool)
     np.put_along_axis(slopes, z.argmax(axis=1)[:, np.newaxis], True, axis=1)
     return slopes

@@ -1,6 +1,8 @@
-"""The optimizers of both twins: one step for an array of weights w with gradient g, first number by number.
+"""The optimizers of both references.
 
-w and its state are updated. To add an optimizer: the two functions, and a row in both tables.
+Each function takes one step for an array of weights w with gradient g and updates w and the state in place. For each
+optimizer, the loop comes first and the NumPy version second. To add an optimizer, add both functions and a row in both
+tables.
 """
 
 import math
@@ -17,7 +19,7 @@ __all__ = ["LOOPS", "VECTORIZED"]
 def sgd(w: Array, g: Array, state: Sequence[Array], t: int, hyper: Hyper) -> None:
     """velocity <- momentum velocity - rate g,   w <- w + velocity.
 
-    Nesterov's form looks one step ahead, as scikit-learn does: w <- w + momentum velocity - rate g.
+    With Nesterov's momentum, w <- w + momentum velocity - rate g with the new velocity, as in scikit-learn.
     """
     (velocity,) = state
     for i in np.ndindex(w.shape):
@@ -31,7 +33,7 @@ def sgd(w: Array, g: Array, state: Sequence[Array], t: int, hyper: Hyper) -> Non
 def sgd_array(w: Array, g: Array, state: Sequence[Array], t: int, hyper: Hyper) -> None:
     """velocity <- momentum velocity - rate g,   w <- w + velocity.
 
-    Nesterov's form looks one step ahead, as scikit-learn does: w <- w + momentum velocity - rate g.
+    With Nesterov's momentum, w <- w + momentum velocity - rate g with the new velocity, as in scikit-learn.
     """
     (velocity,) = state
     velocity *= hyper.momentum
@@ -40,7 +42,7 @@ def sgd_array(w: Array, g: Array, state: Sequence[Array], t: int, hyper: Hyper) 
 
 
 def adam(w: Array, g: Array, state: Sequence[Array], t: int, hyper: Hyper) -> None:
-    """One step t = 1, 2, ... of Adam (Kingma & Ba 2015, end of section 2), as scikit-learn takes it.
+    """Step t = 1, 2, ... of Adam (Kingma & Ba 2015, end of section 2), as in scikit-learn.
 
     m <- beta_1 m + (1 - beta_1) g,   v <- beta_2 v + (1 - beta_2) g^2,
     rate_t = rate sqrt(1 - beta_2^t) / (1 - beta_1^t),   w <- w - rate_t m / (sqrt(v) + epsilon).
@@ -54,7 +56,7 @@ def adam(w: Array, g: Array, state: Sequence[Array], t: int, hyper: Hyper) -> No
 
 
 def adam_array(w: Array, g: Array, state: Sequence[Array], t: int, hyper: Hyper) -> None:
-    """One step t = 1, 2, ... of Adam (Kingma & Ba 2015, end of section 2), as scikit-learn takes it.
+    """Step t = 1, 2, ... of Adam (Kingma & Ba 2015, end of section 2), as in scikit-learn.
 
     m <- beta_1 m + (1 - beta_1) g,   v <- beta_2 v + (1 - beta_2) g^2,
     rate_t = rate sqrt(1 - beta_2^t) / (1 - beta_1^t),   w <- w - rate_t m / (sqrt(v) + epsilon).

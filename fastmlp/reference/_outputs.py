@@ -1,7 +1,8 @@
-"""The outputs of both twins: a link, and link and loss together, for one sample and then for an array.
+"""The outputs of both references: the link function, and the pair of link and loss.
 
-For a sample z, y and D_L are lists, and `pair(z, y)` is (loss, D_L); for an array the losses of all samples (m,)
-and D_L (m, n_L). To add an output: the functions, and a row in both tables.
+A pair returns (loss, D_L). The functions for loops take lists z and y of one sample and return a number and a list. The
+functions for arrays take z and y of shape (m, n_L) and return arrays of shapes (m,) and (m, n_L). To add an output, add
+the functions and a row in both tables.
 """
 
 import math
@@ -24,14 +25,14 @@ __all__ = ["LOOPS", "VECTORIZED"]
 
 
 def softmax(z: Sequence[float]) -> list[float]:
-    """h_k = e^{z_k} / sum_j e^{z_j}, shifted by the largest z so that no exponential overflows."""
+    """h_k = e^{z_k} / sum_j e^{z_j}; subtracting the largest z avoids overflow."""
     top = max(z)
     total = sum(math.exp(z_k - top) for z_k in z)
     return [math.exp(z_k - top) / total for z_k in z]
 
 
 def softmax_array(z: Array) -> Array:
-    """h_k = e^{z_k} / sum_j e^{z_j}, shifted by the largest z so that no exponential overflows."""
+    """h_k = e^{z_k} / sum_j e^{z_j}; subtracting the largest z avoids overflow."""
     h: Array = np.exp(z - z.max(axis=1, keepdims=True))
     h /= h.sum(axis=1, keepdims=True)
     return h
@@ -62,7 +63,7 @@ def logistic_log_loss(z: Sequence[float], y: Sequence[float]) -> tuple[float, li
     """loss = -sum_k [y log h + (1 - y) log(1 - h)] = sum_k [log(1 + e^z) - y z],   D = h - y."""
     loss, d = 0.0, []
     for z_k, y_k in zip(z, y, strict=True):
-        # max(z, 0) - y z cancels exactly for a unit that is right and sure; softplus(z) - y z would round.
+        # For a correct and saturated unit, max(z, 0) - y z is exactly 0; softplus(z) - y z has a rounding error.
         loss += max(z_k, 0.0) - y_k * z_k + math.log1p(math.exp(-abs(z_k)))
         d.append(logistic(z_k) - y_k)
     return loss, d
@@ -70,7 +71,7 @@ def logistic_log_loss(z: Sequence[float], y: Sequence[float]) -> tuple[float, li
 
 def logistic_log_loss_array(z: Array, y: Array) -> tuple[Array, Array]:
     """loss = -sum_k [y log h + (1 - y) log(1 - h)] = sum_k [log(1 + e^z) - y z],   D = h - y."""
-    # max(z, 0) - y z cancels exactly for a unit that is right and sure; softplus(z) - y z would round.
+    # For a correct and saturated unit, max(z, 0) - y z is exactly 0; softplus(z) - y z has a rounding error.
     loss = np.maximum(z, 0) - y * z + np.log1p(np.exp(-np.abs(z)))
     return loss.sum(axis=1), logistic_array(z) - y
 
@@ -124,12 +125,12 @@ def exp_poisson_array(z: Array, y: Array) -> tuple[Array, Array]:
 
 
 def exp(z: float) -> float:
-    """h = e^z, infinite where `math.exp` would raise."""
+    """h = e^z; infinite where `math.exp` would raise `OverflowError`."""
     return float(np.exp(z))
 
 
 def _every(link: Callable[[float], float]) -> Callable[[Sequence[float]], list[float]]:
-    """The link of independent units."""
+    """Return the link of a layer whose units are independent."""
     return lambda z: [link(z_k) for z_k in z]
 
 

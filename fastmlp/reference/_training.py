@@ -1,6 +1,6 @@
-"""What the twins share word for word: initial ranges, the epochs and batches of a training, central differences.
+"""Code that both references share: ranges of initial weights, the training loop and central differences.
 
-None has a loop over samples or units, so none has a slow and a vectorised way.
+These functions have no loops over samples or units, so a vectorized version would be the same.
 """
 
 import math
@@ -18,14 +18,14 @@ __all__ = ["Hyper", "Optimizer", "Rng", "central_differences", "initial_ranges",
 
 
 class Optimizer(NamedTuple):
-    """A row of the table of optimizers: `step(w, g, state, t, hyper)` and how many state arrays it keeps."""
+    """A row of the table of optimizers: the function `step(w, g, state, t, hyper)` and the number of state arrays."""
 
     step: Callable[..., None]
     n_states: int
 
 
 class Hyper(NamedTuple):
-    """The numbers an optimizer step may use, with scikit-learn's names and defaults."""
+    """Hyperparameters of the optimizers, with scikit-learn's names and defaults."""
 
     learning_rate_init: float = 0.001
     momentum: float = 0.9
@@ -36,7 +36,7 @@ class Hyper(NamedTuple):
 
 
 class Rng(Protocol):
-    """Anything that shuffles in place: `numpy.random.RandomState`, `numpy.random.Generator`."""
+    """A random generator that shuffles in place, such as `numpy.random.RandomState` or `numpy.random.Generator`."""
 
     def shuffle(self, x: Any, /) -> None: ...
 
@@ -48,18 +48,18 @@ def initial_ranges(
     init_scale: float | None,
     maxout_pieces: int,
 ) -> list[tuple[int, int, float]]:
-    """Rows and columns of every W_l, and the e that its weights and biases are drawn within."""
+    """Return the number of rows and columns of each W_l and the bound e of its initial weights and biases."""
     if len(widths) < 2 or not all(isinstance(n, Integral) and n >= 1 for n in widths):
         raise ValueError(f"widths must be two or more integers >= 1, got {widths!r}.")
     if init_scale is not None and not init_scale > 0:
         raise ValueError(f"init_scale must be None or a number > 0, got {init_scale!r}.")
     names = check_activations(activation, len(widths) - 2, table)
     columns = [n * maxout_pieces if table[name].in_pieces else n for n, name in zip(widths[1:], names, strict=False)]
-    # scikit-learn's output layer takes the range of the last hidden layer's activation.
+    # In scikit-learn, the range of the output layer depends on the activation of the last hidden layer.
     last = activation if isinstance(activation, str) else names[-1] if names else ""
     ranges = []
     for n, q, name in zip(widths, [*columns, widths[-1]], [*names, last], strict=False):
-        # Glorot & Bengio (2010), equation 16; scikit-learn takes 2 instead of 6 for logistic units.
+        # Glorot & Bengio (2010), equation 16; scikit-learn uses 2 instead of 6 for logistic units.
         glorot = math.sqrt((2 if name == "logistic" else 6) / (n + q))
         ranges.append((int(n), int(q), glorot if init_scale is None else init_scale))
     return ranges
@@ -73,7 +73,7 @@ def _check_fit(
     learning_rate_init: float,
     table: Mapping[str, Optimizer],
 ) -> int:
-    """Check what only `fit` is given; return the batch size, m for a full batch."""
+    """Check the parameters that only `fit` has, and return the batch size (m for a full batch)."""
     check_name("solver", solver, table)
     if not isinstance(epochs, Integral) or epochs < 1:
         raise ValueError(f"epochs must be an integer >= 1, got {epochs!r}.")
@@ -98,7 +98,7 @@ def _take(problem: Problem, rows: slice | NDArray[np.intp]) -> Problem:
 
 
 def _with_copies(problem: Problem) -> Problem:
-    """The problem with weights of its own, to be changed in place."""
+    """Return the problem with copies of its weights, which may be changed in place."""
     batch_norm = problem.batch_norm
     return problem._replace(
         coefs=[W.copy() for W in problem.coefs],
@@ -117,7 +117,7 @@ def train(
     batch_size: int | None,
     rng: Rng | None,
 ) -> tuple[Any, ...]:
-    """Train copies of the problem's weights; return them as `fit` does."""
+    """Train copies of the weights of the problem and return the results of `fit`."""
     m = len(problem.X)
     batch_size = _check_fit(m, epochs, batch_size, solver, hyper.learning_rate_init, table)
     problem = _with_copies(problem)
@@ -128,7 +128,7 @@ def train(
     t, order, loss_curve = 0, np.arange(m), []
     for _ in range(epochs):
         if rng is not None:
-            # A permutation of the last order, not a fresh one: scikit-learn's way.
+            # As in scikit-learn, shuffle the order of the last epoch, not the original order.
             permutation = np.arange(m)
             rng.shuffle(permutation)
             order = order[permutation]
@@ -149,7 +149,7 @@ def train(
 
 
 def central_differences(J: Callable[[Problem], float], problem: Problem, epsilon: float) -> tuple[Any, ...]:
-    """(J(t + e) - J(t - e)) / 2e for every component t of the weights, grouped as by `cost_and_gradient`."""
+    """Return (J(t + e) - J(t - e)) / 2e for each component t of the weights, in the order of `cost_and_gradient`."""
     if not epsilon > 0:
         raise ValueError(f"epsilon must be a number > 0, got {epsilon!r}.")
     problem = _with_copies(problem)

@@ -1,38 +1,51 @@
-"""Backpropagation one sample, one unit and one weight at a time: the text of the algorithm.
+"""Backpropagation as plain loops over samples, units and weights.
 
-The twin of `vectorized`. Layers 0..L, m samples; `W_l` (n_{l-1}, n_l) and `b_l` (n_l) lead from layer l-1 to
-layer l, and A_0 = X. For one sample, with unit j before the weights and unit k after them::
+This module is the text of the algorithm; `fastmlp.reference.vectorized` computes the same with NumPy operations on
+whole batches. A network has the layers 0..L, a batch has m samples, `W_l` (n_{l-1}, n_l) and `b_l` (n_l,) are the
+weights and biases between layer l-1 and layer l, and A_0 = X. In the formulas for one sample, index j is a unit before
+the weights and index k a unit after them::
 
-    forward       z_k = b_k + sum_j a_j W_jk,    a_k = f(z_k),    in the last layer h = link(z)
+    forward       z_k = b_k + sum_j a_j W_jk,    a_k = f(z_k),    output layer: h = link(z)
     cost          J = 1/m sum_i loss(h_i, y_i) + penalty,    penalty = lambda/(2m) or lambda/2 times sum W^2
     output error  delta_k = dloss/dz_k = h_k - y_k for the canonical pairs of link and loss
-    recursion     delta_j = f'(z_j) sum_k W_jk delta_k    from the last layer down to the first
-    gradients     accumulator_jk += a_j delta_k over the samples, then divide by m and add the penalty's
+    recursion     delta_j = f'(z_j) sum_k W_jk delta_k    from the last layer to the first
+    gradients     accumulator_jk += a_j delta_k for each sample; finally, divide by m and add the derivative
+                  of the penalty
 
-Sample weights multiply every sample's loss and delta, and m is their sum. Two additions to a hidden layer,
-both off by default:
+With sample weights, the loss and the delta of each sample are multiplied by its weight, and m is the sum of the
+weights. A hidden layer has two optional additions:
 
-- residual: a_k = f(z_k) + (the layer's input)_k where both have one width; the error of a_k then also reaches
-  that input unchanged;
-- batch normalisation: f is applied to gamma (z - mean) / sqrt(variance + 1e-5) + beta, with the plain mean
-  and biased variance of the batch's rows: sample weights do not enter these statistics.
+- residual: a_k = f(z_k) + (input of the layer)_k if the layer is as wide as its input. The error of a_k is then also
+  added to the error of that input.
+- batch normalisation: f is applied to gamma (z - mean) / sqrt(variance + 1e-5) + beta, with the mean and the biased
+  variance over the rows of the batch. Sample weights do not affect these statistics.
 
-Python counts from 0: `coefs[l]` is W_{l+1} and `Z[l]`, `D[l]` belong to it; `A[l]` enters it, `A[l + 1]`
-leaves. The steps take and return lists of rows of floats; functions of a whole network take and return
-float64 arrays. Activations, outputs and optimizers are the rows of three tables, each in a file of its
-own that has the functions of both twins side by side.
+Python counts from 0: `coefs[l]` is W_{l+1}, `Z[l]` is Z_{l+1} and `D[l]` is D_{l+1}, while `A[l]` is A_l, the input of
+the weights `coefs[l]`. The functions of one layer take and return lists of rows; the functions of a whole network take
+array-likes and return float64 arrays. The tables `ACTIVATIONS`, `OUTPUTS` and `OPTIMIZERS` come from files that hold
+the functions of both references side by side.
 """
 
-import math
 from collections.abc import Sequence
 from functools import partial
-from typing import Any, NamedTuple, TypeAlias, Unpack
+from typing import Any, NamedTuple, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
 
 from fastmlp._problem import Array, BatchNorm, Options, Problem, check_problem
 from fastmlp.reference._activations import LOOPS as ACTIVATIONS
+from fastmlp.reference._layers_loops import (
+    Row,
+    Rows,
+    accumulate_gradient,
+    activate,
+    activate_backward,
+    affine,
+    batch_normalize,
+    batch_normalize_backward,
+    delta_recurrence,
+)
 from fastmlp.reference._optimizers import LOOPS as OPTIMIZERS
 from fastmlp.reference._outputs import LOOPS as OUTPUTS
 from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train
@@ -60,147 +73,14 @@ __all__ = [
     "pre_activations",
 ]
 
-BATCH_NORM_EPSILON = 1e-5
-
-Row: TypeAlias = list[float]
-Rows: TypeAlias = list[Row]
-
 _check = partial(check_problem, ACTIVATIONS, OUTPUTS, keep_float32=False)
 
 
-# ---- The steps of one pass. ----
-
-
-def affine(A: Rows, W: Rows, b: Row) -> Rows:
-    """z_k = b_k + sum_j a_j W_jk.   A (m, n_{l-1}), W (n_{l-1}, n_l), b (n_l), Z (m, n_l) is returned."""
-    Z = []
-    for a in A:
-        z = []
-        for k in range(len(b)):
-            z_k = b[k]
-            for j, a_j in enumerate(a):
-                z_k += a_j * W[j][k]
-            z.append(z_k)
-        Z.append(z)
-    return Z
-
-
-def activate(activation: str, Z: Rows, maxout_pieces: int = 2) -> Rows:
-    """a_k = f(z_k).   Z (m, n_l), A (m, n_l) is returned.
-
-    For maxout Z has p n_l columns, piece after piece: unit k chooses among columns k, n_l + k, 2 n_l + k...
-    """
-    row = ACTIVATIONS[activation]
-    A = []
-    for z in Z:
-        if row.in_pieces:
-            n = len(z) // maxout_pieces
-            A.append([row.forward(z[k::n]) for k in range(n)])
-        else:
-            A.append([row.forward(z_k) for z_k in z])
-    return A
-
-
-def activate_backward(activation: str, Z: Rows, A: Rows, E: Rows, maxout_pieces: int = 2) -> Rows:
-    """d_k = e_k f'(z_k): from the error E of A = f(Z) to that of Z.   A, E (m, n_l), D like Z is returned."""
-    row = ACTIVATIONS[activation]
-    D = []
-    for z, a, e in zip(Z, A, E, strict=True):
-        d = []
-        if row.in_pieces:
-            n = len(z) // maxout_pieces
-            slopes = [row.derivative(z[k::n], a[k]) for k in range(n)]
-            for q in range(maxout_pieces):
-                for k in range(n):
-                    d.append(e[k] * slopes[k][q])
-        else:
-            for k in range(len(z)):
-                d.append(e[k] * row.derivative(z[k], a[k]))
-        D.append(d)
-    return D
-
-
-def batch_normalize(Z: Rows, gamma: Row, beta: Row) -> tuple[Rows, Rows, Row]:
-    """u = gamma n + beta with n = (z - mean) s, s = 1 / sqrt(variance + 1e-5), unit by unit over the batch.
-
-    Z (m, n_l), gamma and beta (n_l); U (m, n_l), N (m, n_l) and s (n_l) are returned.
-    """
-    m = len(Z)
-    U: Rows = [[] for _ in Z]
-    N: Rows = [[] for _ in Z]
-    s = []
-    for k in range(len(gamma)):
-        mean = sum(z[k] for z in Z) / m
-        variance = sum((z[k] - mean) * (z[k] - mean) for z in Z) / m
-        s_k = 1 / math.sqrt(variance + BATCH_NORM_EPSILON)
-        for z, n, u in zip(Z, N, U, strict=True):
-            n.append((z[k] - mean) * s_k)
-            u.append(gamma[k] * n[k] + beta[k])
-        s.append(s_k)
-    return U, N, s
-
-
-def batch_normalize_backward(D: Rows, N: Rows, s: Row, gamma: Row) -> tuple[Rows, Row, Row]:
-    """From the error d of u to that of z: gamma s (d - mean(d) - n mean(d n)); mean and variance move too.
-
-    D, N (m, n_l), s and gamma (n_l); returned are the error (m, n_l), and the sums over the batch for gamma,
-    sum_i d n, and for beta, sum_i d.
-    """
-    m = len(D)
-    error: Rows = [[] for _ in D]
-    for_gamma, for_beta = [], []
-    for k in range(len(gamma)):
-        sum_dn, sum_d = 0.0, 0.0
-        for d, n in zip(D, N, strict=True):
-            sum_dn += d[k] * n[k]
-            sum_d += d[k]
-        for d, n, e in zip(D, N, error, strict=True):
-            e.append(gamma[k] * s[k] * (d[k] - sum_d / m - n[k] * sum_dn / m))
-        for_gamma.append(sum_dn)
-        for_beta.append(sum_d)
-    return error, for_gamma, for_beta
-
-
-def delta_recurrence(D: Rows, W: Rows) -> Rows:
-    """e_j = sum_k W_jk d_k: the error of a unit is what its weights carried into those of the next layer.
-
-    D (m, n_{l+1}), W (n_l, n_{l+1}), E (m, n_l) is returned; times f'(Z_l) it is D_l.
-    """
-    E = []
-    for d in D:
-        e = []
-        for W_j in W:
-            e_j = 0.0
-            for k, d_k in enumerate(d):
-                e_j += W_j[k] * d_k
-            e.append(e_j)
-        E.append(e)
-    return E
-
-
-def accumulate_gradient(
-    A: Rows, D: Rows, W: Rows, m: float, *, alpha: float = 0.0, penalty: str = "mean"
-) -> tuple[Rows, Row]:
-    """dJ/dW_jk = sum_i a_j d_k / m + alpha/m W_jk ("mean") or + alpha W_jk ("sum"), dJ/db_k = sum_i d_k / m.
-
-    A (m, n_{l-1}), D (m, n_l), W (n_{l-1}, n_l); gradients in the shapes of W and b are returned.
-    """
-    n = len(W[0])
-    accumulator = [[0.0] * n for _ in W]
-    bias_accumulator = [0.0] * n
-    for a, d in zip(A, D, strict=True):
-        for k, d_k in enumerate(d):
-            for j, a_j in enumerate(a):
-                accumulator[j][k] += a_j * d_k
-            bias_accumulator[k] += d_k
-
-    strength = alpha / m if penalty == "mean" else alpha
-    dW = [[accumulator[j][k] / m + strength * W[j][k] for k in range(n)] for j in range(len(W))]
-    return dW, [total / m for total in bias_accumulator]
+# ---- Passes of a checked problem ----
 
 
 class _Trace(NamedTuple):
-    """What the forward pass leaves for the way back; `F[l]` is f(Z[l]), before any residual is added."""
+    """Results of the forward pass that the backward pass needs; `F[l]` is f(Z[l]) before a residual is added."""
 
     A: list[Rows]
     Z: list[Rows]
@@ -209,7 +89,7 @@ class _Trace(NamedTuple):
 
 
 def _forward(problem: Problem) -> _Trace:
-    """Every layer but the link of the last, which belongs to the loss; Z is what f sees."""
+    """Compute the forward pass without the link, which is part of `Output.pair`."""
     trace = _Trace([problem.X.tolist()], [], [], [])
     for l, name in enumerate(problem.activations):
         Z = affine(trace.A[l], problem.coefs[l].tolist(), problem.intercepts[l].tolist())
@@ -226,7 +106,7 @@ def _forward(problem: Problem) -> _Trace:
 
 
 def _backward(problem: Problem, trace: _Trace, D: Rows) -> tuple[list[Rows], list[tuple[Row, Row]]]:
-    """The errors D_1..D_L, given D_L, and the sums for gamma and beta of every hidden layer."""
+    """Return the errors D_1..D_L, given D_L, and the sums for gamma and beta of each hidden layer."""
     deltas = [D]
     for_batch_norm: list[tuple[Row, Row]] = []
     E_above = D
@@ -249,7 +129,7 @@ def _add(P: Rows, Q: Rows) -> Rows:
 
 
 def _output(problem: Problem, Z: Rows) -> tuple[float, float, Rows]:
-    """The sum of the losses, m, and D_L, every sample with its weight."""
+    """Return the weighted sum of the losses, m and the weighted D_L."""
     total, m, D = 0.0, 0.0, []
     weights = [1.0] * len(Z) if problem.sample_weight is None else problem.sample_weight.tolist()
     for z, y, weight in zip(Z, problem.Y.tolist(), weights, strict=True):
@@ -261,7 +141,7 @@ def _output(problem: Problem, Z: Rows) -> tuple[float, float, Rows]:
 
 
 def _penalized(problem: Problem, total: float, m: float) -> float:
-    """J: the mean loss and the penalty."""
+    """Return the cost J: the mean loss plus the penalty."""
     squares = 0.0
     for W in problem.coefs:
         for w in W.ravel().tolist():
@@ -270,13 +150,13 @@ def _penalized(problem: Problem, total: float, m: float) -> float:
 
 
 def _cost(problem: Problem) -> float:
-    """`cost` of arrays that are checked."""
+    """Return the cost of a checked problem."""
     total, m, _ = _output(problem, _forward(problem).Z[-1])
     return _penalized(problem, total, m)
 
 
 def _cost_and_gradient(problem: Problem) -> tuple[Any, ...]:
-    """`cost_and_gradient` of arrays that are checked."""
+    """Return the cost and the gradient of a checked problem."""
     trace = _forward(problem)
     total, m, D = _output(problem, trace.Z[-1])
     deltas, for_batch_norm = _backward(problem, trace, D)
@@ -291,7 +171,7 @@ def _cost_and_gradient(problem: Problem) -> tuple[Any, ...]:
     return (*result, [(np.array(gamma) / m, np.array(beta) / m) for gamma, beta in for_batch_norm])
 
 
-# ---- The public whole: a network is its coefs and intercepts, the rest are options. ----
+# ---- Public functions of a whole network ----
 
 
 def initial_weights(
@@ -302,27 +182,39 @@ def initial_weights(
     init_scale: float | None = None,
     maxout_pieces: int = 2,
 ) -> tuple[list[Array], list[Array]]:
-    """Draw the weights to start from: of every layer W, then b, uniformly from [-e, e].
+    """Draw initial weights and biases from a uniform distribution over [-e, e].
+
+    The draws of each layer are those of its weights, row by row, and then those of its biases.
 
     Parameters
     ----------
     widths : sequence of int
-        Units n_0..n_L of the layers.
+        Numbers of units n_0, ..., n_L of the layers.
     rng : numpy.random.RandomState or numpy.random.Generator
-        A `RandomState` draws what scikit-learn draws.
-    activation, maxout_pieces
-        As for `cost`.
+        Random generator. With a `RandomState`, the weights are those of scikit-learn.
+    activation : str or sequence of str, default="relu"
+        A name in `ACTIVATIONS` for all hidden layers, or one name for each.
     init_scale : float, default=None
-        The e; None: Glorot's sqrt(6 / (n_{l-1} + n_l)), with scikit-learn's 2 instead of 6 for logistic units.
+        The bound e. By default, it is sqrt(6 / (n_{l-1} + n_l)) (Glorot & Bengio 2010), with 2 instead of 6 for
+        logistic units as in scikit-learn.
+    maxout_pieces : int, default=2
+        Number of linear pieces of a maxout unit.
 
     Returns
     -------
-    coefs, intercepts : lists of arrays
-        Of random weights, because units that begin equal stay equal.
+    coefs, intercepts : lists of L ndarrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases. Maxout layers have maxout_pieces * n_l columns instead of n_l.
+
+    Raises
+    ------
+    ValueError
+        If `widths`, `init_scale` or `activation` is not allowed.
 
     Examples
     --------
-    >>> coefs, intercepts = initial_weights([4, 5, 3], np.random.RandomState(0), init_scale=0.12)
+    >>> import numpy as np
+    >>> from fastmlp.reference import loops
+    >>> coefs, intercepts = loops.initial_weights([4, 5, 3], np.random.RandomState(0), init_scale=0.12)
     >>> [W.shape for W in coefs], [b.shape for b in intercepts]
     ([(4, 5), (5, 3)], [(5,), (3,)])
     """
@@ -337,11 +229,32 @@ def initial_weights(
 def forward(
     coefs: Sequence[ArrayLike], intercepts: Sequence[ArrayLike], X: ArrayLike, **options: Unpack[Options]
 ) -> list[Array]:
-    """Compute the activations [A_0 = X, A_1, ..., A_L = h] of all layers; `options` are those of `cost`.
+    """Compute the outputs of all layers.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    list of L + 1 ndarrays of shapes (m, n_l)
+        [A_0, ..., A_L], where A_0 is X and A_L is the output h of the network.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> [A.tolist() for A in forward([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="identity")]
+    >>> from fastmlp.reference import loops
+    >>> A = loops.forward([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="identity")
+    >>> [a.tolist() for a in A]
     [[[3.0, 1.0]], [[1.5]]]
     """
     problem = _check(coefs, intercepts, X, **options)
@@ -355,11 +268,33 @@ def forward(
 def pre_activations(
     coefs: Sequence[ArrayLike], intercepts: Sequence[ArrayLike], X: ArrayLike, **options: Unpack[Options]
 ) -> list[Array]:
-    """Compute [Z_1, ..., Z_L], what every f and the link are applied to (with `batch_norm`: normalised).
+    """Compute the pre-activations of all layers.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    list of L ndarrays of shapes (m, n_l)
+        [Z_1, ..., Z_L], the arguments of the activations and of the link. With `batch_norm`, those of the hidden layers
+        are normalised, scaled and shifted. Maxout layers have maxout_pieces * n_l columns instead of n_l.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> [Z.tolist() for Z in pre_activations([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="logistic")]
+    >>> from fastmlp.reference import loops
+    >>> Z = loops.pre_activations([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="logistic")
+    >>> [z.tolist() for z in Z]
     [[[1.5]]]
     """
     return [np.array(Z) for Z in _forward(_check(coefs, intercepts, X, **options)).Z]
@@ -373,14 +308,34 @@ def output_error(
     loss: str = "auto",
     sample_weight: ArrayLike | None = None,
 ) -> Array:
-    """Compute D_L (m, n_L), the derivative of every sample's (weighted) loss by Z_L, before the 1/m.
+    """Compute the error of the output layer, D_L = dloss/dZ_L.
+
+    Parameters
+    ----------
+    Z : array-like of shape (m, n_L)
+        Pre-activations of the output layer.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    output, loss, sample_weight
+        See `cost`.
+
+    Returns
+    -------
+    ndarray of shape (m, n_L)
+        Derivative of the loss of each sample, times its weight. It is not divided by m.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> output_error([[0.0], [0.0]], [[1.0], [0.0]], output="logistic", sample_weight=[1, 3]).tolist()
+    >>> from fastmlp.reference import loops
+    >>> loops.output_error([[0.0], [0.0]], [[1.0], [0.0]], output="logistic", sample_weight=[1, 3]).tolist()
     [[-0.5], [1.5]]
     """
-    # A network whose only layer hands Z on: its checks are those of every other.
+    # A network of one layer with the identity as weights has the same Z_L and the checks of any other network.
     Z = np.asarray(Z)
     eye, zeros = np.eye(Z.shape[-1]), np.zeros(Z.shape[-1])
     problem = _check([eye], [zeros], Z, Y, output=output, loss=loss, sample_weight=sample_weight)
@@ -394,12 +349,36 @@ def backward(
     Y: ArrayLike,
     **options: Unpack[Options],
 ) -> list[Array]:
-    """Compute the errors [D_1, ..., D_L], before the 1/m; `options` are those of `cost`.
+    """Compute the errors of all layers by backpropagation.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    list of L ndarrays of shapes (m, n_l)
+        [D_1, ..., D_L], the derivatives dloss/dZ_l of each sample, times its weight. They are not divided by m. Maxout
+        layers have maxout_pieces * n_l columns instead of n_l.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
+    >>> from fastmlp.reference import loops
     >>> coefs, intercepts = [[[1.0, -1.0]], [[2.0], [3.0]]], [[0.0, 0.0], [0.0]]
-    >>> [D.tolist() for D in backward(coefs, intercepts, [[1.0]], [[1.5]], output="identity")]
+    >>> D = loops.backward(coefs, intercepts, [[1.0]], [[1.5]], output="identity")
+    >>> [d.tolist() for d in D]
     [[[1.0, 0.0]], [[0.5]]]
     """
     problem = _check(coefs, intercepts, X, Y, **options)
@@ -424,13 +403,53 @@ def cost(
     batch_norm: BatchNorm | None = None,
     maxout_pieces: int = 2,
 ) -> float:
-    """Compute the cost J.
+    """Compute the cost J, the mean loss of the samples plus the L2 penalty.
 
-    Parameters and results are those of `fastmlp.reference.vectorized.cost`.
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets: one-hot rows for softmax, 0 and 1 for the log loss of logistic units, non-negative numbers for the
+        Poisson deviance, any numbers for the squared error.
+    activation : str or sequence of str, default="relu"
+        A name in `ACTIVATIONS` for all hidden layers, or one name for each.
+    output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
+        Link of the output layer.
+    loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
+        Loss. (output, loss) must be a key of `OUTPUTS`. "auto" selects the first loss in `OUTPUTS` for the output,
+        which is its canonical loss.
+    alpha : float, default=0.0
+        Strength of the L2 penalty (lambda). Biases are not penalised.
+    penalty : {"mean", "sum"}, default="mean"
+        Whether the penalty is divided by m ("mean") or not ("sum").
+    sample_weight : array-like of shape (m,), default=None
+        Weights of the samples. By default, all weights are 1.
+    residual : bool, default=False
+        Whether each hidden layer that is as wide as its input adds the input to its output.
+    batch_norm : sequence of L - 1 pairs (gamma, beta) of shapes (n_l,), default=None
+        Scale and shift of the batch normalisation of each hidden layer. By default, there is no batch normalisation.
+        Maxout layers have maxout_pieces * n_l numbers instead of n_l.
+    maxout_pieces : int, default=2
+        Number of linear pieces of a maxout unit. The weights of a maxout layer with n_l units have maxout_pieces * n_l
+        columns, with all first pieces, then all second pieces and so on.
+
+    Returns
+    -------
+    float
+        The cost J.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> round(cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[1.0]], [[1.0, 0.0]]), 4)
+    >>> from fastmlp.reference import loops
+    >>> round(loops.cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[1.0]], [[1.0, 0.0]]), 4)
     0.6931
     """
     problem = _check(
@@ -460,11 +479,35 @@ def cost_and_gradient(
 ) -> tuple[Any, ...]:
     """Compute the cost and its gradient by backpropagation.
 
-    Parameters and results are those of `fastmlp.reference.vectorized.cost_and_gradient`.
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    J : float
+        The cost.
+    coef_grads, intercept_grads : lists of ndarrays
+        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+    batch_norm_grads : list of pairs of ndarrays
+        Gradients of (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> J, coef_grads, intercept_grads = cost_and_gradient(
+    >>> from fastmlp.reference import loops
+    >>> J, coef_grads, intercept_grads = loops.cost_and_gradient(
     ...     [[[2.0]]], [[0.0]], [[1.0], [3.0]], [[1.0], [1.0]], output="identity"
     ... )
     >>> J, coef_grads[0].tolist(), intercept_grads[0].tolist()
@@ -482,13 +525,39 @@ def numerical_gradient(
     epsilon: float = 1e-4,
     **options: Unpack[Options],
 ) -> tuple[Any, ...]:
-    """Estimate the gradient by central differences, (J(t + e) - J(t - e)) / 2e, always in float64.
+    """Estimate the gradient of the cost by central differences.
 
-    Parameters and results are those of `fastmlp.reference.vectorized.numerical_gradient`.
+    The derivative with respect to a component t is (J(t + e) - J(t - e)) / 2e, computed in float64.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    epsilon : float, default=1e-4
+        The step e.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    coef_grads, intercept_grads : lists of ndarrays
+        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+    batch_norm_grads : list of pairs of ndarrays
+        Gradients of (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> dW, db = numerical_gradient([[[2.0]]], [[0.0]], [[1.0], [3.0]], [[1.0], [1.0]], output="identity")
+    >>> from fastmlp.reference import loops
+    >>> dW, db = loops.numerical_gradient([[[2.0]]], [[0.0]], [[1.0], [3.0]], [[1.0], [1.0]], output="identity")
     >>> round(dW[0].item(), 6), round(db[0].item(), 6)
     (8.0, 3.0)
     """
@@ -502,12 +571,28 @@ def gradient_descent_step(
     intercept_grads: Sequence[Array],
     learning_rate: float,
 ) -> tuple[list[Array], list[Array]]:
-    """W <- W - rate dJ/dW, b <- b - rate dJ/db: the new coefs and intercepts are returned, the old ones kept.
+    """Take one step of gradient descent, W <- W - rate dJ/dW and b <- b - rate dJ/db.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L ndarrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases. They are not changed.
+    coef_grads, intercept_grads : sequences of L ndarrays
+        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+    learning_rate : float
+        The rate.
+
+    Returns
+    -------
+    coefs, intercepts : lists of ndarrays
+        The new weights and biases.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from fastmlp.reference import loops
     >>> one = np.ones(1)
-    >>> gradient_descent_step([one], [one], [2 * one], [-one], 0.25)
+    >>> loops.gradient_descent_step([one], [one], [2 * one], [-one], 0.25)
     ([array([0.5])], [array([1.25])])
     """
 
@@ -541,14 +626,52 @@ def fit(
     rng: Rng | None = None,
     **options: Unpack[Options],
 ) -> tuple[Any, ...]:
-    """Train by full batches, mini-batches or single samples, as scikit-learn's stochastic solvers do.
+    """Train a network with a stochastic optimizer, as scikit-learn does.
 
-    Parameters and results are those of `fastmlp.reference.vectorized.fit`.
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Initial weights and biases. They are not changed.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    epochs : int
+        Number of passes over X.
+    batch_size : int, default=None
+        Number of rows of a mini-batch. The last mini-batch of an epoch may have fewer. By default, each batch contains
+        all rows.
+    solver : {"sgd", "adam"}, default="adam"
+        A name in `OPTIMIZERS`.
+    learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon
+        Hyperparameters with the meaning and the defaults of scikit-learn. A solver ignores those of other solvers.
+    rng : numpy.random.RandomState or numpy.random.Generator, default=None
+        Generator that shuffles the rows before each epoch. By default, the rows keep their order. If a `RandomState`
+        draws the initial weights and then shuffles the rows, training matches scikit-learn for the same seed.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    coefs, intercepts : lists of ndarrays
+        Trained weights and biases.
+    loss_curve : list of float
+        For each epoch, the mean of the costs of its mini-batches, weighted by their number of rows. The cost of a
+        mini-batch is computed before its update. A mini-batch whose sample weights are all zero causes no update and
+        counts as zero.
+    batch_norm : list of pairs of ndarrays
+        Trained (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
+    >>> from fastmlp.reference import loops
     >>> X, Y = [[0.0], [1.0]], [[1.0], [3.0]]
-    >>> coefs, intercepts, loss_curve = fit(
+    >>> coefs, intercepts, loss_curve = loops.fit(
     ...     [[[0.0]]], [[0.0]], X, Y, epochs=200, solver="sgd", learning_rate_init=0.1, output="identity"
     ... )
     >>> round(coefs[0].item(), 3), round(intercepts[0].item(), 3)

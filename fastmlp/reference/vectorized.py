@@ -1,24 +1,25 @@
-"""Backpropagation in whole-batch NumPy: the best honest vectorised version, the twin of `loops`.
+"""Backpropagation with NumPy operations on whole batches.
 
-Layers 0..L, m samples. `W_l` (n_{l-1}, n_l) and `b_l` (n_l) lead from layer l-1 to layer l, and A_0 = X::
+This module computes the same as `fastmlp.reference.loops`. A network has the layers 0..L, a batch has m samples,
+`W_l` (n_{l-1}, n_l) and `b_l` (n_l,) are the weights and biases between layer l-1 and layer l, and A_0 = X::
 
     forward       Z_l = A_{l-1} W_l + b_l,    A_l = f(Z_l),    h = A_L = link(Z_L)
     cost          J = 1/m sum_i loss(h_i, y_i) + penalty,    penalty = lambda/(2m) or lambda/2 times sum W^2
     output error  D_L = dloss/dZ_L = h - y for the canonical pairs of link and loss
     recursion     D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l)    for l = L-1..1
-    gradients     dJ/dW_l = A_{l-1}^T D_l / m + penalty',    dJ/db_l = sum_i D_l / m
+    gradients     dJ/dW_l = A_{l-1}^T D_l / m + derivative of the penalty,    dJ/db_l = sum_i D_l / m
 
-Sample weights make every sum over i a weighted sum, and m the sum of the weights. Two additions to a hidden
-layer, both off by default:
+With sample weights, all sums over i are weighted sums, and m is the sum of the weights. A hidden layer has two
+optional additions:
 
-- residual: A_l = f(Z_l) + A_{l-1} where both have one width; the error of A_l then also reaches A_{l-1}
-  unchanged;
-- batch normalisation: f is applied to gamma (Z_l - mean) / sqrt(variance + 1e-5) + beta, with the plain mean
-  and biased variance of the batch's rows: sample weights do not enter these statistics.
+- residual: A_l = f(Z_l) + A_{l-1} if the layer is as wide as its input. The error of A_l is then also added to the
+  error of A_{l-1}.
+- batch normalisation: f is applied to gamma (Z_l - mean) / sqrt(variance + 1e-5) + beta, with the mean and the biased
+  variance over the rows of the batch. Sample weights do not affect these statistics.
 
-Python counts from 0: `coefs[l]` is W_{l+1} and `Z[l]`, `D[l]` belong to it; `A[l]` enters it, `A[l + 1]`
-leaves. Arrays are float64; if X is float32, everything is float32. Activations, outputs and optimizers are
-the rows of three tables, each in a file of its own that has the functions of both twins side by side.
+Python counts from 0: `coefs[l]` is W_{l+1}, `Z[l]` is Z_{l+1} and `D[l]` is D_{l+1}, while `A[l]` is A_l, the input of
+the weights `coefs[l]`. Arrays are float32 if X is float32 and float64 otherwise. The tables `ACTIVATIONS`, `OUTPUTS`
+and `OPTIMIZERS` come from files that hold the functions of both references side by side.
 """
 
 from collections.abc import Sequence
@@ -28,14 +29,17 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp._problem import (
-    Array,
-    BatchNorm,
-    Options,
-    Problem,
-    check_problem,
-)
+from fastmlp._problem import Array, BatchNorm, Options, Problem, check_problem
 from fastmlp.reference._activations import VECTORIZED as ACTIVATIONS
+from fastmlp.reference._layers_vectorized import (
+    accumulate_gradient,
+    activate,
+    activate_backward,
+    affine,
+    batch_normalize,
+    batch_normalize_backward,
+    delta_recurrence,
+)
 from fastmlp.reference._optimizers import VECTORIZED as OPTIMIZERS
 from fastmlp.reference._outputs import VECTORIZED as OUTPUTS
 from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train
@@ -63,88 +67,14 @@ __all__ = [
     "pre_activations",
 ]
 
-BATCH_NORM_EPSILON = 1e-5
-
 _check = partial(check_problem, ACTIVATIONS, OUTPUTS, keep_float32=True)
 
 
-# ---- The steps of one pass. ----
-
-
-def affine(A: Array, W: Array, b: Array) -> Array:
-    """Z = A W + b.   A (m, n_{l-1}), W (n_{l-1}, n_l), b (n_l), Z (m, n_l) is returned."""
-    Z = A @ W
-    Z += b
-    return Z
-
-
-def activate(activation: str, Z: Array, maxout_pieces: int = 2) -> Array:
-    """A = f(Z).   Z (m, n_l), A (m, n_l) is returned.
-
-    For maxout Z has p n_l columns, piece after piece: unit k chooses among columns k, n_l + k, 2 n_l + k...
-    """
-    row = ACTIVATIONS[activation]
-    result: Array = row.forward(Z.reshape(len(Z), maxout_pieces, -1) if row.in_pieces else Z)
-    return result
-
-
-def activate_backward(activation: str, Z: Array, A: Array, E: Array, maxout_pieces: int = 2) -> Array:
-    """D = E * f'(Z): from the error E of A = f(Z) to that of Z.   A, E (m, n_l), D like Z is returned."""
-    row = ACTIVATIONS[activation]
-    if row.in_pieces:
-        slopes = row.derivative(Z.reshape(len(Z), maxout_pieces, -1), A)
-        D: Array = (E[:, np.newaxis] * slopes).reshape(Z.shape)
-    else:
-        D = E * row.derivative(Z, A)
-    return D
-
-
-def batch_normalize(Z: Array, gamma: Array, beta: Array) -> tuple[Array, Array, Array]:
-    """U = gamma N + beta with N = (Z - mean) s, s = 1 / sqrt(variance + 1e-5), over the rows of the batch.
-
-    Z (m, n_l), gamma and beta (n_l); U (m, n_l), N (m, n_l) and s (n_l) are returned.
-    """
-    N = Z - Z.mean(axis=0)
-    s = 1 / np.sqrt(np.einsum("ik,ik->k", N, N) / len(Z) + BATCH_NORM_EPSILON)
-    N *= s
-    return gamma * N + beta, N, s
-
-
-def batch_normalize_backward(D: Array, N: Array, s: Array, gamma: Array) -> tuple[Array, Array, Array]:
-    """From the error D of U to that of Z: gamma s (D - mean(D) - N mean(D N)); mean and variance move too.
-
-    D, N (m, n_l), s and gamma (n_l); returned are the error (m, n_l), and the sums over the batch for gamma,
-    sum_i D N, and for beta, sum_i D.
-    """
-    for_gamma = np.einsum("ik,ik->k", D, N)
-    for_beta = D.sum(axis=0)
-    return (gamma * s) * (D - for_beta / len(D) - N * (for_gamma / len(D))), for_gamma, for_beta
-
-
-def delta_recurrence(D: Array, W: Array) -> Array:
-    """E = D W^T: the error of a layer's outputs is what its weights carried into the errors of the next.
-
-    D (m, n_{l+1}), W (n_l, n_{l+1}), E (m, n_l) is returned; times f'(Z_l) it is D_l.
-    """
-    return D @ W.T
-
-
-def accumulate_gradient(
-    A: Array, D: Array, W: Array, m: float, *, alpha: float = 0.0, penalty: str = "mean"
-) -> tuple[Array, Array]:
-    """dJ/dW = A^T D / m + alpha/m W ("mean") or + alpha W ("sum"),   dJ/db = sum_i D_i / m.
-
-    A (m, n_{l-1}), D (m, n_l), W (n_{l-1}, n_l); gradients in the shapes of W and b are returned.
-    """
-    dW = A.T @ D
-    dW /= m
-    if alpha:
-        dW += (alpha / m if penalty == "mean" else alpha) * W
-    return dW, D.sum(axis=0) / m
+# ---- Passes of a checked problem ----
 
 
 class _Trace(NamedTuple):
-    """What the forward pass leaves for the way back; `F[l]` is f(Z[l]), before any residual is added."""
+    """Results of the forward pass that the backward pass needs; `F[l]` is f(Z[l]) before a residual is added."""
 
     A: list[Array]
     Z: list[Array]
@@ -153,7 +83,7 @@ class _Trace(NamedTuple):
 
 
 def _forward(problem: Problem) -> _Trace:
-    """Every layer but the link of the last, which belongs to the loss; Z is what f sees."""
+    """Compute the forward pass without the link, which is part of `Output.pair`."""
     trace = _Trace([problem.X], [], [], [])
     for l, name in enumerate(problem.activations):
         Z = affine(trace.A[l], problem.coefs[l], problem.intercepts[l])
@@ -169,7 +99,7 @@ def _forward(problem: Problem) -> _Trace:
 
 
 def _backward(problem: Problem, trace: _Trace, D: Array) -> tuple[list[Array], list[tuple[Array, Array]]]:
-    """The errors D_1..D_L, given D_L, and the sums for gamma and beta of every hidden layer."""
+    """Return the errors D_1..D_L, given D_L, and the sums for gamma and beta of each hidden layer."""
     deltas = [D]
     for_batch_norm: list[tuple[Array, Array]] = []
     E_above = D
@@ -187,7 +117,7 @@ def _backward(problem: Problem, trace: _Trace, D: Array) -> tuple[list[Array], l
 
 
 def _weigh(problem: Problem, loss: Array, D: Array) -> tuple[float, float, Array]:
-    """The sum of the losses, m, and D_L, with sample weights if there are any."""
+    """Return the weighted sum of the losses, m and the weighted D_L."""
     weights = problem.sample_weight
     if weights is None:
         return float(loss.sum()), float(len(loss)), D
@@ -195,20 +125,20 @@ def _weigh(problem: Problem, loss: Array, D: Array) -> tuple[float, float, Array
 
 
 def _penalized(problem: Problem, total: float, m: float) -> float:
-    """J: the mean loss and the penalty."""
+    """Return the cost J: the mean loss plus the penalty."""
     squares = sum(float(np.vdot(W, W)) for W in problem.coefs)
     return total / m + 0.5 * problem.alpha * squares / (m if problem.penalty == "mean" else 1)
 
 
 def _cost(problem: Problem) -> float:
-    """`cost` of arrays that are checked."""
+    """Return the cost of a checked problem."""
     loss, D = problem.output.pair(_forward(problem).Z[-1], problem.Y)
     total, m, _ = _weigh(problem, loss, D)
     return _penalized(problem, total, m)
 
 
 def _cost_and_gradient(problem: Problem) -> tuple[Any, ...]:
-    """`cost_and_gradient` of arrays that are checked."""
+    """Return the cost and the gradient of a checked problem."""
     trace = _forward(problem)
     total, m, D = _weigh(problem, *problem.output.pair(trace.Z[-1], problem.Y))
     deltas, for_batch_norm = _backward(problem, trace, D)
@@ -222,7 +152,7 @@ def _cost_and_gradient(problem: Problem) -> tuple[Any, ...]:
     return (*result, [(for_gamma / m, for_beta / m) for for_gamma, for_beta in for_batch_norm])
 
 
-# ---- The public whole: a network is its coefs and intercepts, the rest are options. ----
+# ---- Public functions of a whole network ----
 
 
 def initial_weights(
@@ -233,27 +163,39 @@ def initial_weights(
     init_scale: float | None = None,
     maxout_pieces: int = 2,
 ) -> tuple[list[Array], list[Array]]:
-    """Draw the weights to start from: of every layer W, then b, uniformly from [-e, e].
+    """Draw initial weights and biases from a uniform distribution over [-e, e].
+
+    The draws of each layer are those of its weights, row by row, and then those of its biases.
 
     Parameters
     ----------
     widths : sequence of int
-        Units n_0..n_L of the layers.
+        Numbers of units n_0, ..., n_L of the layers.
     rng : numpy.random.RandomState or numpy.random.Generator
-        A `RandomState` draws what scikit-learn draws.
-    activation, maxout_pieces
-        As for `cost`.
+        Random generator. With a `RandomState`, the weights are those of scikit-learn.
+    activation : str or sequence of str, default="relu"
+        A name in `ACTIVATIONS` for all hidden layers, or one name for each.
     init_scale : float, default=None
-        The e; None: Glorot's sqrt(6 / (n_{l-1} + n_l)), with scikit-learn's 2 instead of 6 for logistic units.
+        The bound e. By default, it is sqrt(6 / (n_{l-1} + n_l)) (Glorot & Bengio 2010), with 2 instead of 6 for
+        logistic units as in scikit-learn.
+    maxout_pieces : int, default=2
+        Number of linear pieces of a maxout unit.
 
     Returns
     -------
-    coefs, intercepts : lists of arrays
-        Of random weights, because units that begin equal stay equal.
+    coefs, intercepts : lists of L ndarrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases. Maxout layers have maxout_pieces * n_l columns instead of n_l.
+
+    Raises
+    ------
+    ValueError
+        If `widths`, `init_scale` or `activation` is not allowed.
 
     Examples
     --------
-    >>> coefs, intercepts = initial_weights([4, 5, 3], np.random.RandomState(0), init_scale=0.12)
+    >>> import numpy as np
+    >>> from fastmlp.reference import vectorized
+    >>> coefs, intercepts = vectorized.initial_weights([4, 5, 3], np.random.RandomState(0), init_scale=0.12)
     >>> [W.shape for W in coefs], [b.shape for b in intercepts]
     ([(4, 5), (5, 3)], [(5,), (3,)])
     """
@@ -268,11 +210,32 @@ def initial_weights(
 def forward(
     coefs: Sequence[ArrayLike], intercepts: Sequence[ArrayLike], X: ArrayLike, **options: Unpack[Options]
 ) -> list[Array]:
-    """Compute the activations [A_0 = X, A_1, ..., A_L = h] of all layers; `options` are those of `cost`.
+    """Compute the outputs of all layers.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    list of L + 1 ndarrays of shapes (m, n_l)
+        [A_0, ..., A_L], where A_0 is X and A_L is the output h of the network.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> [A.tolist() for A in forward([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="identity")]
+    >>> from fastmlp.reference import vectorized
+    >>> A = vectorized.forward([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="identity")
+    >>> [a.tolist() for a in A]
     [[[3.0, 1.0]], [[1.5]]]
     """
     problem = _check(coefs, intercepts, X, **options)
@@ -283,11 +246,33 @@ def forward(
 def pre_activations(
     coefs: Sequence[ArrayLike], intercepts: Sequence[ArrayLike], X: ArrayLike, **options: Unpack[Options]
 ) -> list[Array]:
-    """Compute [Z_1, ..., Z_L], what every f and the link are applied to (with `batch_norm`: normalised).
+    """Compute the pre-activations of all layers.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    list of L ndarrays of shapes (m, n_l)
+        [Z_1, ..., Z_L], the arguments of the activations and of the link. With `batch_norm`, those of the hidden layers
+        are normalised, scaled and shifted. Maxout layers have maxout_pieces * n_l columns instead of n_l.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> [Z.tolist() for Z in pre_activations([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="logistic")]
+    >>> from fastmlp.reference import vectorized
+    >>> Z = vectorized.pre_activations([[[1.0], [-2.0]]], [[0.5]], [[3.0, 1.0]], output="logistic")
+    >>> [z.tolist() for z in Z]
     [[[1.5]]]
     """
     return _forward(_check(coefs, intercepts, X, **options)).Z
@@ -301,14 +286,34 @@ def output_error(
     loss: str = "auto",
     sample_weight: ArrayLike | None = None,
 ) -> Array:
-    """Compute D_L (m, n_L), the derivative of every sample's (weighted) loss by Z_L, before the 1/m.
+    """Compute the error of the output layer, D_L = dloss/dZ_L.
+
+    Parameters
+    ----------
+    Z : array-like of shape (m, n_L)
+        Pre-activations of the output layer.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    output, loss, sample_weight
+        See `cost`.
+
+    Returns
+    -------
+    ndarray of shape (m, n_L)
+        Derivative of the loss of each sample, times its weight. It is not divided by m.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> output_error([[0.0], [0.0]], [[1.0], [0.0]], output="logistic", sample_weight=[1, 3]).tolist()
+    >>> from fastmlp.reference import vectorized
+    >>> vectorized.output_error([[0.0], [0.0]], [[1.0], [0.0]], output="logistic", sample_weight=[1, 3]).tolist()
     [[-0.5], [1.5]]
     """
-    # A network whose only layer hands Z on: its checks are those of every other.
+    # A network of one layer with the identity as weights has the same Z_L and the checks of any other network.
     Z = np.asarray(Z)
     eye, zeros = np.eye(Z.shape[-1]), np.zeros(Z.shape[-1])
     problem = _check([eye], [zeros], Z, Y, output=output, loss=loss, sample_weight=sample_weight)
@@ -322,12 +327,36 @@ def backward(
     Y: ArrayLike,
     **options: Unpack[Options],
 ) -> list[Array]:
-    """Compute the errors [D_1, ..., D_L], before the 1/m; `options` are those of `cost`.
+    """Compute the errors of all layers by backpropagation.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    **options
+        Keyword parameters of `cost`.
+
+    Returns
+    -------
+    list of L ndarrays of shapes (m, n_l)
+        [D_1, ..., D_L], the derivatives dloss/dZ_l of each sample, times its weight. They are not divided by m. Maxout
+        layers have maxout_pieces * n_l columns instead of n_l.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
+    >>> from fastmlp.reference import vectorized
     >>> coefs, intercepts = [[[1.0, -1.0]], [[2.0], [3.0]]], [[0.0, 0.0], [0.0]]
-    >>> [D.tolist() for D in backward(coefs, intercepts, [[1.0]], [[1.5]], output="identity")]
+    >>> D = vectorized.backward(coefs, intercepts, [[1.0]], [[1.5]], output="identity")
+    >>> [d.tolist() for d in D]
     [[[1.0, 0.0]], [[0.5]]]
     """
     problem = _check(coefs, intercepts, X, Y, **options)
@@ -352,44 +381,53 @@ def cost(
     batch_norm: BatchNorm | None = None,
     maxout_pieces: int = 2,
 ) -> float:
-    """Compute the cost J.
+    """Compute the cost J, the mean loss of the samples plus the L2 penalty.
 
     Parameters
     ----------
-    coefs, intercepts : sequences of L arrays, (n_{l-1}, n_l) and (n_l,)
-        Weights and biases, as scikit-learn's `coefs_` and `intercepts_`.
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
     X : array-like of shape (m, n_0)
         Samples.
     Y : array-like of shape (m, n_L)
-        Targets: one-hot rows for softmax, 0 and 1 for the log loss of logistic units, else numbers.
+        Targets: one-hot rows for softmax, 0 and 1 for the log loss of logistic units, non-negative numbers for the
+        Poisson deviance, any numbers for the squared error.
     activation : str or sequence of str, default="relu"
         A name in `ACTIVATIONS` for all hidden layers, or one name for each.
     output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
-        The link of the last layer.
+        Link of the output layer.
     loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
-        With `output` a key of `OUTPUTS`; "auto" is the first row there: the output's canonical loss.
+        Loss. (output, loss) must be a key of `OUTPUTS`. "auto" selects the first loss in `OUTPUTS` for the output,
+        which is its canonical loss.
     alpha : float, default=0.0
-        The L2 strength lambda; biases are never penalised.
+        Strength of the L2 penalty (lambda). Biases are not penalised.
     penalty : {"mean", "sum"}, default="mean"
-        Whether the penalty is divided by m.
+        Whether the penalty is divided by m ("mean") or not ("sum").
     sample_weight : array-like of shape (m,), default=None
-        Weights of the samples.
+        Weights of the samples. By default, all weights are 1.
     residual : bool, default=False
-        Whether every hidden layer as wide as its input adds that input to its output.
-    batch_norm : sequence of (gamma, beta), default=None
-        Scale and shift of every hidden layer's batch normalisation, one number for every column of Z.
+        Whether each hidden layer that is as wide as its input adds the input to its output.
+    batch_norm : sequence of L - 1 pairs (gamma, beta) of shapes (n_l,), default=None
+        Scale and shift of the batch normalisation of each hidden layer. By default, there is no batch normalisation.
+        Maxout layers have maxout_pieces * n_l numbers instead of n_l.
     maxout_pieces : int, default=2
-        Pieces of a maxout unit: a layer of n such units has `maxout_pieces * n` columns in its weights,
-        all first pieces first, then all second pieces, and so on.
+        Number of linear pieces of a maxout unit. The weights of a maxout layer with n_l units have maxout_pieces * n_l
+        columns, with all first pieces, then all second pieces and so on.
 
     Returns
     -------
     float
-        J, averaged over the (weighted) samples, with the penalty.
+        The cost J.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> round(cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[1.0]], [[1.0, 0.0]]), 4)
+    >>> from fastmlp.reference import vectorized
+    >>> round(vectorized.cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[1.0]], [[1.0, 0.0]]), 4)
     0.6931
     """
     problem = _check(
@@ -421,21 +459,33 @@ def cost_and_gradient(
 
     Parameters
     ----------
-    coefs, intercepts, X, Y, **options
-        As for `cost`.
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
+    **options
+        Keyword parameters of `cost`.
 
     Returns
     -------
     J : float
         The cost.
-    coef_grads, intercept_grads : lists of arrays
-        dJ/dW_l and dJ/db_l, in the shapes of `coefs` and `intercepts`.
-    batch_norm_grads : list of (gamma, beta)
-        Only if `batch_norm` is given.
+    coef_grads, intercept_grads : lists of ndarrays
+        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+    batch_norm_grads : list of pairs of ndarrays
+        Gradients of (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> J, coef_grads, intercept_grads = cost_and_gradient(
+    >>> from fastmlp.reference import vectorized
+    >>> J, coef_grads, intercept_grads = vectorized.cost_and_gradient(
     ...     [[[2.0]]], [[0.0]], [[1.0], [3.0]], [[1.0], [1.0]], output="identity"
     ... )
     >>> J, coef_grads[0].tolist(), intercept_grads[0].tolist()
@@ -453,23 +503,39 @@ def numerical_gradient(
     epsilon: float = 1e-4,
     **options: Unpack[Options],
 ) -> tuple[Any, ...]:
-    """Estimate the gradient by central differences, (J(t + e) - J(t - e)) / 2e, always in float64.
+    """Estimate the gradient of the cost by central differences.
+
+    The derivative with respect to a component t is (J(t + e) - J(t - e)) / 2e, computed in float64.
 
     Parameters
     ----------
-    coefs, intercepts, X, Y, **options
-        As for `cost`.
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
     epsilon : float, default=1e-4
         The step e.
+    **options
+        Keyword parameters of `cost`.
 
     Returns
     -------
-    coef_grads, intercept_grads : lists of arrays
-        As from `cost_and_gradient`, and as there followed by `batch_norm_grads` if `batch_norm` is given.
+    coef_grads, intercept_grads : lists of ndarrays
+        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+    batch_norm_grads : list of pairs of ndarrays
+        Gradients of (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
-    >>> dW, db = numerical_gradient([[[2.0]]], [[0.0]], [[1.0], [3.0]], [[1.0], [1.0]], output="identity")
+    >>> from fastmlp.reference import vectorized
+    >>> dW, db = vectorized.numerical_gradient([[[2.0]]], [[0.0]], [[1.0], [3.0]], [[1.0], [1.0]], output="identity")
     >>> round(dW[0].item(), 6), round(db[0].item(), 6)
     (8.0, 3.0)
     """
@@ -483,12 +549,28 @@ def gradient_descent_step(
     intercept_grads: Sequence[Array],
     learning_rate: float,
 ) -> tuple[list[Array], list[Array]]:
-    """W <- W - rate dJ/dW, b <- b - rate dJ/db: the new coefs and intercepts are returned, the old ones kept.
+    """Take one step of gradient descent, W <- W - rate dJ/dW and b <- b - rate dJ/db.
+
+    Parameters
+    ----------
+    coefs, intercepts : sequences of L ndarrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Weights and biases. They are not changed.
+    coef_grads, intercept_grads : sequences of L ndarrays
+        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+    learning_rate : float
+        The rate.
+
+    Returns
+    -------
+    coefs, intercepts : lists of ndarrays
+        The new weights and biases.
 
     Examples
     --------
+    >>> import numpy as np
+    >>> from fastmlp.reference import vectorized
     >>> one = np.ones(1)
-    >>> gradient_descent_step([one], [one], [2 * one], [-one], 0.25)
+    >>> vectorized.gradient_descent_step([one], [one], [2 * one], [-one], 0.25)
     ([array([0.5])], [array([1.25])])
     """
     return (
@@ -515,38 +597,52 @@ def fit(
     rng: Rng | None = None,
     **options: Unpack[Options],
 ) -> tuple[Any, ...]:
-    """Train by full batches, mini-batches or single samples, as scikit-learn's stochastic solvers do.
+    """Train a network with a stochastic optimizer, as scikit-learn does.
 
     Parameters
     ----------
-    coefs, intercepts, X, Y, **options
-        As for `cost`; the weights to start from are not changed.
+    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+        Initial weights and biases. They are not changed.
+    X : array-like of shape (m, n_0)
+        Samples.
+    Y : array-like of shape (m, n_L)
+        Targets, see `cost`.
     epochs : int
-        Passes over X.
+        Number of passes over X.
     batch_size : int, default=None
-        Rows of a mini-batch (the last one of an epoch may have fewer); None takes all of them.
+        Number of rows of a mini-batch. The last mini-batch of an epoch may have fewer. By default, each batch contains
+        all rows.
     solver : {"sgd", "adam"}, default="adam"
         A name in `OPTIMIZERS`.
     learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon
-        As in scikit-learn; a solver ignores what is not its own.
+        Hyperparameters with the meaning and the defaults of scikit-learn. A solver ignores those of other solvers.
     rng : numpy.random.RandomState or numpy.random.Generator, default=None
-        Shuffles the rows before every epoch; None keeps their order. A `RandomState` that has drawn the
-        initial weights as scikit-learn does goes on to draw its batches too.
+        Generator that shuffles the rows before each epoch. By default, the rows keep their order. If a `RandomState`
+        draws the initial weights and then shuffles the rows, training matches scikit-learn for the same seed.
+    **options
+        Keyword parameters of `cost`.
 
     Returns
     -------
-    coefs, intercepts : lists of arrays
-        The trained weights.
+    coefs, intercepts : lists of ndarrays
+        Trained weights and biases.
     loss_curve : list of float
-        For every epoch the costs of its batches, each before its update, averaged by rows. A batch
-        whose sample weights are all zero changes nothing and counts as zero.
-    batch_norm : list of (gamma, beta)
-        Only if `batch_norm` is given: trained as well.
+        For each epoch, the mean of the costs of its mini-batches, weighted by their number of rows. The cost of a
+        mini-batch is computed before its update. A mini-batch whose sample weights are all zero causes no update and
+        counts as zero.
+    batch_norm : list of pairs of ndarrays
+        Trained (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
+
+    Raises
+    ------
+    ValueError
+        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
 
     Examples
     --------
+    >>> from fastmlp.reference import vectorized
     >>> X, Y = [[0.0], [1.0]], [[1.0], [3.0]]
-    >>> coefs, intercepts, loss_curve = fit(
+    >>> coefs, intercepts, loss_curve = vectorized.fit(
     ...     [[[0.0]]], [[0.0]], X, Y, epochs=200, solver="sgd", learning_rate_init=0.1, output="identity"
     ... )
     >>> round(coefs[0].item(), 3), round(intercepts[0].item(), 3)

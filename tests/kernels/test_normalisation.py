@@ -9,6 +9,7 @@ from fastmlp.kernels.layout import ABORT, MOMENTUM, SIGNALS
 from fastmlp.kernels.normalisation import EPSILON
 
 from fastmlp.reference import vectorized
+from fastmlp.reference._layers_vectorized import BATCH_NORM_EPSILON
 
 DTYPES = [np.float32, np.float64]
 SHAPES = [(1, 1), (2, 3), (13, 16), (17, 15), (33, 1), (5, 40)]
@@ -57,7 +58,7 @@ def backward(e, normalised, scale, gamma, team=1):
 
 
 def test_epsilon_is_the_references():
-    assert EPSILON == vectorized.BATCH_NORM_EPSILON
+    assert EPSILON == BATCH_NORM_EPSILON
 
 
 @pytest.mark.parametrize("dtype", DTYPES)

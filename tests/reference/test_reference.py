@@ -17,7 +17,16 @@ from sklearn.preprocessing import LabelBinarizer, scale
 from sklearn.utils import check_random_state
 
 from fastmlp import _problem
-from fastmlp.reference import _activations, _optimizers, _outputs, _training, loops, vectorized
+from fastmlp.reference import (
+    _activations,
+    _layers_loops,
+    _layers_vectorized,
+    _optimizers,
+    _outputs,
+    _training,
+    loops,
+    vectorized,
+)
 from fastmlp.training._initialization import initial_weights
 from fastmlp.training._network import Network
 
@@ -74,7 +83,7 @@ def test_references_share_names_signatures_and_tables():
 
 @pytest.mark.parametrize(
     "module",
-    [*REFERENCES, _problem, _training, _activations, _outputs, _optimizers],
+    [*REFERENCES, _problem, _training, _layers_loops, _layers_vectorized, _activations, _outputs, _optimizers],
     ids=lambda module: module.__name__,
 )
 def test_docstrings(module):
