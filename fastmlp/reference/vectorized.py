@@ -294,8 +294,12 @@ def output_error(
         Pre-activations of the output layer.
     Y : array-like of shape (m, n_L)
         Targets, see `cost`.
-    output, loss, sample_weight
-        See `cost`.
+    output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
+        Link of the output layer.
+    loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
+        Loss, see `cost`.
+    sample_weight : array-like of shape (m,), default=None
+        Weights of the samples. By default, all weights are 1.
 
     Returns
     -------
@@ -473,7 +477,7 @@ def cost_and_gradient(
     J : float
         The cost.
     coef_grads, intercept_grads : lists of ndarrays
-        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+        Gradients dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
     batch_norm_grads : list of pairs of ndarrays
         Gradients of (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
 
@@ -523,7 +527,7 @@ def numerical_gradient(
     Returns
     -------
     coef_grads, intercept_grads : lists of ndarrays
-        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+        Gradients dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
     batch_norm_grads : list of pairs of ndarrays
         Gradients of (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
 
@@ -556,7 +560,7 @@ def gradient_descent_step(
     coefs, intercepts : sequences of L ndarrays of shapes (n_{l-1}, n_l) and (n_l,)
         Weights and biases. They are not changed.
     coef_grads, intercept_grads : sequences of L ndarrays
-        dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
+        Gradients dJ/dW_l and dJ/db_l, of the shapes of `coefs` and `intercepts`.
     learning_rate : float
         The rate.
 
@@ -614,8 +618,16 @@ def fit(
         all rows.
     solver : {"sgd", "adam"}, default="adam"
         A name in `OPTIMIZERS`.
-    learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon
-        Hyperparameters with the meaning and the defaults of scikit-learn. A solver ignores those of other solvers.
+    learning_rate_init : float, default=0.001
+        Learning rate.
+    momentum : float, default=0.9
+        Momentum of "sgd".
+    nesterovs_momentum : bool, default=True
+        Whether "sgd" uses Nesterov's momentum.
+    beta_1, beta_2 : float, default=0.9, 0.999
+        Decay rates of the moments of "adam".
+    epsilon : float, default=1e-8
+        Constant in the denominator of "adam", for numerical stability.
     rng : numpy.random.RandomState or numpy.random.Generator, default=None
         Generator that shuffles the rows before each epoch. By default, the rows keep their order. If a `RandomState`
         draws the initial weights and then shuffles the rows, training matches scikit-learn for the same seed.
