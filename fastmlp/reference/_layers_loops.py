@@ -210,9 +210,9 @@ def batch_normalize_backward(D: Rows, N: Rows, s: Row, gamma: Row) -> tuple[Rows
     error : list of list of float, shape (m, n_out)
         Error dJ/dZ of each sample.
     for_gamma : list of float, shape (n_out,)
-        The sum_i D N, which is m times the gradient of gamma.
+        Sum of D N over the rows, which is m times the gradient of gamma.
     for_beta : list of float, shape (n_out,)
-        The sum_i D, which is m times the gradient of beta.
+        Sum of D over the rows, which is m times the gradient of beta.
 
     Examples
     --------

@@ -179,9 +179,9 @@ def batch_normalize_backward(D: Array, N: Array, s: Array, gamma: Array) -> tupl
     error : ndarray of shape (m, n_out)
         Error dJ/dZ of each sample.
     for_gamma : ndarray of shape (n_out,)
-        The sum_i D N, which is m times the gradient of gamma.
+        Sum of D N over the rows, which is m times the gradient of gamma.
     for_beta : ndarray of shape (n_out,)
-        The sum_i D, which is m times the gradient of beta.
+        Sum of D over the rows, which is m times the gradient of beta.
 
     Examples
     --------
