@@ -237,11 +237,15 @@ print("softsign works")
 """
 
 
-def test_two_files_add_an_activation(tmp_path):
+def test_diff_adds_an_activation(tmp_path):
     copy = tmp_path / "copy"
     for folder in ("fastmlp", "kernels"):
         shutil.copytree(ROOT / folder, copy / folder, ignore=shutil.ignore_patterns("__pycache__"))
-    assert apply(DIFF, copy) == ["fastmlp/reference/_activations.py", "kernels/activations.py"]
+    assert apply(DIFF, copy) == [
+        "fastmlp/reference/_activations.py",
+        "kernels/activations.py",
+        "kernels/tables.py",
+    ]
     (copy / "kernels").rename(copy / "fastmlp" / "kernels")  # where pyproject.toml installs it
     environment = os.environ | {"PYTHONPATH": str(copy), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-B", "-c", SOFTSIGN, str(copy)]
