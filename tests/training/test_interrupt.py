@@ -13,6 +13,7 @@ from sklearn.datasets import load_digits
 import fastmlp
 from bench.promises import LONG, N_JOBS, Interrupt
 from fastmlp.training import _engine
+from fastmlp.training._engine import Engine
 from fastmlp.training._threads import Team
 
 ROOT = Path(__file__).parents[2]
@@ -46,15 +47,17 @@ def test_a_call_is_as_long_as_ctrl_c_may_wait(pass_seconds, digits, monkeypatch)
     """By a clock on which every pass takes the same time: a call takes CALL_SECONDS, or one pass if that is longer."""
     now, calls = [0.0], []
 
-    def run_by_the_clock(team, kernel, passes, *args):
-        status = run(team, kernel, passes, *args)
-        ints = args[6]
+    def counted(team, kernel, passes, *args):
         calls.append(passes)
-        now[0] += ints[_engine.PASSES] * pass_seconds
-        return status
+        return run(team, kernel, passes, *args)
 
-    run = Team.run
-    monkeypatch.setattr(Team, "run", run_by_the_clock)
+    def after_a_call(engine, status):
+        now[0] += engine.state["passes"] * pass_seconds
+        return keep_finite(engine, status)
+
+    run, keep_finite = Team.run, Engine._keep_finite
+    monkeypatch.setattr(Team, "run", counted)
+    monkeypatch.setattr(Engine, "_keep_finite", after_a_call)
     monkeypatch.setattr(_engine.time, "perf_counter", lambda: now[0])
     monkeypatch.setattr(_engine, "FIRST_SECONDS", 1.0)  # the first call, which goes by an estimate, makes one pass
     X, y = digits
