@@ -23,6 +23,11 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group.addoption("--command", default="python -m pytest bench", help="command to be stated in the run")
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """No worker processes: cases are timed one after the other."""
+    return 0
+
+
 def _effort(config: pytest.Config) -> Effort:
     """What the options ask for; pytest-benchmark lets --benchmark-enable override --benchmark-disable."""
     if config.option.benchmark_disable and not config.option.benchmark_enable:

@@ -190,7 +190,7 @@ def running(tmp_path_factory):
 
 
 def assert_same(process, here):
-    output, _ = process.communicate(timeout=600)
+    output, _ = process.communicate(timeout=1200)
     assert process.returncode == 0
     there = json.loads(output)
     assert there

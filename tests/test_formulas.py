@@ -249,6 +249,6 @@ def test_diff_adds_an_activation(tmp_path):
     (copy / "kernels").rename(copy / "fastmlp" / "kernels")  # where pyproject.toml installs it
     environment = os.environ | {"PYTHONPATH": str(copy), "NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-B", "-c", SOFTSIGN, str(copy)]
-    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    done = subprocess.run(command, env=environment, cwd=tmp_path, capture_output=True, text=True, timeout=1200)
     assert done.stdout == "softsign works\n", done.stderr
     assert "softsign" not in vectorized.ACTIVATIONS

@@ -92,12 +92,13 @@ numpy.savez(sys.argv[2], *threads)
 """
 
 
+@pytest.mark.slow
 def test_concurrent_first_fits_match_serial_fits(tmp_path):
     """Kernels that several threads compile at the same time give the same bits as those of this process."""
     serial = [outcome(params) for params in PARAMS]
     environment = os.environ | {"NUMBA_CACHE_DIR": str(tmp_path / "cache")}
     command = [sys.executable, "-c", COLD, __file__, str(tmp_path / "threads.npz")]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stderr
     with np.load(tmp_path / "threads.npz") as file:
         assert_same(list(file.values()), serial)
@@ -133,9 +134,9 @@ def test_fit_in_forked_child():
         child.start()
     # Read the results first, because a child does not exit before its result is read.
     for child, queue, expected in zip(children, queues, serial, strict=True):
-        assert queue._reader.poll(120), "a child does not answer"
+        assert queue._reader.poll(1200), "a child does not answer"
         np.testing.assert_array_equal(queue.get(), expected)
-        child.join(60)
+        child.join(1200)
         assert child.exitcode == 0
     assert_same([*serial, *serial], [*serial, *(outcome(params) for params in PARAMS[:4])])
 

@@ -51,7 +51,7 @@ def run(*args, runner=("-m", "fastmlp"), **options):
         [sys.executable, *runner, *map(str, args)],
         capture_output=True,
         encoding="utf-8",
-        timeout=120,
+        timeout=1200,
         **options,
     )
 
@@ -107,6 +107,7 @@ def test_regression(diabetes, tmp_path, capsys):
     assert sorted(path.name for path in tmp_path.iterdir()) == PICTURES
 
 
+@pytest.mark.slow
 def test_digits_as_a_program(tmp_path):
     done = run("--no-compare", "--jobs", 2, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
@@ -238,7 +239,7 @@ def test_interrupt_ends_in_one_line(tmp_path):
         while "GridSearchCV" not in program.stdout.readline():
             assert program.poll() is None
         os.killpg(program.pid, signal.SIGINT)  # as a terminal does: the program and its workers
-        _, said = program.communicate(timeout=60)
+        _, said = program.communicate(timeout=1200)
     assert program.returncode == 130
     assert said.splitlines()[-1] == "python -m fastmlp: interrupted"
     assert "Traceback" not in said

@@ -232,6 +232,7 @@ def digest_here():
     return digest()
 
 
+@pytest.mark.slow
 @pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="names x86 processors")
 @pytest.mark.parametrize(
     ("cpu", "features"), [("haswell", "+avx2,+fma"), ("x86-64", "+fma")], ids=["AVX2", "baseline with FMA"]

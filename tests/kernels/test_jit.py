@@ -52,7 +52,7 @@ def package(tmp_path):
         environment = {"PYTHONPATH": str(copy.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache")} | environment
         # -B: Python's own cache of byte code goes by file times, too.
         command = [sys.executable, "-B", *options, str(tmp_path / "copy" / "script.py")]
-        result = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=300)
+        result = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=1200)
         assert result.returncode == 0, result.stderr
         return result
 

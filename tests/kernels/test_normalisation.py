@@ -30,7 +30,7 @@ def run_team(name, rows, team, arguments):
             lo, hi = rows * rank // team, rows * (rank + 1) // team
             calls.append(pool.submit(run, name, *arguments(lo, hi), rank, team, signals))
         for call in calls:
-            call.result(timeout=30)
+            call.result(timeout=1200)
 
 
 def draw(rng, shape, dtype):

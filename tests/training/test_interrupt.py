@@ -1,100 +1,74 @@
 """Ctrl-C: noticed at once in an epoch of any length, and the model stays good for predictions and more training."""
 
 import json
-import os
-import signal
 import subprocess
 import sys
-import threading
-import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pytest
 from sklearn.datasets import load_digits
 
 import fastmlp
+from bench.promises import LONG, N_JOBS, Interrupt
+from fastmlp.training import _engine
+from fastmlp.training._engine import Engine
 from fastmlp.training._threads import Team
 
-# Promised are 0.2 s; the bound is for a busy machine, and the figures are printed.
-SECONDS = 0.5
-
-ENDLESS = {"max_iter": 10**9}
-WIDE = {"hidden_layer_sizes": (256, 256)}
-# Rows, columns and parameters of training that takes minutes.
-LONG = {
-    "one long epoch": (200_000, 64, WIDE),
-    "one row a batch": (200_000, 64, {"hidden_layer_sizes": (50, 50), "batch_size": 1}),
-    "one row a batch, many weights": (200_000, 64, {"hidden_layer_sizes": (1500, 1500), "batch_size": 1}),
-    "a tiny network": (200_000, 2, {"hidden_layer_sizes": (2,), "batch_size": 1, **ENDLESS}),
-    "tiny epochs": (30, 2, {"hidden_layer_sizes": (2,), **ENDLESS}),
-    "full batch": (200_000, 64, {"batch_size": 200_000, **WIDE}),
-    "early stopping": (3000, 20, {"early_stopping": True, **ENDLESS}),
-    "lbfgs": (200_000, 64, {"solver": "lbfgs", **WIDE, **ENDLESS}),
-}
-SOLVER = {"solver": "sgd", "learning_rate_init": 1e-6, "n_iter_no_change": np.inf, "tol": 0, "random_state": 0}
-N_JOBS = (1, 2)
-
-
-def interrupt(X, y, params):
-    """Fit, press Ctrl-C while a kernel runs, and return the seconds until the fit has ended; look at the model."""
-    model = fastmlp.MLPRegressor(**SOLVER | params)
-    pressed = []
-
-    def press():
-        time.sleep(1.5)
-        pressed.append(time.perf_counter())
-        os.kill(os.getpid(), signal.SIGINT)
-
-    thread = threading.Thread(target=press)
-    thread.start()
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        model.fit(X, y)
-    seconds = time.perf_counter() - pressed[0]
-    thread.join()
-    assert str(caught[0].message) == "Training interrupted by user."
-    assert all(np.isfinite(a).all() for a in model.coefs_ + model.intercepts_)
-    assert np.isfinite(model.predict(X[:10])).all()
-    assert not [t for t in threading.enumerate() if t.name.startswith("fastmlp")]
-    if model.solver != "lbfgs":
-        assert model.n_iter_ == len(model.loss_curve_)
-        model.set_params(early_stopping=False).partial_fit(X[:100], y[:100])
-        assert np.isfinite(model.predict(X[:10])).all()
-    return seconds
-
-
-def interrupt_all():
-    """Seconds until Ctrl-C was noticed, for every name and number of threads; everything compiled before."""
-    rng = np.random.default_rng(0)
-    data = {columns: rng.normal(size=(200_000, columns)) for columns in {row[1] for row in LONG.values()}}
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        for solver in ("lbfgs", "sgd"):
-            fastmlp.MLPRegressor(max_iter=1, solver=solver).fit(data[2][:300], data[2][:300, 0])
-    seconds = {}
-    for name, (rows, columns, params) in LONG.items():
-        X = data[columns][:rows]
-        for n_jobs in N_JOBS:
-            seconds[f"{name}, {n_jobs} threads"] = interrupt(X, X[:, 0] + X[:, 1], params | {"n_jobs": n_jobs})
-    return seconds
+ROOT = Path(__file__).parents[2]
 
 
 @pytest.fixture(scope="module")
-def noticed():
-    """What `interrupt_all` returns, in a process that a signal may end."""
-    run = subprocess.run([sys.executable, __file__], capture_output=True, text=True, timeout=300)
+def interrupted():
+    """What `bench.promises.interrupt_all` returns, in a process that a signal may end."""
+    # The warnings of these fits are none of this test's.
+    command = [sys.executable, "-W", "ignore", "-m", "bench.promises", "--json"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stderr
-    return json.loads(run.stdout)
+    return {name: Interrupt(*values) for name, values in json.loads(run.stdout).items()}
 
 
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize("n_jobs", N_JOBS)
 @pytest.mark.parametrize("name", LONG)
-def test_ctrl_c_is_noticed_at_once(name, n_jobs, noticed):
-    seconds = noticed[f"{name}, {n_jobs} threads"]
-    sys.stdout.write(f"{name}, {n_jobs} threads: {seconds:.3f} s\n")
-    assert seconds < SECONDS
+def test_ctrl_c_is_noticed_when_the_call_ends(name, n_jobs, interrupted):
+    """At most one call of the kernel begins after the signal: one that Python was about to make.
+
+    How many seconds that takes depends on what else the machine does. `python -m bench.promises` bounds them.
+    """
+    found = interrupted[f"{name}, {n_jobs} threads"]
+    sys.stdout.write(f"{name}, {n_jobs} threads: {found.seconds:.3f} s\n")
+    assert found.calls <= 1
+
+
+@pytest.mark.parametrize("pass_seconds", [1e-5, 1e-3, 0.04, 3.0])
+def test_a_call_is_as_long_as_ctrl_c_may_wait(pass_seconds, digits, monkeypatch):
+    """By a clock on which every pass takes the same time: a call takes CALL_SECONDS, or one pass if that is longer."""
+    now, calls = [0.0], []
+
+    def counted(team, kernel, passes, *args):
+        calls.append(passes)
+        return run(team, kernel, passes, *args)
+
+    def after_a_call(engine, status):
+        now[0] += engine.state["passes"] * pass_seconds
+        return keep_finite(engine, status)
+
+    run, keep_finite = Team.run, Engine._keep_finite
+    monkeypatch.setattr(Team, "run", counted)
+    monkeypatch.setattr(Engine, "_keep_finite", after_a_call)
+    monkeypatch.setattr(_engine.time, "perf_counter", lambda: now[0])
+    monkeypatch.setattr(_engine, "FIRST_SECONDS", 1.0)  # the first call, which goes by an estimate, makes one pass
+    X, y = digits
+    longest = max(1, int(_engine.CALL_SECONDS / pass_seconds))
+    model = fastmlp.MLPRegressor(hidden_layer_sizes=1, batch_size=100, n_iter_no_change=np.inf, n_jobs=1)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        model.set_params(max_iter=longest + 3).fit(X[:, :1], y)  # three passes an epoch
+    assert calls[0] == 1
+    assert len(calls) > 2
+    assert set(calls[1:]) <= {longest, max(1, longest - 1)}  # sums on the clock are rounded
 
 
 @pytest.fixture
@@ -162,7 +136,3 @@ def test_lbfgs_keeps_the_best_weights(digits, monkeypatch):
     longer, _ = interrupted_fit(monkeypatch, 24, X, y, **params)
     assert longer.loss_ < model.loss_
     assert model.score(X, y) > 0.3
-
-
-if __name__ == "__main__":
-    sys.stdout.write(json.dumps(interrupt_all()))

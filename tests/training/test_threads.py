@@ -107,9 +107,9 @@ def test_ctrl_c_while_tasks_are_handed_out_frees_the_team(i, when):
         with pytest.raises(KeyboardInterrupt):
             team.run(meet, team.signals, 5, np.full(3, -1), np.zeros(3, np.int64))
         assert team.signals[ABORT] == 1
-    deadline = time.monotonic() + 5
-    while ours() and time.monotonic() < deadline:
-        time.sleep(0.01)
+    for thread in threading.enumerate():
+        if thread.name.startswith("fastmlp"):
+            thread.join(1200)
     assert ours() == []
 
 
@@ -216,17 +216,15 @@ def test_every_rank_of_a_smaller_team_has_room_of_its_own(size, problem, monkeyp
 
 
 def test_a_team_larger_than_the_machine_ends(problem):
-    """At no worse than twice the time, which bench/ measures; here the bound is for hanging."""
+    """Its threads must let each other run. How much longer it takes is bounded in `python -m bench.promises`."""
     X, y, params = problem
     params |= {"hidden_layer_sizes": (256,), "batch_size": 290, "max_iter": 30}
-    seconds = {}
-    for n_jobs in (os.cpu_count(), 4 * os.cpu_count()):
-        begin = time.perf_counter()
-        model = fastmlp.MLPClassifier(**params, n_jobs=n_jobs).fit(X, y)
-        seconds[n_jobs] = time.perf_counter() - begin
-        assert model.n_iter_ == 30
-    few, many = seconds.values()
-    assert many < 10 * few + 1
+    few, many = (
+        fastmlp.MLPClassifier(**params, n_jobs=n_jobs).fit(X, y) for n_jobs in (os.cpu_count(), 4 * os.cpu_count())
+    )
+    assert few.n_iter_ == many.n_iter_ == 30
+    for coef, other in zip(many.coefs_, few.coefs_, strict=True):
+        np.testing.assert_array_equal(coef, other)
 
 
 def test_available_threads_follows_scikit_learn(monkeypatch):
