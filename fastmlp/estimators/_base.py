@@ -6,32 +6,32 @@ from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from functools import cache
-from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from numbers import Integral
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
 from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
 
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.outputs import OUTPUTS
 from fastmlp.training._aligned import roomy
 from fastmlp.training._engine import CHUNK_ROWS, Engine, Hyper, OptimizerState, log_loss_cap, prepare_data
-from fastmlp.training._initialization import INITS, initial_weights
+from fastmlp.training._initialization import initial_weights
 from fastmlp.training._loops import Progress, minimize_lbfgs, train_stochastic
 from fastmlp.training._memory import check_memory
 from fastmlp.training._network import Array, Network
 from fastmlp.training._predict import predict
 from fastmlp.training._threads import available_threads
 
+from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
+from ._sklearn import InvalidParameterError, _fit_context
 from ._validation import is_plain, is_plain_target, warn_of_scales
 
 __all__ = ["_BaseMLP"]
 
-STOCHASTIC_SOLVERS = ("sgd", "adam")
 OPTIMIZER_PARAMETERS = (
     "solver",
     "learning_rate",
@@ -59,41 +59,8 @@ def _same(arrays: list[Any], views: list[Array]) -> bool:
     return len(arrays) <= len(views) and all(map(operator.is_, arrays, views))
 
 
-class _BaseMLP(BaseEstimator):
-    """What classifier and regressor share."""
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [None, Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right")],
-        "maxout_pieces": [Interval(Integral, 2, None, closed="left")],
-        "penalty_scaling": [StrOptions({"mean", "sum"})],
-        "init": [StrOptions(set(INITS)), tuple, list],
-        "init_scale": [Interval(Real, 0, None, closed="neither")],
-        "batch_norm": ["boolean"],
-        "residual": ["boolean"],
-    }
+class _BaseMLP(SharedParameters, BaseEstimator):
+    """Fitting and predicting, for all estimators."""
 
     # ---- what a subclass says
 
