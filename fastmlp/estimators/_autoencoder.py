@@ -213,6 +213,10 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
     def _output(self) -> tuple[str, str]:
         return ("identity" if self.loss == "squared_error" else "logistic"), self.loss
 
+    @property
+    def _tied(self) -> bool:
+        return bool(self.tied_weights)
+
     def _network(self, units: list[int]) -> Network:
         network = super()._network(units)
         if self.tied_weights and "maxout" in network.activations:

@@ -5,15 +5,16 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.kernels.activations import ACTIVATIONS
 from fastmlp.kernels.outputs import OUTPUTS
@@ -23,12 +24,13 @@ from fastmlp.training._initialization import initial_weights
 from fastmlp.training._loops import Progress, minimize_lbfgs, train_stochastic
 from fastmlp.training._memory import check_memory
 from fastmlp.training._network import Array, Network
+from fastmlp.training._objective import ObjectiveInputs
 from fastmlp.training._predict import predict
 from fastmlp.training._threads import available_threads
 
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
-from ._validation import is_plain, is_plain_target, warn_of_scales
+from ._validation import check_sample_weight, is_plain, is_plain_target, warn_of_scales
 
 __all__ = ["_BaseMLP"]
 
@@ -75,6 +77,11 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     @abstractmethod
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Validation score of the present weights."""
+
+    @property
+    def _tied(self) -> bool:
+        """Whether the second half of the matrices are the transposes of the first."""
+        return False
 
     # ---- the network
 
@@ -196,6 +203,55 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             network = self._fitted_network()
             self._set_weights(network, self._weights(network))
 
+    # ---- inspection
+
+    def __fastmlp_objective__(self, X: Any, y: Any, sample_weight: Any = None) -> ObjectiveInputs:
+        """Return what `fit(X, y, sample_weight)` minimises: the protocol that `fastmlp.inspection` uses.
+
+        The weights are those of the estimator if it is fitted, otherwise those that `fit` would start from. The
+        estimator is not changed. The objective is the one whose gradient training follows: it has neither the cap on
+        the log loss of one unit nor the mean over the outputs that scikit-learn's reported losses have.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As `fit` takes them; `sample_weight` must not be negative.
+
+        Returns
+        -------
+        ObjectiveInputs
+            Network, data, weights and penalty.
+
+        Raises
+        ------
+        ValueError
+            A parameter or the data are not allowed, as in `fit`.
+        """
+        fitted = hasattr(self, "coefs_")
+        # Validation sets attributes, so it works on a copy.
+        model = copy(self) if fitted else clone(self)
+        model.warm_start = False
+        model._validate_params()
+        X, Y = model._validate_input(X, y, fitted, reset=not fitted)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X.shape[0], non_negative=True)
+        network = model._network([X.shape[1], *model._hidden_layer_sizes(), model._count_outputs(Y)])
+        if fitted:
+            model._check_continued(network)
+            w = model._weights(network)
+        else:
+            random = check_random_state(model.random_state)
+            w = initial_weights(network, model.init, float(model.init_scale), random, X.dtype, model.activation)
+        return ObjectiveInputs(
+            network,
+            prepare_data(X, Y, sample_weight, np.float64),
+            w.astype(np.float64),
+            float(model.alpha),
+            model.penalty_scaling,
+            available_threads(model.n_jobs),
+            tied=model._tied,
+        )
+
     # ---- fitting
 
     def _initialize(self, network: Network, dtype: Any) -> None:
@@ -254,7 +310,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             if m > ROWS_LIMIT:
                 raise ValueError(f"X has {m} rows; at most {ROWS_LIMIT} are allowed.")
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X)
+                sample_weight = check_sample_weight(sample_weight, m)
             if self.early_stopping and incremental and stochastic:
                 raise ValueError("partial_fit does not support early_stopping=True")
             self.n_outputs_ = self._count_outputs(Y)

@@ -1,23 +1,21 @@
 """Why a network does not learn: what each layer's numbers say, in plain words, with the remedy."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 
-from fastmlp._problem import check_problem
+from fastmlp._problem import Options
 from fastmlp.reference import vectorized
 from fastmlp.training._blockwise import column_sizes
 from fastmlp.training._network import Array
 
+from ._display import figure_and_axes
 from ._objective import Objective, objective_of_estimator
 
-if TYPE_CHECKING:
-    from ._display import DiagnosticsDisplay
-
-__all__ = ["Diagnosis", "LayerDiagnosis", "diagnose"]
+__all__ = ["Diagnosis", "DiagnosticsDisplay", "LayerDiagnosis", "diagnose"]
 
 # Beyond these, a sentence. They are meant for illnesses, not for blemishes: trained networks that score well
 # have up to a third of their units dead or saturated, and errors that shrink a hundredfold on their way down.
@@ -99,8 +97,6 @@ class Diagnosis:
 
     def plot(self, ax: Any = None) -> "DiagnosticsDisplay":
         """Draw the table; see `DiagnosticsDisplay.plot`."""
-        from ._display import DiagnosticsDisplay
-
         return DiagnosticsDisplay(self).plot(ax)
 
 
@@ -160,25 +156,22 @@ def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
     """Measure every layer: forward and back again in whole-batch NumPy, where all values are at hand."""
     network, data = objective.network, objective.data
     parts, gradients = network.parts(objective.w), network.parts(g)
-    problem = check_problem(
-        vectorized.ACTIVATIONS,
-        vectorized.OUTPUTS,
-        parts.coefs,
-        parts.intercepts,
-        _dense(objective),
-        keep_float32=False,
+    weights = data.sample_weight if data.sample_weight.size else None
+    arrays = parts.coefs, parts.intercepts, _dense(objective)
+    options = Options(
         activation=network.activations,
         output=network.link,
         loss=network.loss,
-        sample_weight=data.sample_weight if data.sample_weight.size else None,
         residual=network.residual,
-        batch_norm=list(zip(parts.gammas, parts.betas, strict=True)) if network.batch_norm else None,
         maxout_pieces=network.maxout_pieces,
     )
-    trace = vectorized._forward(problem)
-    _, _, D = vectorized._weigh(problem, *problem.output.pair(trace.Z[-1], _targets(objective)))
-    errors, _ = vectorized._backward(problem, trace, D)
-    values = [*trace.A[1:], problem.output.link(trace.Z[-1])]
+    if network.batch_norm:
+        options["batch_norm"] = list(zip(parts.gammas, parts.betas, strict=True))
+    values = vectorized.forward(*arrays, **options)[1:]
+    Z = vectorized.pre_activations(*arrays, **options)
+    # `vectorized.backward` would refuse the targets of an autoencoder, which lie between 0 and 1, for the log loss.
+    _, D = vectorized.OUTPUTS[network.link, network.loss].pair(Z[-1], _targets(objective))
+    errors = vectorized.backpropagate(*arrays, D if weights is None else D * weights[:, np.newaxis], **options)
     layers = []
     for l, (W, dW, D, A) in enumerate(zip(parts.coefs, gradients.coefs, errors, values, strict=True)):
         hidden = l < len(network.activations)
@@ -191,20 +184,20 @@ def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
                 float(np.sqrt(np.mean(D * D))),
                 float(A.mean()),
                 float(A.std()),
-                _stuck(network.activations[l], trace.Z[l], trace.F[l]) if hidden else float("nan"),
+                _stuck(network.activations[l], Z[l]) if hidden else float("nan"),
             )
         )
     return tuple(layers)
 
 
-def _stuck(activation: str, Z: Array, A: Array) -> float:
+def _stuck(activation: str, Z: Array) -> float:
     """Fraction of values that are saturated, or of units that are dead."""
+    if activation not in FLAT and activation not in CAN_DIE:
+        return float("nan")
+    slopes = vectorized.ACTIVATIONS[activation].derivative(Z, vectorized.activate(activation, Z))
     if activation in FLAT:
-        return float(np.mean(vectorized.ACTIVATIONS[activation].derivative(Z, A) < FLAT[activation]))
-    if activation in CAN_DIE:
-        slopes = np.abs(vectorized.ACTIVATIONS[activation].derivative(Z, A).astype(float))
-        return float(np.mean(slopes.max(axis=0) < NO_SLOPE))
-    return float("nan")
+        return float(np.mean(slopes < FLAT[activation]))
+    return float(np.mean(np.abs(slopes.astype(float)).max(axis=0) < NO_SLOPE))
 
 
 def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt: bool) -> dict[str, str]:
@@ -251,3 +244,90 @@ def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt
 
 def _list(layers: list[LayerDiagnosis]) -> str:
     return ", ".join(layer.name for layer in layers)
+
+
+class DiagnosticsDisplay:
+    """What `diagnose` measured, layer by layer: gradients and errors, values, units that are stuck.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        From `diagnose`.
+
+    Attributes
+    ----------
+    ax_ : ndarray of 3 Axes
+        Gradient norms and errors; mean and spread of the values; saturated or dead fraction.
+    figure_ : Figure
+        Around them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import DiagnosticsDisplay, MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> display = DiagnosticsDisplay.from_estimator(MLPClassifier((30, 30), random_state=0), X / 16, y)
+    >>> len(display.ax_)
+    3
+    """
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self.diagnosis = diagnosis
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None, ax: Any = None
+    ) -> Self:
+        """Diagnose an estimator, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for `diagnose`.
+        ax : sequence of 3 Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        DiagnosticsDisplay
+            The display, drawn.
+        """
+        return cls(diagnose(estimator, X, y, sample_weight=sample_weight)).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : sequence of 3 Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        DiagnosticsDisplay
+            This display.
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax, panels=3)
+        layers = self.diagnosis.layers
+        places = np.arange(len(layers))
+        flow, values, stuck = self.ax_
+        for name, label in (("gradient_norm", "|dJ/dW|, penalty included"), ("error", "error, root mean square")):
+            sizes = np.array([getattr(layer, name) for layer in layers])
+            flow.plot(places, np.where(sizes > 0, sizes, np.nan), "o-", label=label)
+        flow.set(yscale="log", title="gradients (gaps: 0)")
+        flow.legend()
+        values.errorbar(
+            places, [layer.mean for layer in layers], [layer.spread for layer in layers], fmt="o", capsize=4
+        )
+        values.set(title="values: mean and standard deviation")
+        fractions = np.array([layer.stuck for layer in layers])
+        bars = stuck.bar(places, np.nan_to_num(fractions))
+        stuck.bar_label(bars, ["-" if np.isnan(fraction) else f"{fraction:.0%}" for fraction in fractions])
+        stuck.set(ylim=(0, 1.1), title="saturated or dead fraction")
+        for axes in self.ax_:
+            axes.set_xticks(places, [layer.name for layer in layers], rotation=45, ha="right")
+            axes.set_xlim(-0.6, len(layers) - 0.4)
+            axes.grid(alpha=0.3, axis="y")
+        findings = ", ".join(self.diagnosis.findings) or "nothing unusual"
+        self.figure_.suptitle(f"Diagnosis: {findings}")
+        return self

@@ -10,12 +10,10 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.training._network import Array
 
-from ._diagnostics import Diagnosis, diagnose
-
-__all__ = ["DiagnosticsDisplay", "LossCurveDisplay", "WeightImageDisplay"]
+__all__ = ["LossCurveDisplay", "WeightImageDisplay", "figure_and_axes"]
 
 
-def _new_or_given(ax: Any, panels: int = 1) -> tuple[Any, Any]:
+def figure_and_axes(ax: Any, panels: int = 1) -> tuple[Any, Any]:
     """Return figure and axes: those given, or new ones."""
     try:
         import matplotlib.pyplot as plt
@@ -112,7 +110,7 @@ class LossCurveDisplay:
         LossCurveDisplay
             This display.
         """
-        self.figure_, self.ax_ = _new_or_given(ax)
+        self.figure_, self.ax_ = figure_and_axes(ax)
         self.lines_: list[Any] = []
         for label, losses in self.loss_curves.items():
             (line,) = self.ax_.plot(np.arange(1, len(losses) + 1), losses, label=f"{label}: training loss")
@@ -232,7 +230,7 @@ class WeightImageDisplay:
             This display.
         """
         W = np.asarray(self.weights)
-        self.figure_, self.ax_ = _new_or_given(ax)
+        self.figure_, self.ax_ = figure_and_axes(ax)
         largest = float(np.abs(W).max()) or 1.0
         self.im_ = self.ax_.imshow(_mosaic(W, self.image_shape), cmap="RdBu_r", vmin=-largest, vmax=largest)
         self.ax_.set(xticks=[], yticks=[], title=f"weights of {W.shape[1]} units, one image each")
@@ -251,90 +249,3 @@ def _mosaic(W: Array, shape: tuple[int, int]) -> Array:
         top, left = k // across * (height + 1), k % across * (width + 1)
         grid[top : top + height, left : left + width] = column.reshape(shape)
     return grid
-
-
-class DiagnosticsDisplay:
-    """What `diagnose` measured, layer by layer: gradients and errors, values, units that are stuck.
-
-    Parameters
-    ----------
-    diagnosis : Diagnosis
-        From `diagnose`.
-
-    Attributes
-    ----------
-    ax_ : ndarray of 3 Axes
-        Gradient norms and errors; mean and spread of the values; saturated or dead fraction.
-    figure_ : Figure
-        Around them.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from fastmlp import DiagnosticsDisplay, MLPClassifier
-    >>> X, y = load_digits(return_X_y=True)
-    >>> display = DiagnosticsDisplay.from_estimator(MLPClassifier((30, 30), random_state=0), X / 16, y)
-    >>> len(display.ax_)
-    3
-    """
-
-    def __init__(self, diagnosis: Diagnosis) -> None:
-        self.diagnosis = diagnosis
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None, ax: Any = None
-    ) -> Self:
-        """Diagnose an estimator, and draw.
-
-        Parameters
-        ----------
-        estimator, X, y, sample_weight
-            As for `diagnose`.
-        ax : sequence of 3 Axes, default=None
-            To draw on; None: a new figure.
-
-        Returns
-        -------
-        DiagnosticsDisplay
-            The display, drawn.
-        """
-        return cls(diagnose(estimator, X, y, sample_weight=sample_weight)).plot(ax)
-
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : sequence of 3 Axes, default=None
-            To draw on; None: a new figure.
-
-        Returns
-        -------
-        DiagnosticsDisplay
-            This display.
-        """
-        self.figure_, self.ax_ = _new_or_given(ax, panels=3)
-        layers = self.diagnosis.layers
-        places = np.arange(len(layers))
-        flow, values, stuck = self.ax_
-        for name, label in (("gradient_norm", "|dJ/dW|, penalty included"), ("error", "error, root mean square")):
-            sizes = np.array([getattr(layer, name) for layer in layers])
-            flow.plot(places, np.where(sizes > 0, sizes, np.nan), "o-", label=label)
-        flow.set(yscale="log", title="gradients (gaps: 0)")
-        flow.legend()
-        values.errorbar(
-            places, [layer.mean for layer in layers], [layer.spread for layer in layers], fmt="o", capsize=4
-        )
-        values.set(title="values: mean and standard deviation")
-        fractions = np.array([layer.stuck for layer in layers])
-        bars = stuck.bar(places, np.nan_to_num(fractions))
-        stuck.bar_label(bars, ["-" if np.isnan(fraction) else f"{fraction:.0%}" for fraction in fractions])
-        stuck.set(ylim=(0, 1.1), title="saturated or dead fraction")
-        for axes in self.ax_:
-            axes.set_xticks(places, [layer.name for layer in layers], rotation=45, ha="right")
-            axes.set_xlim(-0.6, len(layers) - 0.4)
-            axes.grid(alpha=0.3, axis="y")
-        findings = ", ".join(self.diagnosis.findings) or "nothing unusual"
-        self.figure_.suptitle(f"Diagnosis: {findings}")
-        return self

@@ -1,21 +1,16 @@
 """The cost J of a network and its gradient, from the kernels: what `fit` minimises, in public."""
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 
 from fastmlp._problem import BatchNorm, Options, check_problem
 from fastmlp.reference.vectorized import ACTIVATIONS, OUTPUTS
 from fastmlp.training._aligned import roomy
 from fastmlp.training._engine import Data, Engine, Hyper, OptimizerState, prepare_data
-from fastmlp.training._initialization import initial_weights
 from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
 from fastmlp.training._predict import FLOPS_PER_THREAD
 from fastmlp.training._threads import Team, available_threads
@@ -165,36 +160,12 @@ def objective_of_arrays(
 
 
 def objective_of_estimator(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
-    """Return what `estimator.fit(X, y)` minimises, in float64, at the fitted weights or at the initial ones.
+    """Return what `estimator.fit(X, y, sample_weight)` minimises, in float64, at the fitted or the initial weights.
 
-    Without the cap on the log loss of one unit, and without the mean over the outputs, that scikit-learn's
-    reported losses have: the gradient that it (and `fit`) descends is of this objective.
+    The estimator describes its objective through the method `__fastmlp_objective__`, which returns an
+    `ObjectiveInputs`.
     """
-    fitted = hasattr(estimator, "coefs_")
-    # A copy: validation leaves traces in the estimator.
-    model = copy(estimator) if fitted else clone(estimator)
-    model.warm_start = False
-    model._validate_params()
-    X, Y = model._validate_input(X, y, fitted, reset=not fitted)
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    units = [X.shape[1], *model._hidden_layer_sizes(), model._count_outputs(Y)]
-    network = model._network(units)
-    if fitted:
-        model._check_continued(network)
-        w = model._weights(network)
-    else:
-        random = check_random_state(model.random_state)
-        w = initial_weights(network, model.init, float(model.init_scale), random, X.dtype, model.activation)
-    return Objective(
-        network,
-        prepare_data(X, Y, sample_weight, np.float64),
-        w.astype(np.float64),
-        float(model.alpha),
-        model.penalty_scaling,
-        available_threads(model.n_jobs),
-        tied=getattr(model, "tied_weights", False),
-    )
+    return Objective(**estimator.__fastmlp_objective__(X, y, sample_weight)._asdict())
 
 
 def cost(
