@@ -12,6 +12,7 @@ from fastmlp.reference import vectorized
 from fastmlp.training._blockwise import column_sizes
 from fastmlp.training._network import Array
 
+from ._composite import locate
 from ._display import figure_and_axes
 from ._objective import Objective, objective_of_estimator
 
@@ -74,17 +75,20 @@ class Diagnosis:
         'vanishing gradients', 'exploding gradients'. Empty for a healthy network.
     cost : float
         J of the rows that were given.
+    source : str
+        For a pipeline or a search: which step was diagnosed; otherwise empty.
     """
 
     layers: tuple[LayerDiagnosis, ...]
     findings: dict[str, str]
     cost: float
+    source: str = ""
 
     def __str__(self) -> str:
         head = (
             f"{'layer':<10} {'activation':<10} {'|W|':>8} {'|dJ/dW|':>8} {'error':>8} {'mean':>8} {'spread':>8}  stuck"
         )
-        lines = [head]
+        lines = [self.source, head] if self.source else [head]
         for layer in self.layers:
             numbers = layer[2:-1]
             stuck = "    -" if np.isnan(layer.stuck) else f"{layer.stuck:>5.0%}"
@@ -105,8 +109,10 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor or MLPAutoencoder
-        Fitted, or not: then with the weights that `fit` would begin with.
+    estimator : MLPClassifier, MLPRegressor, MLPAutoencoder, Pipeline or search
+        If an estimator of fastmlp is not fitted, the weights are those that `fit` would start from. Of a fitted
+        pipeline the last step is diagnosed, on data that the other steps have transformed; of a fitted search
+        (`GridSearchCV` and its like) the best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples, taken as one batch; some hundreds are enough.
     y : array-like
@@ -119,6 +125,15 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     Diagnosis
         Prints as a table with sentences; `plot` draws it.
 
+    Raises
+    ------
+    TypeError
+        The estimator, or the last step of the pipeline, is none of fastmlp's.
+    NotFittedError
+        The pipeline or the search is not fitted.
+    ValueError
+        The data or a parameter are not allowed, as in `fit`.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -130,11 +145,12 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     >>> list(diagnose(deep, X / 16, y).findings)
     ['vanishing gradients']
     """
-    with objective_of_estimator(estimator, X, y, sample_weight) as objective:
+    found = locate(estimator, X)
+    with objective_of_estimator(found, y, sample_weight) as objective:
         J, g = objective.cost_and_gradient()
     layers = _layers(objective, g)
     learnt = layers[-1].error < LEARNT * _targets(objective).std()
-    return Diagnosis(layers, _findings(layers, column_sizes(_dense(objective)), J, learnt), J)
+    return Diagnosis(layers, _findings(layers, column_sizes(_dense(objective)), J, learnt), J, found.source)
 
 
 def _dense(objective: Objective) -> Array:
@@ -329,5 +345,6 @@ class DiagnosticsDisplay:
             axes.set_xlim(-0.6, len(layers) - 0.4)
             axes.grid(alpha=0.3, axis="y")
         findings = ", ".join(self.diagnosis.findings) or "nothing unusual"
-        self.figure_.suptitle(f"Diagnosis: {findings}")
+        source = f"\n{self.diagnosis.source}" if self.diagnosis.source else ""
+        self.figure_.suptitle(f"Diagnosis: {findings}{source}")
         return self

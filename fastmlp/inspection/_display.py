@@ -10,6 +10,8 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.training._network import Array
 
+from ._composite import Located, locate, not_a_network
+
 __all__ = ["LossCurveDisplay", "WeightImageDisplay", "figure_and_axes"]
 
 
@@ -26,6 +28,15 @@ def figure_and_axes(ax: Any, panels: int = 1) -> tuple[Any, Any]:
     if len(axes) != panels:
         raise ValueError(f"ax must hold {panels} axes, got {len(axes)}.")
     return axes[0].figure, axes if panels > 1 else axes[0]
+
+
+def _fitted_network(estimator: Any) -> Located:
+    """Return a fitted network, which may be the last step of a pipeline or the best estimator of a search."""
+    found = locate(estimator)
+    check_is_fitted(found.estimator)
+    if not hasattr(found.estimator, "coefs_"):
+        raise not_a_network(found)
+    return found
 
 
 class LossCurveDisplay:
@@ -74,10 +85,11 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator or dict of them
-            Trained by 'sgd' or 'adam'; a dict names several.
+        estimator : fitted estimator, pipeline or search, or dict of them
+            Trained by 'sgd' or 'adam'. The keys of a dict are the names for the legend. Of a pipeline the last step is
+            drawn, of a search the best estimator.
         name : str, default=None
-            For the legend; None: the class's.
+            Name for the legend. None: the name of the class and, in a pipeline or a search, where it was found.
         ax : Axes, default=None
             To draw on; None: a new figure.
 
@@ -86,10 +98,13 @@ class LossCurveDisplay:
         LossCurveDisplay
             The display, drawn.
         """
-        estimators = estimator if isinstance(estimator, Mapping) else {name or type(estimator).__name__: estimator}
+        if isinstance(estimator, Mapping):
+            networks = {label: _fitted_network(given) for label, given in estimator.items()}
+        else:
+            found = _fitted_network(estimator)
+            networks = {name or found.source or type(found.estimator).__name__: found}
         losses, scores = {}, {}
-        for label, fitted in estimators.items():
-            check_is_fitted(fitted)
+        for label, (fitted, _, _) in networks.items():
             if not hasattr(fitted, "loss_curve_"):
                 raise ValueError(f"estimator {label!r} has no loss curve: solver must be 'sgd' or 'adam', not 'lbfgs'.")
             losses[label] = fitted.loss_curve_
@@ -147,6 +162,8 @@ class WeightImageDisplay:
         One column for each unit.
     image_shape : tuple of int
         Rows and columns of an image; their product is n_inputs.
+    source : str, default=""
+        Where the weights come from, for the title.
 
     Attributes
     ----------
@@ -167,9 +184,10 @@ class WeightImageDisplay:
     (8, 8)
     """
 
-    def __init__(self, weights: ArrayLike, image_shape: tuple[int, int]) -> None:
+    def __init__(self, weights: ArrayLike, image_shape: tuple[int, int], source: str = "") -> None:
         self.weights = weights
         self.image_shape = image_shape
+        self.source = source
 
     @classmethod
     def from_estimator(
@@ -185,8 +203,8 @@ class WeightImageDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator
-            With `coefs_`.
+        estimator : fitted estimator, pipeline or search
+            With `coefs_`. Of a pipeline the last step is drawn, of a search the best estimator.
         layer : int, default=0
             Which of `coefs_`. The last one of an autoencoder leads to pixels: its rows are drawn.
         image_shape : tuple of int, default=None
@@ -201,12 +219,12 @@ class WeightImageDisplay:
         WeightImageDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
-        coefs = estimator.coefs_
+        found = _fitted_network(estimator)
+        coefs = found.estimator.coefs_
         if not -len(coefs) <= layer < len(coefs):
             raise ValueError(f"layer must be a place in the {len(coefs)} arrays of coefs_, got {layer!r}.")
         W = np.asarray(coefs[layer])
-        pixels = estimator.n_features_in_
+        pixels = found.estimator.n_features_in_
         if W.shape[0] != pixels and W.shape[1] == pixels:
             W = W.T
         side = math.isqrt(W.shape[0])
@@ -214,7 +232,7 @@ class WeightImageDisplay:
         if math.prod(shape) != W.shape[0]:
             raise ValueError(f"image_shape must have {W.shape[0]} pixels, one for each input, got {image_shape}.")
         strongest = np.argsort(-np.linalg.norm(W, axis=0), kind="stable")[:max_units]
-        return cls(W[:, strongest], (shape[0], shape[1])).plot(ax)
+        return cls(W[:, strongest], (shape[0], shape[1]), found.source).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.
@@ -233,7 +251,8 @@ class WeightImageDisplay:
         self.figure_, self.ax_ = figure_and_axes(ax)
         largest = float(np.abs(W).max()) or 1.0
         self.im_ = self.ax_.imshow(_mosaic(W, self.image_shape), cmap="RdBu_r", vmin=-largest, vmax=largest)
-        self.ax_.set(xticks=[], yticks=[], title=f"weights of {W.shape[1]} units, one image each")
+        source = f"\n{self.source}" if self.source else ""
+        self.ax_.set(xticks=[], yticks=[], title=f"weights of {W.shape[1]} units, one image each{source}")
         self.ax_.spines[:].set_visible(False)
         self.figure_.colorbar(self.im_, ax=self.ax_, label="weight", shrink=0.8)
         return self

@@ -15,6 +15,8 @@ from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
 from fastmlp.training._predict import FLOPS_PER_THREAD
 from fastmlp.training._threads import Team, available_threads
 
+from ._composite import Located, not_a_network
+
 __all__ = ["Objective", "cost", "cost_and_gradient", "objective_of_arrays", "objective_of_estimator"]
 
 
@@ -159,13 +161,15 @@ def objective_of_arrays(
     )
 
 
-def objective_of_estimator(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
-    """Return what `estimator.fit(X, y, sample_weight)` minimises, in float64, at the fitted or the initial weights.
+def objective_of_estimator(found: Located, y: Any, sample_weight: Any) -> Objective:
+    """Return what `fit` of an estimator minimises, in float64, at the fitted weights or at the initial ones.
 
     The estimator describes its objective through the method `__fastmlp_objective__`, which returns an
     `ObjectiveInputs`.
     """
-    return Objective(**estimator.__fastmlp_objective__(X, y, sample_weight)._asdict())
+    if not hasattr(found.estimator, "__fastmlp_objective__"):
+        raise not_a_network(found)
+    return Objective(**found.estimator.__fastmlp_objective__(found.X, y, sample_weight)._asdict())
 
 
 def cost(
