@@ -16,6 +16,7 @@ __all__ = [
     "Problem",
     "check_activations",
     "check_name",
+    "check_output_error",
     "check_problem",
 ]
 
@@ -178,6 +179,13 @@ def _check_sample_weight(sample_weight: ArrayLike | None, m: int, dtype: DTypeLi
     if not (weights >= 0).all() or not weights.sum() > 0:
         raise ValueError("sample_weight must be non-negative with a positive sum.")
     return weights
+
+
+def check_output_error(problem: Problem, D: ArrayLike) -> Array:
+    """Return D as an array of the problem's dtype, if it has one row for each sample and one column for each unit."""
+    error = np.asarray(D, problem.X.dtype)
+    _check_shape("D", error, (len(problem.X), len(problem.intercepts[-1])))
+    return error
 
 
 def check_problem(

@@ -5,6 +5,7 @@ from typing import NamedTuple
 
 import numpy as np
 import pytest
+import sklearn
 import sklearn.neural_network
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, load_wine
 from sklearn.preprocessing import scale
@@ -92,6 +93,18 @@ def rounding_error():
         return 100 * worst
 
     return bound
+
+
+@pytest.fixture(scope="session")
+def needs_sklearn():
+    """A function that skips a test where the installed scikit-learn lacks what fastmlp is compared with."""
+    installed = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
+
+    def check(since, what):
+        if installed < tuple(int(part) for part in since.split(".")):
+            pytest.skip(f"scikit-learn {sklearn.__version__} lacks {what}, which is new in {since}")
+
+    return check
 
 
 WORST = pytest.StashKey[float]()

@@ -2,14 +2,13 @@
 
 import math
 from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
-from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin, _fit_context
+from sklearn.base import ClassNamePrefixFeaturesOutMixin, TransformerMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import Tags, check_array
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -24,6 +23,8 @@ from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team, available_threads
 
 from ._base import _BaseMLP
+from ._parameters import parameter, with_parameters
+from ._sklearn import StrOptions, _fit_context
 
 __all__ = ["MLPAutoencoder"]
 
@@ -119,6 +120,7 @@ class TiedEngine(Engine):
         entry("update", self.w.dtype.name)(address(self._hyper), *arrays, self.w.size, rate)
 
 
+@with_parameters
 class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BaseMLP):
     """Multilayer perceptron that learns to give back its input through a narrow layer.
 
@@ -127,23 +129,7 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BaseMLP
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of shape (n_encoder_layers,), default=(32,)
-        Units of each layer of the encoder; the last, which must be the narrowest, holds the codes. The decoder
-        mirrors it: (64, 8) makes a network with the layers n_features, 64, 8, 64, n_features.
-    activation : str or list of str, default='relu'
-        Of the encoder's layers, one name for all or one for each; the decoder's mirror them. Names as in
-        `MLPClassifier`.
-    solver, alpha, batch_size, learning_rate, learning_rate_init, power_t, max_iter, shuffle, random_state, tol, \
-verbose, warm_start, momentum, nesterovs_momentum, early_stopping, validation_fraction, beta_1, beta_2, epsilon, \
-n_iter_no_change, max_fun, n_jobs, penalty_scaling, init, init_scale, maxout_pieces, batch_norm, residual
-        As in `MLPRegressor`. The validation score is that of `score`.
-    loss : {'squared_error', 'log_loss'}, default='squared_error'
-        Half the squared error, with identity outputs; or the log loss, with logistic outputs, for data in [0, 1].
-    tied_weights : bool, default=False
-        Whether the matrices of the decoder are the transposes of the encoder's (biases are free). `init` then
-        gives the encoder's; the penalty counts a matrix each time it is used. The kernels compute the gradient,
-        but Python adds the gradients of both uses of a matrix for each mini-batch: expect small
-        mini-batches to take several times as long as untied ones. 'maxout' cannot be tied.
+    {parameters}
 
     Attributes
     ----------
@@ -171,80 +157,35 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
     (1797, 64)
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "log_loss"})],
-        "tied_weights": ["boolean"],
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (32,),
-        activation: str | Sequence[str] = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        n_jobs: int | None = None,
-        penalty_scaling: str = "mean",
-        init: str | Sequence[Any] = "glorot",
-        init_scale: float = 0.12,
-        maxout_pieces: int = 2,
-        batch_norm: bool = False,
-        residual: bool = False,
-        loss: str = "squared_error",
-        tied_weights: bool = False,
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.n_jobs = n_jobs
-        self.penalty_scaling = penalty_scaling
-        self.init = init
-        self.init_scale = init_scale
-        self.maxout_pieces = maxout_pieces
-        self.batch_norm = batch_norm
-        self.residual = residual
-        self.loss = loss
-        self.tied_weights = tied_weights
+    hidden_layer_sizes: Any = parameter(
+        default=(32,),
+        doc="""int or array-like of shape (n_encoder_layers,)
+        Number of units of each layer of the encoder. The last layer must be the narrowest; its values are the codes.
+        The decoder mirrors the encoder: (64, 8) makes a network with the layers n_features, 64, 8, 64, n_features.""",
+        kw_only=False,
+    )
+    activation: str | Sequence[str] = parameter(
+        default="relu",
+        doc="""str or list of str
+        Activation of the encoder's layers, one name for all of them or one name for each; the decoder mirrors them.
+        The names are those of `MLPClassifier`.""",
+        kw_only=False,
+    )
+    loss: str = parameter(
+        default="squared_error",
+        allowed=[StrOptions({"squared_error", "log_loss"})],
+        doc="""{'squared_error', 'log_loss'}
+        Half the squared error, with identity outputs, or the log loss, with logistic outputs, for data in [0, 1].""",
+    )
+    tied_weights: bool = parameter(
+        default=False,
+        allowed=["boolean"],
+        doc="""bool
+        Whether the matrices of the decoder are the transposes of the encoder's; the biases are independent. `init`
+        then gives the encoder's matrices, and the penalty counts a matrix each time it is used. The kernels compute the
+        gradient, but NumPy takes the optimizer's steps, with one Python call for each mini-batch: expect small
+        mini-batches to take several times as long as without tied weights. 'maxout' cannot be tied.""",
+    )
 
     # ---- the network
 
@@ -263,6 +204,10 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
 
     def _output(self) -> tuple[str, str]:
         return ("identity" if self.loss == "squared_error" else "logistic"), self.loss
+
+    @property
+    def _tied(self) -> bool:
+        return bool(self.tied_weights)
 
     def _network(self, units: list[int]) -> Network:
         network = super()._network(units)

@@ -5,37 +5,39 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from copy import copy
 from functools import cache
-from numbers import Integral, Real
-from typing import Any, ClassVar, NamedTuple, Self
+from numbers import Integral
+from typing import Any, NamedTuple, Self
 
 import numpy as np
-from sklearn.base import BaseEstimator, ClassifierMixin, _fit_context
+from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.kernels.layout import Hyper
 from fastmlp.kernels.tables import ACTIVATIONS, OPTIMIZERS, OUTPUTS
 from fastmlp.training._aligned import padded
 from fastmlp.training._data import prepare_data
 from fastmlp.training._engine import Engine, log_loss_cap
-from fastmlp.training._initialization import INITS, initial_weights
+from fastmlp.training._initialization import initial_weights
 from fastmlp.training._loops import minimize_lbfgs, train_stochastic
 from fastmlp.training._memory import check_memory
 from fastmlp.training._network import Array, Network
+from fastmlp.training._objective import ObjectiveInputs
 from fastmlp.training._predict import predict
 from fastmlp.training._row_order import RowOrder
 from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import available_threads
 from fastmlp.training._workspace import CHUNK_ROWS
 
-from ._validation import is_plain, is_plain_target, warn_of_scales
+from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
+from ._sklearn import InvalidParameterError, _fit_context
+from ._validation import check_sample_weight, is_plain, is_plain_target, warn_of_scales
 
 __all__ = ["_BaseMLP"]
 
-STOCHASTIC_SOLVERS = ("sgd", "adam")
 OPTIMIZER_PARAMETERS = (
     "solver",
     "learning_rate",
@@ -63,41 +65,8 @@ def _same(arrays: list[Any], views: list[Array]) -> bool:
     return len(arrays) <= len(views) and all(map(operator.is_, arrays, views))
 
 
-class _BaseMLP(BaseEstimator):
-    """What classifier and regressor share."""
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS)), list, tuple],
-        "solver": [StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
-        "learning_rate": [StrOptions({"constant", "invscaling", "adaptive"})],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "power_t": [Interval(Real, 0, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "shuffle": ["boolean"],
-        "random_state": ["random_state"],
-        "tol": [Interval(Real, 0, None, closed="left")],
-        "verbose": ["verbose"],
-        "warm_start": ["boolean"],
-        "momentum": [Interval(Real, 0, 1, closed="both")],
-        "nesterovs_momentum": ["boolean"],
-        "early_stopping": ["boolean"],
-        "validation_fraction": [Interval(Real, 0, 1, closed="left")],
-        "beta_1": [Interval(Real, 0, 1, closed="left")],
-        "beta_2": [Interval(Real, 0, 1, closed="left")],
-        "epsilon": [Interval(Real, 0, None, closed="neither")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
-        "max_fun": [Interval(Integral, 1, None, closed="left")],
-        "n_jobs": [None, Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right")],
-        "maxout_pieces": [Interval(Integral, 2, None, closed="left")],
-        "penalty_scaling": [StrOptions({"mean", "sum"})],
-        "init": [StrOptions(set(INITS)), tuple, list],
-        "init_scale": [Interval(Real, 0, None, closed="neither")],
-        "batch_norm": ["boolean"],
-        "residual": ["boolean"],
-    }
+class _BaseMLP(SharedParameters, BaseEstimator):
+    """Fitting and predicting, for all estimators."""
 
     # ---- what a subclass says
 
@@ -112,6 +81,11 @@ class _BaseMLP(BaseEstimator):
     @abstractmethod
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Validation score of the present weights."""
+
+    @property
+    def _tied(self) -> bool:
+        """Whether the second half of the matrices are the transposes of the first."""
+        return False
 
     # ---- the network
 
@@ -233,6 +207,55 @@ class _BaseMLP(BaseEstimator):
             network = self._fitted_network()
             self._set_weights(network, self._weights(network))
 
+    # ---- inspection
+
+    def __fastmlp_objective__(self, X: Any, y: Any, sample_weight: Any = None) -> ObjectiveInputs:
+        """Return what `fit(X, y, sample_weight)` minimises: the protocol that `fastmlp.inspection` uses.
+
+        The weights are those of the estimator if it is fitted, otherwise those that `fit` would start from. The
+        estimator is not changed. The objective is the one whose gradient training follows: it has neither the cap on
+        the log loss of one unit nor the mean over the outputs that scikit-learn's reported losses have.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As `fit` takes them; `sample_weight` must not be negative.
+
+        Returns
+        -------
+        ObjectiveInputs
+            Network, data, weights and penalty.
+
+        Raises
+        ------
+        ValueError
+            A parameter or the data are not allowed, as in `fit`.
+        """
+        fitted = hasattr(self, "coefs_")
+        # Validation sets attributes, so it works on a copy.
+        model = copy(self) if fitted else clone(self)
+        model.warm_start = False
+        model._validate_params()
+        X, Y = model._validate_input(X, y, fitted, reset=not fitted)
+        if sample_weight is not None:
+            sample_weight = check_sample_weight(sample_weight, X.shape[0], non_negative=True)
+        network = model._network([X.shape[1], *model._hidden_layer_sizes(), model._count_outputs(Y)])
+        if fitted:
+            model._check_continued(network)
+            w = model._weights(network)
+        else:
+            random = check_random_state(model.random_state)
+            w = initial_weights(network, model.init, float(model.init_scale), random, X.dtype, model.activation)
+        return ObjectiveInputs(
+            network,
+            prepare_data(X, Y, sample_weight, np.float64),
+            w.astype(np.float64),
+            float(model.alpha),
+            model.penalty_scaling,
+            available_threads(model.n_jobs),
+            tied=model._tied,
+        )
+
     # ---- fitting
 
     def _initialize(self, network: Network, dtype: Any) -> None:
@@ -282,7 +305,7 @@ class _BaseMLP(BaseEstimator):
             if m > ROWS_LIMIT:
                 raise ValueError(f"X has {m} rows; at most {ROWS_LIMIT} are allowed.")
             if sample_weight is not None:
-                sample_weight = _check_sample_weight(sample_weight, X)
+                sample_weight = check_sample_weight(sample_weight, m)
             if self.early_stopping and incremental and stochastic:
                 raise ValueError("partial_fit does not support early_stopping=True")
             self.n_outputs_ = self._count_outputs(Y)

@@ -1,27 +1,28 @@
 """The classifier."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
-from sklearn.base import ClassifierMixin, _fit_context
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import Tags, column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
-from sklearn.utils.multiclass import _check_partial_fit_first_call, type_of_target, unique_labels
+from sklearn.utils.multiclass import type_of_target, unique_labels
 
 from fastmlp.kernels.tables import OUTPUTS
 from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
+from ._parameters import parameter, with_parameters
+from ._sklearn import StrOptions, _check_partial_fit_first_call, _fit_context
 from ._validation import binarizer_for, count_labels
 
 __all__ = ["MLPClassifier"]
 
 
+@with_parameters
 class MLPClassifier(ClassifierMixin, _BaseMLP):
     """Multilayer perceptron classifier: scikit-learn's, with JIT kernels.
 
@@ -30,75 +31,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
 
     Parameters
     ----------
-    hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(100,)
-        Units of each hidden layer; empty: none, which is logistic or linear regression.
-    activation : str or list of str, default='relu'
-        Of the hidden layers, one name for all or one for each: 'identity', 'logistic', 'tanh', 'relu',
-        'leaky_relu' (slope 0.01 below zero), 'elu', 'selu', 'gelu' (exact), 'silu', 'softplus', 'maxout'.
-    solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
-        'adam' (Kingma & Ba 2015) and 'sgd' go by mini-batches; 'lbfgs' is SciPy's L-BFGS-B on the whole data, in
-        float64, often better on a few hundred rows.
-    alpha : float, default=0.0001
-        L2 strength lambda, see `penalty_scaling`. Biases are never penalised.
-    batch_size : int or 'auto', default='auto'
-        Rows of a mini-batch; 'auto': min(200, n_samples). Not used by 'lbfgs'.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of 'sgd'. 'invscaling': learning_rate_init / (t + 1)^power_t after t samples. 'adaptive': divided by
-        5 whenever the stopping rule would stop, until it is below 1e-6.
-    learning_rate_init : float, default=0.001
-        Step size of 'sgd' and 'adam'.
-    power_t : float, default=0.5
-        Exponent of 'invscaling'.
-    max_iter : int, default=200
-        Epochs; for 'lbfgs' iterations.
-    shuffle : bool, default=True
-        Whether each epoch takes the rows in a new order.
-    random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the validation split and the row orders, drawn as scikit-learn draws them.
-    tol : float, default=1e-4
-        Improvement of the loss (or the validation score) that counts as one. For 'lbfgs' the gradient's size.
-    verbose : bool or int, default=False
-        Whether to print the loss of each epoch.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the present weights.
-    momentum : float, default=0.9
-        Of 'sgd', between 0 and 1.
-    nesterovs_momentum : bool, default=True
-        Nesterov's form of momentum.
-    early_stopping : bool, default=False
-        Whether to stop by the score on a validation set, and to return to the weights of the best.
-    validation_fraction : float, default=0.1
-        Share of the rows set aside for early stopping.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of Adam's moments, in [0, 1).
-    epsilon : float, default=1e-8
-        Adam's guard against division by zero.
-    n_iter_no_change : int, default=10
-        Epochs without improvement after which training stops.
-    max_fun : int, default=15000
-        Evaluations of the cost that 'lbfgs' may use.
-    n_jobs : int or None, default=None
-        Threads within one fit or prediction. None: all available cores, as far as the work pays for them; 1 inside
-        joblib's thread workers, and within the limits that joblib sets in its processes. Results do not depend on it.
-    penalty_scaling : {'mean', 'sum'}, default='mean'
-        The penalty is alpha / (2 m) sum W^2, as in scikit-learn, or alpha / 2 sum W^2; m is the batch's weight.
-    init : {'glorot', 'he', 'lecun', 'orthogonal', 'uniform'} or (coefs, intercepts), default='glorot'
-        Initial weights; 'glorot' are scikit-learn's.
-    init_scale : float, default=0.12
-        For init='uniform': weights and biases are drawn from [-init_scale, init_scale].
-    maxout_pieces : int, default=2
-        Linear pieces of a 'maxout' unit. `coefs_` of such a layer have pieces x units columns, piece by piece.
-    batch_norm : bool, default=False
-        Whether hidden pre-activations are normalised over the mini-batch (Ioffe & Szegedy 2015); predictions use
-        running statistics.
-    residual : bool, default=False
-        Whether a hidden layer as wide as its input adds its input to its output.
-    out_activation : {'auto', 'softmax', 'logistic'}, default='auto'
-        Output units for three or more exclusive classes: 'softmax' (also 'auto'), or 'logistic', one unit against all
-        others for each class, whose outputs `predict_proba` divides by their sum. Two classes always have one
-        logistic unit, label indicators one for each label.
-    loss : {'log_loss', 'squared_error'}, default='log_loss'
-        'squared_error' goes with logistic outputs.
+    {parameters}
 
     Attributes
     ----------
@@ -145,80 +78,20 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     True
     """
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_BaseMLP._parameter_constraints,
-        "out_activation": [StrOptions({"auto", "softmax", "logistic"})],
-        "loss": [StrOptions({"log_loss", "squared_error"})],
-    }
-
-    def __init__(
-        self,
-        hidden_layer_sizes: Any = (100,),
-        activation: str | Sequence[str] = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        n_jobs: int | None = None,
-        penalty_scaling: str = "mean",
-        init: str | Sequence[Any] = "glorot",
-        init_scale: float = 0.12,
-        maxout_pieces: int = 2,
-        batch_norm: bool = False,
-        residual: bool = False,
-        out_activation: str = "auto",
-        loss: str = "log_loss",
-    ) -> None:
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.n_jobs = n_jobs
-        self.penalty_scaling = penalty_scaling
-        self.init = init
-        self.init_scale = init_scale
-        self.maxout_pieces = maxout_pieces
-        self.batch_norm = batch_norm
-        self.residual = residual
-        self.out_activation = out_activation
-        self.loss = loss
+    out_activation: str = parameter(
+        default="auto",
+        allowed=[StrOptions({"auto", "softmax", "logistic"})],
+        doc="""{'auto', 'softmax', 'logistic'}
+        Output units for three or more exclusive classes. 'softmax' is also what 'auto' chooses. 'logistic' means one
+        unit for each class against all others; `predict_proba` divides their outputs by their sum. Two classes always
+        have one logistic unit, and label indicators have one for each label.""",
+    )
+    loss: str = parameter(
+        default="log_loss",
+        allowed=[StrOptions({"log_loss", "squared_error"})],
+        doc="""{'log_loss', 'squared_error'}
+        Loss function. 'squared_error' can be combined with logistic outputs only.""",
+    )
 
     def _output(self) -> tuple[str, str]:
         multiclass = self._label_binarizer.y_type_ == "multiclass"

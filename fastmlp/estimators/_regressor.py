@@ -1,24 +1,38 @@
 """The regressor."""
 
-from collections.abc import Sequence
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
-from sklearn.base import RegressorMixin, _fit_context
+from sklearn.base import RegressorMixin
 from sklearn.metrics import r2_score
 from sklearn.utils import column_or_1d
-from sklearn.utils._param_validation import StrOptions
 from sklearn.utils.metaestimators import available_if
 
 from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
+from ._parameters import parameter, with_parameters
+from ._sklearn import StrOptions, _fit_context
 
 __all__ = ["MLPRegressor"]
 
 
-class MLPRegressor(RegressorMixin, _BaseMLP):
+@with_parameters
+class _RegressionLoss:
+    """The first parameter of `MLPRegressor`, as in scikit-learn, because this is its last base class."""
+
+    loss: str = parameter(
+        default="squared_error",
+        allowed=[StrOptions({"squared_error", "poisson"})],
+        doc="""{'squared_error', 'poisson'}
+        Half the squared error, with an identity output, or half the Poisson deviance, with an exponential output.""",
+        kw_only=False,
+    )
+
+
+@with_parameters
+class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
     """Multilayer perceptron regressor: scikit-learn's, with JIT kernels.
 
     Same parameters, same attributes, same weights for the same seed as `sklearn.neural_network.MLPRegressor`.
@@ -26,71 +40,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
 
     Parameters
     ----------
-    loss : {'squared_error', 'poisson'}, default='squared_error'
-        Half the squared error, with an identity output; or half the Poisson deviance, with an exponential one.
-    hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(100,)
-        Units of each hidden layer; empty: none, which is logistic or linear regression.
-    activation : str or list of str, default='relu'
-        Of the hidden layers, one name for all or one for each: 'identity', 'logistic', 'tanh', 'relu',
-        'leaky_relu' (slope 0.01 below zero), 'elu', 'selu', 'gelu' (exact), 'silu', 'softplus', 'maxout'.
-    solver : {'adam', 'sgd', 'lbfgs'}, default='adam'
-        'adam' (Kingma & Ba 2015) and 'sgd' go by mini-batches; 'lbfgs' is SciPy's L-BFGS-B on the whole data, in
-        float64, often better on a few hundred rows.
-    alpha : float, default=0.0001
-        L2 strength lambda, see `penalty_scaling`. Biases are never penalised.
-    batch_size : int or 'auto', default='auto'
-        Rows of a mini-batch; 'auto': min(200, n_samples). Not used by 'lbfgs'.
-    learning_rate : {'constant', 'invscaling', 'adaptive'}, default='constant'
-        Schedule of 'sgd'. 'invscaling': learning_rate_init / (t + 1)^power_t after t samples. 'adaptive': divided by
-        5 whenever the stopping rule would stop, until it is below 1e-6.
-    learning_rate_init : float, default=0.001
-        Step size of 'sgd' and 'adam'.
-    power_t : float, default=0.5
-        Exponent of 'invscaling'.
-    max_iter : int, default=200
-        Epochs; for 'lbfgs' iterations.
-    shuffle : bool, default=True
-        Whether each epoch takes the rows in a new order.
-    random_state : int, RandomState instance or None, default=None
-        Source of the initial weights, the validation split and the row orders, drawn as scikit-learn draws them.
-    tol : float, default=1e-4
-        Improvement of the loss (or the validation score) that counts as one. For 'lbfgs' the gradient's size.
-    verbose : bool or int, default=False
-        Whether to print the loss of each epoch.
-    warm_start : bool, default=False
-        Whether `fit` goes on from the present weights.
-    momentum : float, default=0.9
-        Of 'sgd', between 0 and 1.
-    nesterovs_momentum : bool, default=True
-        Nesterov's form of momentum.
-    early_stopping : bool, default=False
-        Whether to stop by the score on a validation set, and to return to the weights of the best.
-    validation_fraction : float, default=0.1
-        Share of the rows set aside for early stopping.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of Adam's moments, in [0, 1).
-    epsilon : float, default=1e-8
-        Adam's guard against division by zero.
-    n_iter_no_change : int, default=10
-        Epochs without improvement after which training stops.
-    max_fun : int, default=15000
-        Evaluations of the cost that 'lbfgs' may use.
-    n_jobs : int or None, default=None
-        Threads within one fit or prediction. None: all available cores, as far as the work pays for them; 1 inside
-        joblib's thread workers, and within the limits that joblib sets in its processes. Results do not depend on it.
-    penalty_scaling : {'mean', 'sum'}, default='mean'
-        The penalty is alpha / (2 m) sum W^2, as in scikit-learn, or alpha / 2 sum W^2; m is the batch's weight.
-    init : {'glorot', 'he', 'lecun', 'orthogonal', 'uniform'} or (coefs, intercepts), default='glorot'
-        Initial weights; 'glorot' are scikit-learn's.
-    init_scale : float, default=0.12
-        For init='uniform': weights and biases are drawn from [-init_scale, init_scale].
-    maxout_pieces : int, default=2
-        Linear pieces of a 'maxout' unit. `coefs_` of such a layer have pieces x units columns, piece by piece.
-    batch_norm : bool, default=False
-        Whether hidden pre-activations are normalised over the mini-batch (Ioffe & Szegedy 2015); predictions use
-        running statistics.
-    residual : bool, default=False
-        Whether a hidden layer as wide as its input adds its input to its output.
+    {parameters}
 
     Attributes
     ----------
@@ -133,78 +83,6 @@ class MLPRegressor(RegressorMixin, _BaseMLP):
     >>> bool(reg.score(X * 20, scale(y)) > 0.5)
     True
     """
-
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        **_BaseMLP._parameter_constraints,
-        "loss": [StrOptions({"squared_error", "poisson"})],
-    }
-
-    def __init__(
-        self,
-        loss: str = "squared_error",
-        hidden_layer_sizes: Any = (100,),
-        activation: str | Sequence[str] = "relu",
-        *,
-        solver: str = "adam",
-        alpha: float = 0.0001,
-        batch_size: int | str = "auto",
-        learning_rate: str = "constant",
-        learning_rate_init: float = 0.001,
-        power_t: float = 0.5,
-        max_iter: int = 200,
-        shuffle: bool = True,
-        random_state: int | np.random.RandomState | None = None,
-        tol: float = 1e-4,
-        verbose: bool | int = False,
-        warm_start: bool = False,
-        momentum: float = 0.9,
-        nesterovs_momentum: bool = True,
-        early_stopping: bool = False,
-        validation_fraction: float = 0.1,
-        beta_1: float = 0.9,
-        beta_2: float = 0.999,
-        epsilon: float = 1e-8,
-        n_iter_no_change: float = 10,
-        max_fun: int = 15000,
-        n_jobs: int | None = None,
-        penalty_scaling: str = "mean",
-        init: str | Sequence[Any] = "glorot",
-        init_scale: float = 0.12,
-        maxout_pieces: int = 2,
-        batch_norm: bool = False,
-        residual: bool = False,
-    ) -> None:
-        self.loss = loss
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.solver = solver
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.learning_rate = learning_rate
-        self.learning_rate_init = learning_rate_init
-        self.power_t = power_t
-        self.max_iter = max_iter
-        self.shuffle = shuffle
-        self.random_state = random_state
-        self.tol = tol
-        self.verbose = verbose
-        self.warm_start = warm_start
-        self.momentum = momentum
-        self.nesterovs_momentum = nesterovs_momentum
-        self.early_stopping = early_stopping
-        self.validation_fraction = validation_fraction
-        self.beta_1 = beta_1
-        self.beta_2 = beta_2
-        self.epsilon = epsilon
-        self.n_iter_no_change = n_iter_no_change
-        self.max_fun = max_fun
-        self.n_jobs = n_jobs
-        self.penalty_scaling = penalty_scaling
-        self.init = init
-        self.init_scale = init_scale
-        self.maxout_pieces = maxout_pieces
-        self.batch_norm = batch_norm
-        self.residual = residual
 
     def _output(self) -> tuple[str, str]:
         return ("exp" if self.loss == "poisson" else "identity"), self.loss

@@ -7,16 +7,27 @@ messages.
 """
 
 import warnings
+from numbers import Number
 from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.sparse
 from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_array
+from sklearn.utils.validation import check_non_negative
 
 from fastmlp.training._blockwise import column_sizes, is_finite, sum_of_squares
 from fastmlp.training._network import Array
 
-__all__ = ["Labels", "binarizer_for", "count_labels", "is_plain", "is_plain_target", "warn_of_scales"]
+__all__ = [
+    "Labels",
+    "binarizer_for",
+    "check_sample_weight",
+    "count_labels",
+    "is_plain",
+    "is_plain_target",
+    "warn_of_scales",
+]
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
 # Gradient descent on the first layer is stable up to a rate of about 2 / (mean square of a row). Far beyond that
@@ -71,6 +82,48 @@ def binarizer_for(classes: Array) -> LabelBinarizer:
     binarizer.y_type_ = "multiclass" if classes.size > 2 else "binary"
     binarizer.sparse_input_, binarizer.classes_ = False, classes
     return binarizer
+
+
+def check_sample_weight(sample_weight: Any, rows: int, *, non_negative: bool = False) -> Array:
+    """Return sample weights as a vector of floats, with the error messages of scikit-learn 1.9.
+
+    scikit-learn's own function is private, and before 1.9 it accepts weights that are all zero.
+
+    Parameters
+    ----------
+    sample_weight : number or array-like of shape (n_samples,)
+    rows : int
+        n_samples.
+    non_negative : bool, default=False
+        Whether to refuse negative weights.
+
+    Returns
+    -------
+    ndarray of shape (n_samples,)
+        C-contiguous, float32 or float64.
+
+    Raises
+    ------
+    ValueError
+        The weights have another shape, are not finite, or are all zero; or some are negative, with `non_negative`.
+    """
+    if isinstance(sample_weight, Number):
+        sample_weight = np.full(rows, sample_weight)
+    weights: Array = check_array(
+        sample_weight, dtype=(np.float64, np.float32), order="C", ensure_2d=False, input_name="sample_weight"
+    )
+    if weights.ndim != 1:
+        raise ValueError(
+            f"Sample weights must be 1D array or scalar, got {weights.ndim}D array. Expected either a scalar value or "
+            f"a 1D array of length {rows}."
+        )
+    if weights.shape != (rows,):
+        raise ValueError(f"sample_weight.shape == {weights.shape}, expected {(rows,)}!")
+    if not weights.any():
+        raise ValueError("Sample weights must contain at least one non-zero number.")
+    if non_negative:
+        check_non_negative(weights, "`sample_weight`")
+    return weights
 
 
 def warn_of_scales(X: Any, rate: float, bounded: bool) -> None:

@@ -1,7 +1,7 @@
 """Tools that look into a network: its objective, its gradient, its layers and its learning curve."""
 
-from ._diagnostics import Diagnosis, LayerDiagnosis, diagnose
-from ._display import DiagnosticsDisplay, LossCurveDisplay, WeightImageDisplay
+from ._diagnostics import Diagnosis, DiagnosticsDisplay, LayerDiagnosis, diagnose
+from ._display import LossCurveDisplay, WeightImageDisplay
 from ._gradient_check import ArrayCheck, GradientCheck, check_gradient
 from ._objective import cost, cost_and_gradient
 

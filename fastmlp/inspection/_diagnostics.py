@@ -1,23 +1,22 @@
 """Why a network does not learn: what each layer's numbers say, in plain words, with the remedy."""
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 
-from fastmlp._problem import check_problem
+from fastmlp._problem import Options
 from fastmlp.reference import vectorized
 from fastmlp.training._blockwise import column_sizes
 from fastmlp.training._network import Array
 
+from ._composite import locate
+from ._display import figure_and_axes
 from ._objective import Objective, objective_of_estimator
 
-if TYPE_CHECKING:
-    from ._display import DiagnosticsDisplay
-
-__all__ = ["Diagnosis", "LayerDiagnosis", "diagnose"]
+__all__ = ["Diagnosis", "DiagnosticsDisplay", "LayerDiagnosis", "diagnose"]
 
 # Beyond these, a sentence. They are meant for illnesses, not for blemishes: trained networks that score well
 # have up to a third of their units dead or saturated, and errors that shrink a hundredfold on their way down.
@@ -76,17 +75,20 @@ class Diagnosis:
         'vanishing gradients', 'exploding gradients'. Empty for a healthy network.
     cost : float
         J of the rows that were given.
+    source : str
+        For a pipeline or a search: which step was diagnosed; otherwise empty.
     """
 
     layers: tuple[LayerDiagnosis, ...]
     findings: dict[str, str]
     cost: float
+    source: str = ""
 
     def __str__(self) -> str:
         head = (
             f"{'layer':<10} {'activation':<10} {'|W|':>8} {'|dJ/dW|':>8} {'error':>8} {'mean':>8} {'spread':>8}  stuck"
         )
-        lines = [head]
+        lines = [self.source, head] if self.source else [head]
         for layer in self.layers:
             numbers = layer[2:-1]
             stuck = "    -" if np.isnan(layer.stuck) else f"{layer.stuck:>5.0%}"
@@ -99,8 +101,6 @@ class Diagnosis:
 
     def plot(self, ax: Any = None) -> "DiagnosticsDisplay":
         """Draw the table; see `DiagnosticsDisplay.plot`."""
-        from ._display import DiagnosticsDisplay
-
         return DiagnosticsDisplay(self).plot(ax)
 
 
@@ -109,8 +109,10 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
 
     Parameters
     ----------
-    estimator : MLPClassifier, MLPRegressor or MLPAutoencoder
-        Fitted, or not: then with the weights that `fit` would begin with.
+    estimator : MLPClassifier, MLPRegressor, MLPAutoencoder, Pipeline or search
+        If an estimator of fastmlp is not fitted, the weights are those that `fit` would start from. Of a fitted
+        pipeline the last step is diagnosed, on data that the other steps have transformed; of a fitted search
+        (`GridSearchCV` and its like) the best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples, taken as one batch; some hundreds are enough.
     y : array-like
@@ -123,6 +125,15 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     Diagnosis
         Prints as a table with sentences; `plot` draws it.
 
+    Raises
+    ------
+    TypeError
+        The estimator, or the last step of the pipeline, is none of fastmlp's.
+    NotFittedError
+        The pipeline or the search is not fitted.
+    ValueError
+        The data or a parameter are not allowed, as in `fit`.
+
     Examples
     --------
     >>> from sklearn.datasets import load_digits
@@ -134,11 +145,12 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     >>> list(diagnose(deep, X / 16, y).findings)
     ['vanishing gradients']
     """
-    with objective_of_estimator(estimator, X, y, sample_weight) as objective:
+    found = locate(estimator, X)
+    with objective_of_estimator(found, y, sample_weight) as objective:
         J, g = objective.cost_and_gradient()
     layers = _layers(objective, g)
     learnt = layers[-1].error < LEARNT * _targets(objective).std()
-    return Diagnosis(layers, _findings(layers, column_sizes(_dense(objective)), J, learnt), J)
+    return Diagnosis(layers, _findings(layers, column_sizes(_dense(objective)), J, learnt), J, found.source)
 
 
 def _dense(objective: Objective) -> Array:
@@ -160,25 +172,22 @@ def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
     """Measure every layer: forward and back again in whole-batch NumPy, where all values are at hand."""
     network, data = objective.network, objective.data
     parts, gradients = network.parts(objective.w), network.parts(g)
-    problem = check_problem(
-        vectorized.ACTIVATIONS,
-        vectorized.OUTPUTS,
-        parts.coefs,
-        parts.intercepts,
-        _dense(objective),
-        keep_float32=False,
+    weights = data.sample_weight if data.sample_weight.size else None
+    arrays = parts.coefs, parts.intercepts, _dense(objective)
+    options = Options(
         activation=network.activations,
         output=network.link,
         loss=network.loss,
-        sample_weight=data.sample_weight if data.sample_weight.size else None,
         residual=network.residual,
-        batch_norm=list(zip(parts.gammas, parts.betas, strict=True)) if network.batch_norm else None,
         maxout_pieces=network.maxout_pieces,
     )
-    trace = vectorized._forward(problem)
-    _, _, D = vectorized._weigh(problem, *problem.output.pair(trace.Z[-1], _targets(objective)))
-    errors, _ = vectorized._backward(problem, trace, D)
-    values = [*trace.A[1:], problem.output.link(trace.Z[-1])]
+    if network.batch_norm:
+        options["batch_norm"] = list(zip(parts.gammas, parts.betas, strict=True))
+    values = vectorized.forward(*arrays, **options)[1:]
+    Z = vectorized.pre_activations(*arrays, **options)
+    # `vectorized.backward` would refuse the targets of an autoencoder, which lie between 0 and 1, for the log loss.
+    _, D = vectorized.OUTPUTS[network.link, network.loss].pair(Z[-1], _targets(objective))
+    errors = vectorized.backpropagate(*arrays, D if weights is None else D * weights[:, np.newaxis], **options)
     layers = []
     for l, (W, dW, D, A) in enumerate(zip(parts.coefs, gradients.coefs, errors, values, strict=True)):
         hidden = l < len(network.activations)
@@ -191,20 +200,20 @@ def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
                 float(np.sqrt(np.mean(D * D))),
                 float(A.mean()),
                 float(A.std()),
-                _stuck(network.activations[l], trace.Z[l], trace.F[l]) if hidden else float("nan"),
+                _stuck(network.activations[l], Z[l]) if hidden else float("nan"),
             )
         )
     return tuple(layers)
 
 
-def _stuck(activation: str, Z: Array, A: Array) -> float:
+def _stuck(activation: str, Z: Array) -> float:
     """Fraction of values that are saturated, or of units that are dead."""
+    if activation not in FLAT and activation not in CAN_DIE:
+        return float("nan")
+    slopes = vectorized.ACTIVATIONS[activation].derivative(Z, vectorized.activate(activation, Z))
     if activation in FLAT:
-        return float(np.mean(vectorized.ACTIVATIONS[activation].derivative(Z, A) < FLAT[activation]))
-    if activation in CAN_DIE:
-        slopes = np.abs(vectorized.ACTIVATIONS[activation].derivative(Z, A).astype(float))
-        return float(np.mean(slopes.max(axis=0) < NO_SLOPE))
-    return float("nan")
+        return float(np.mean(slopes < FLAT[activation]))
+    return float(np.mean(np.abs(slopes.astype(float)).max(axis=0) < NO_SLOPE))
 
 
 def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt: bool) -> dict[str, str]:
@@ -251,3 +260,91 @@ def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt
 
 def _list(layers: list[LayerDiagnosis]) -> str:
     return ", ".join(layer.name for layer in layers)
+
+
+class DiagnosticsDisplay:
+    """What `diagnose` measured, layer by layer: gradients and errors, values, units that are stuck.
+
+    Parameters
+    ----------
+    diagnosis : Diagnosis
+        From `diagnose`.
+
+    Attributes
+    ----------
+    ax_ : ndarray of 3 Axes
+        Gradient norms and errors; mean and spread of the values; saturated or dead fraction.
+    figure_ : Figure
+        Around them.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import DiagnosticsDisplay, MLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> display = DiagnosticsDisplay.from_estimator(MLPClassifier((30, 30), random_state=0), X / 16, y)
+    >>> len(display.ax_)
+    3
+    """
+
+    def __init__(self, diagnosis: Diagnosis) -> None:
+        self.diagnosis = diagnosis
+
+    @classmethod
+    def from_estimator(
+        cls, estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None, ax: Any = None
+    ) -> Self:
+        """Diagnose an estimator, and draw.
+
+        Parameters
+        ----------
+        estimator, X, y, sample_weight
+            As for `diagnose`.
+        ax : sequence of 3 Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        DiagnosticsDisplay
+            The display, drawn.
+        """
+        return cls(diagnose(estimator, X, y, sample_weight=sample_weight)).plot(ax)
+
+    def plot(self, ax: Any = None) -> Self:
+        """Draw.
+
+        Parameters
+        ----------
+        ax : sequence of 3 Axes, default=None
+            To draw on; None: a new figure.
+
+        Returns
+        -------
+        DiagnosticsDisplay
+            This display.
+        """
+        self.figure_, self.ax_ = figure_and_axes(ax, panels=3)
+        layers = self.diagnosis.layers
+        places = np.arange(len(layers))
+        flow, values, stuck = self.ax_
+        for name, label in (("gradient_norm", "|dJ/dW|, penalty included"), ("error", "error, root mean square")):
+            sizes = np.array([getattr(layer, name) for layer in layers])
+            flow.plot(places, np.where(sizes > 0, sizes, np.nan), "o-", label=label)
+        flow.set(yscale="log", title="gradients (gaps: 0)")
+        flow.legend()
+        values.errorbar(
+            places, [layer.mean for layer in layers], [layer.spread for layer in layers], fmt="o", capsize=4
+        )
+        values.set(title="values: mean and standard deviation")
+        fractions = np.array([layer.stuck for layer in layers])
+        bars = stuck.bar(places, np.nan_to_num(fractions))
+        stuck.bar_label(bars, ["-" if np.isnan(fraction) else f"{fraction:.0%}" for fraction in fractions])
+        stuck.set(ylim=(0, 1.1), title="saturated or dead fraction")
+        for axes in self.ax_:
+            axes.set_xticks(places, [layer.name for layer in layers], rotation=45, ha="right")
+            axes.set_xlim(-0.6, len(layers) - 0.4)
+            axes.grid(alpha=0.3, axis="y")
+        findings = ", ".join(self.diagnosis.findings) or "nothing unusual"
+        source = f"\n{self.diagnosis.source}" if self.diagnosis.source else ""
+        self.figure_.suptitle(f"Diagnosis: {findings}{source}")
+        return self

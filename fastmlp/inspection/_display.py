@@ -10,12 +10,12 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.training._network import Array
 
-from ._diagnostics import Diagnosis, diagnose
+from ._composite import Located, locate, not_a_network
 
-__all__ = ["DiagnosticsDisplay", "LossCurveDisplay", "WeightImageDisplay"]
+__all__ = ["LossCurveDisplay", "WeightImageDisplay", "figure_and_axes"]
 
 
-def _new_or_given(ax: Any, panels: int = 1) -> tuple[Any, Any]:
+def figure_and_axes(ax: Any, panels: int = 1) -> tuple[Any, Any]:
     """Return figure and axes: those given, or new ones."""
     try:
         import matplotlib.pyplot as plt
@@ -28,6 +28,15 @@ def _new_or_given(ax: Any, panels: int = 1) -> tuple[Any, Any]:
     if len(axes) != panels:
         raise ValueError(f"ax must hold {panels} axes, got {len(axes)}.")
     return axes[0].figure, axes if panels > 1 else axes[0]
+
+
+def _fitted_network(estimator: Any) -> Located:
+    """Return a fitted network, which may be the last step of a pipeline or the best estimator of a search."""
+    found = locate(estimator)
+    check_is_fitted(found.estimator)
+    if not hasattr(found.estimator, "coefs_"):
+        raise not_a_network(found)
+    return found
 
 
 class LossCurveDisplay:
@@ -76,10 +85,11 @@ class LossCurveDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator or dict of them
-            Trained by 'sgd' or 'adam'; a dict names several.
+        estimator : fitted estimator, pipeline or search, or dict of them
+            Trained by 'sgd' or 'adam'. The keys of a dict are the names for the legend. Of a pipeline the last step is
+            drawn, of a search the best estimator.
         name : str, default=None
-            For the legend; None: the class's.
+            Name for the legend. None: the name of the class and, in a pipeline or a search, where it was found.
         ax : Axes, default=None
             To draw on; None: a new figure.
 
@@ -88,10 +98,13 @@ class LossCurveDisplay:
         LossCurveDisplay
             The display, drawn.
         """
-        estimators = estimator if isinstance(estimator, Mapping) else {name or type(estimator).__name__: estimator}
+        if isinstance(estimator, Mapping):
+            networks = {label: _fitted_network(given) for label, given in estimator.items()}
+        else:
+            found = _fitted_network(estimator)
+            networks = {name or found.source or type(found.estimator).__name__: found}
         losses, scores = {}, {}
-        for label, fitted in estimators.items():
-            check_is_fitted(fitted)
+        for label, (fitted, _, _) in networks.items():
             if not hasattr(fitted, "loss_curve_"):
                 raise ValueError(f"estimator {label!r} has no loss curve: solver must be 'sgd' or 'adam', not 'lbfgs'.")
             losses[label] = fitted.loss_curve_
@@ -112,7 +125,7 @@ class LossCurveDisplay:
         LossCurveDisplay
             This display.
         """
-        self.figure_, self.ax_ = _new_or_given(ax)
+        self.figure_, self.ax_ = figure_and_axes(ax)
         self.lines_: list[Any] = []
         for label, losses in self.loss_curves.items():
             (line,) = self.ax_.plot(np.arange(1, len(losses) + 1), losses, label=f"{label}: training loss")
@@ -149,6 +162,8 @@ class WeightImageDisplay:
         One column for each unit.
     image_shape : tuple of int
         Rows and columns of an image; their product is n_inputs.
+    source : str, default=""
+        Where the weights come from, for the title.
 
     Attributes
     ----------
@@ -169,9 +184,10 @@ class WeightImageDisplay:
     (8, 8)
     """
 
-    def __init__(self, weights: ArrayLike, image_shape: tuple[int, int]) -> None:
+    def __init__(self, weights: ArrayLike, image_shape: tuple[int, int], source: str = "") -> None:
         self.weights = weights
         self.image_shape = image_shape
+        self.source = source
 
     @classmethod
     def from_estimator(
@@ -187,8 +203,8 @@ class WeightImageDisplay:
 
         Parameters
         ----------
-        estimator : fitted estimator
-            With `coefs_`.
+        estimator : fitted estimator, pipeline or search
+            With `coefs_`. Of a pipeline the last step is drawn, of a search the best estimator.
         layer : int, default=0
             Which of `coefs_`. The last one of an autoencoder leads to pixels: its rows are drawn.
         image_shape : tuple of int, default=None
@@ -203,12 +219,12 @@ class WeightImageDisplay:
         WeightImageDisplay
             The display, drawn.
         """
-        check_is_fitted(estimator)
-        coefs = estimator.coefs_
+        found = _fitted_network(estimator)
+        coefs = found.estimator.coefs_
         if not -len(coefs) <= layer < len(coefs):
             raise ValueError(f"layer must be a place in the {len(coefs)} arrays of coefs_, got {layer!r}.")
         W = np.asarray(coefs[layer])
-        pixels = estimator.n_features_in_
+        pixels = found.estimator.n_features_in_
         if W.shape[0] != pixels and W.shape[1] == pixels:
             W = W.T
         side = math.isqrt(W.shape[0])
@@ -216,7 +232,7 @@ class WeightImageDisplay:
         if math.prod(shape) != W.shape[0]:
             raise ValueError(f"image_shape must have {W.shape[0]} pixels, one for each input, got {image_shape}.")
         strongest = np.argsort(-np.linalg.norm(W, axis=0), kind="stable")[:max_units]
-        return cls(W[:, strongest], (shape[0], shape[1])).plot(ax)
+        return cls(W[:, strongest], (shape[0], shape[1]), found.source).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
         """Draw.
@@ -232,10 +248,11 @@ class WeightImageDisplay:
             This display.
         """
         W = np.asarray(self.weights)
-        self.figure_, self.ax_ = _new_or_given(ax)
+        self.figure_, self.ax_ = figure_and_axes(ax)
         largest = float(np.abs(W).max()) or 1.0
         self.im_ = self.ax_.imshow(_mosaic(W, self.image_shape), cmap="RdBu_r", vmin=-largest, vmax=largest)
-        self.ax_.set(xticks=[], yticks=[], title=f"weights of {W.shape[1]} units, one image each")
+        source = f"\n{self.source}" if self.source else ""
+        self.ax_.set(xticks=[], yticks=[], title=f"weights of {W.shape[1]} units, one image each{source}")
         self.ax_.spines[:].set_visible(False)
         self.figure_.colorbar(self.im_, ax=self.ax_, label="weight", shrink=0.8)
         return self
@@ -251,90 +268,3 @@ def _mosaic(W: Array, shape: tuple[int, int]) -> Array:
         top, left = k // across * (height + 1), k % across * (width + 1)
         grid[top : top + height, left : left + width] = column.reshape(shape)
     return grid
-
-
-class DiagnosticsDisplay:
-    """What `diagnose` measured, layer by layer: gradients and errors, values, units that are stuck.
-
-    Parameters
-    ----------
-    diagnosis : Diagnosis
-        From `diagnose`.
-
-    Attributes
-    ----------
-    ax_ : ndarray of 3 Axes
-        Gradient norms and errors; mean and spread of the values; saturated or dead fraction.
-    figure_ : Figure
-        Around them.
-
-    Examples
-    --------
-    >>> from sklearn.datasets import load_digits
-    >>> from fastmlp import DiagnosticsDisplay, MLPClassifier
-    >>> X, y = load_digits(return_X_y=True)
-    >>> display = DiagnosticsDisplay.from_estimator(MLPClassifier((30, 30), random_state=0), X / 16, y)
-    >>> len(display.ax_)
-    3
-    """
-
-    def __init__(self, diagnosis: Diagnosis) -> None:
-        self.diagnosis = diagnosis
-
-    @classmethod
-    def from_estimator(
-        cls, estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None, ax: Any = None
-    ) -> Self:
-        """Diagnose an estimator, and draw.
-
-        Parameters
-        ----------
-        estimator, X, y, sample_weight
-            As for `diagnose`.
-        ax : sequence of 3 Axes, default=None
-            To draw on; None: a new figure.
-
-        Returns
-        -------
-        DiagnosticsDisplay
-            The display, drawn.
-        """
-        return cls(diagnose(estimator, X, y, sample_weight=sample_weight)).plot(ax)
-
-    def plot(self, ax: Any = None) -> Self:
-        """Draw.
-
-        Parameters
-        ----------
-        ax : sequence of 3 Axes, default=None
-            To draw on; None: a new figure.
-
-        Returns
-        -------
-        DiagnosticsDisplay
-            This display.
-        """
-        self.figure_, self.ax_ = _new_or_given(ax, panels=3)
-        layers = self.diagnosis.layers
-        places = np.arange(len(layers))
-        flow, values, stuck = self.ax_
-        for name, label in (("gradient_norm", "|dJ/dW|, penalty included"), ("error", "error, root mean square")):
-            sizes = np.array([getattr(layer, name) for layer in layers])
-            flow.plot(places, np.where(sizes > 0, sizes, np.nan), "o-", label=label)
-        flow.set(yscale="log", title="gradients (gaps: 0)")
-        flow.legend()
-        values.errorbar(
-            places, [layer.mean for layer in layers], [layer.spread for layer in layers], fmt="o", capsize=4
-        )
-        values.set(title="values: mean and standard deviation")
-        fractions = np.array([layer.stuck for layer in layers])
-        bars = stuck.bar(places, np.nan_to_num(fractions))
-        stuck.bar_label(bars, ["-" if np.isnan(fraction) else f"{fraction:.0%}" for fraction in fractions])
-        stuck.set(ylim=(0, 1.1), title="saturated or dead fraction")
-        for axes in self.ax_:
-            axes.set_xticks(places, [layer.name for layer in layers], rotation=45, ha="right")
-            axes.set_xlim(-0.6, len(layers) - 0.4)
-            axes.grid(alpha=0.3, axis="y")
-        findings = ", ".join(self.diagnosis.findings) or "nothing unusual"
-        self.figure_.suptitle(f"Diagnosis: {findings}")
-        return self

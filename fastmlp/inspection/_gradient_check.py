@@ -12,6 +12,7 @@ from sklearn.utils import check_random_state
 from fastmlp._problem import Options
 from fastmlp.training._network import Array
 
+from ._composite import locate
 from ._objective import Objective, objective_of_arrays, objective_of_estimator
 
 __all__ = ["ArrayCheck", "GradientCheck", "check_gradient"]
@@ -59,11 +60,14 @@ class GradientCheck:
         One row for each parameter array.
     eps, tol : float
         As given.
+    source : str
+        For a pipeline or a search: which step was checked; otherwise empty.
     """
 
     arrays: tuple[ArrayCheck, ...]
     eps: float
     tol: float
+    source: str = ""
 
     @property
     def relative(self) -> float:
@@ -81,13 +85,14 @@ class GradientCheck:
     def __str__(self) -> str:
         head = f"{'array':<14} {'size':>8} {'checked':>8} {'kinks':>6}"
         head += f"  {'absolute':>9}  {'relative':>9}  verdict"
-        lines = [
+        lines = [self.source] if self.source else []
+        lines += [head] + [
             f"{row.name:<14} {row.size:>8} {row.checked:>8} {row.kinks:>6}  {row.absolute:>9.1e}"
             f"  {row.relative:>9.1e}  {'ok' if row.ok else 'WRONG' if row.checked else 'unknown'}"
             for row in self.arrays
         ]
         verdict = "right" if self else "not confirmed"
-        return "\n".join([head, *lines, f"gradient {verdict}: central differences, eps={self.eps:g}, tol={self.tol:g}"])
+        return "\n".join([*lines, f"gradient {verdict}: central differences, eps={self.eps:g}, tol={self.tol:g}"])
 
     __repr__ = __str__
 
@@ -111,9 +116,11 @@ def check_gradient(
 
     Parameters
     ----------
-    model : estimator or (coefs, intercepts)
-        An `MLPClassifier`, `MLPRegressor` or `MLPAutoencoder`: checked is what its `fit` would minimise, at
-        its weights if it is fitted, else at those that `fit` would begin with. Or the arrays of `cost`.
+    model : estimator, Pipeline, search or (coefs, intercepts)
+        For an `MLPClassifier`, `MLPRegressor` or `MLPAutoencoder`, the objective is what its `fit` would minimise, at
+        its weights if it is fitted, otherwise at those that `fit` would start from. Of a fitted pipeline the last step
+        is checked, on data that the other steps have transformed; of a fitted search (`GridSearchCV` and its like)
+        the best estimator. A pair of lists of arrays is what `cost` takes.
     X : array-like of shape (m, n_0)
         Samples; some dozens are enough.
     y : array-like
@@ -136,6 +143,15 @@ def check_gradient(
     -------
     GradientCheck
         Prints as a table; ``bool()`` of it says whether every array is right.
+
+    Raises
+    ------
+    TypeError
+        The estimator, or the last step of the pipeline, is none of fastmlp's.
+    NotFittedError
+        The pipeline or the search is not fitted.
+    ValueError
+        An argument is not allowed, or the cost is not finite at these weights.
 
     Notes
     -----
@@ -163,6 +179,7 @@ def check_gradient(
             raise ValueError(f"{name} must be a number > 0, got {value!r}.")
     if max_params is not None and (not isinstance(max_params, Integral) or max_params < 1):
         raise ValueError(f"max_params must be None or an integer >= 1, got {max_params!r}.")
+    source = ""
     if isinstance(model, Sequence):
         if len(model) != 2:
             raise ValueError(f"model must be an estimator or a pair (coefs, intercepts), got {len(model)} items.")
@@ -172,7 +189,8 @@ def check_gradient(
     elif options:
         raise ValueError(f"{sorted(options)} go with arrays only: an estimator has its own parameters.")
     else:
-        objective = objective_of_estimator(model, X, y, sample_weight)
+        found = locate(model, X)
+        objective, source = objective_of_estimator(found, y, sample_weight), found.source
     random = check_random_state(random_state)
     with objective:
         J, g = objective.cost_and_gradient()
@@ -184,7 +202,7 @@ def check_gradient(
             _check_array(objective, J, name, w, gradients[name], _some(w.size, max_params, random), eps, tol, noise)
             for name, w in objective.arrays(objective.w).items()
         ]
-    return GradientCheck(tuple(rows), float(eps), float(tol))
+    return GradientCheck(tuple(rows), float(eps), float(tol), source)
 
 
 def _some(size: int, most: int | None, random: np.random.RandomState) -> Array:

@@ -1,15 +1,11 @@
 """The cost J of a network and its gradient, from the kernels: what `fit` minimises, in public."""
 
 from collections.abc import Sequence
-from copy import copy
 from dataclasses import dataclass
 from typing import Any, Self, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike
-from sklearn.base import clone
-from sklearn.utils import check_random_state
-from sklearn.utils.validation import _check_sample_weight
 
 from fastmlp._problem import BatchNorm, Options, check_problem
 from fastmlp.kernels.layout import Hyper
@@ -17,11 +13,12 @@ from fastmlp.reference.vectorized import ACTIVATIONS, OUTPUTS
 from fastmlp.training._aligned import padded
 from fastmlp.training._data import Data, prepare_data
 from fastmlp.training._engine import Engine
-from fastmlp.training._initialization import initial_weights
 from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
 from fastmlp.training._predict import FLOPS_PER_THREAD
 from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team, available_threads
+
+from ._composite import Located, not_a_network
 
 __all__ = ["Objective", "cost", "cost_and_gradient", "objective_of_arrays", "objective_of_estimator"]
 
@@ -158,37 +155,15 @@ def objective_of_arrays(
     )
 
 
-def objective_of_estimator(estimator: Any, X: Any, y: Any, sample_weight: Any) -> Objective:
-    """Return what `estimator.fit(X, y)` minimises, in float64, at the fitted weights or at the initial ones.
+def objective_of_estimator(found: Located, y: Any, sample_weight: Any) -> Objective:
+    """Return what `fit` of an estimator minimises, in float64, at the fitted weights or at the initial ones.
 
-    Without the cap on the log loss of one unit, and without the mean over the outputs, that scikit-learn's
-    reported losses have: the gradient that it (and `fit`) descends is of this objective.
+    The estimator describes its objective through the method `__fastmlp_objective__`, which returns an
+    `ObjectiveInputs`.
     """
-    fitted = hasattr(estimator, "coefs_")
-    # A copy: validation leaves traces in the estimator.
-    model = copy(estimator) if fitted else clone(estimator)
-    model.warm_start = False
-    model._validate_params()
-    X, Y = model._validate_input(X, y, fitted, reset=not fitted)
-    if sample_weight is not None:
-        sample_weight = _check_sample_weight(sample_weight, X, dtype=np.float64, ensure_non_negative=True)
-    units = [X.shape[1], *model._hidden_layer_sizes(), model._count_outputs(Y)]
-    network = model._network(units)
-    if fitted:
-        model._check_continued(network)
-        w = model._weights(network)
-    else:
-        random = check_random_state(model.random_state)
-        w = initial_weights(network, model.init, float(model.init_scale), random, X.dtype, model.activation)
-    return Objective(
-        network,
-        prepare_data(X, Y, sample_weight, np.float64),
-        w.astype(np.float64),
-        float(model.alpha),
-        model.penalty_scaling,
-        available_threads(model.n_jobs),
-        tied=getattr(model, "tied_weights", False),
-    )
+    if not hasattr(found.estimator, "__fastmlp_objective__"):
+        raise not_a_network(found)
+    return Objective(**found.estimator.__fastmlp_objective__(found.X, y, sample_weight)._asdict())
 
 
 def cost(

@@ -33,7 +33,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp._problem import Array, BatchNorm, Options, Problem, check_problem
+from fastmlp._problem import Array, BatchNorm, Options, Problem, check_output_error, check_problem
 from fastmlp.reference._activations import LOOPS as ACTIVATIONS
 from fastmlp.reference._layers_loops import (
     Row,
@@ -58,6 +58,7 @@ __all__ = [
     "activate",
     "activate_backward",
     "affine",
+    "backpropagate",
     "backward",
     "batch_normalize",
     "batch_normalize_backward",
@@ -389,6 +390,26 @@ def backward(
     trace = _forward(problem)
     _, _, D = _output(problem, trace.Z[-1])
     return [np.array(delta) for delta in _backward(problem, trace, D)[0]]
+
+
+def backpropagate(
+    coefs: Sequence[ArrayLike],
+    intercepts: Sequence[ArrayLike],
+    X: ArrayLike,
+    D: ArrayLike,
+    **options: Unpack[Options],
+) -> list[Array]:
+    """Compute the errors [D_1, ..., D_L] from a given D_L (m, n_L), for any loss; `options` are those of `cost`.
+
+    Examples
+    --------
+    >>> coefs, intercepts = [[[1.0, -1.0]], [[2.0], [3.0]]], [[0.0, 0.0], [0.0]]
+    >>> [D.tolist() for D in backpropagate(coefs, intercepts, [[1.0]], [[0.5]])]
+    [[[1.0, 0.0]], [[0.5]]]
+    """
+    problem = _check(coefs, intercepts, X, **options)
+    deltas, _ = _backward(problem, _forward(problem), check_output_error(problem, D).tolist())
+    return [np.array(delta) for delta in deltas]
 
 
 def cost(

@@ -29,7 +29,14 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp._problem import Array, BatchNorm, Options, Problem, check_problem
+from fastmlp._problem import (
+    Array,
+    BatchNorm,
+    Options,
+    Problem,
+    check_output_error,
+    check_problem,
+)
 from fastmlp.reference._activations import VECTORIZED as ACTIVATIONS
 from fastmlp.reference._layers_vectorized import (
     accumulate_gradient,
@@ -52,6 +59,7 @@ __all__ = [
     "activate",
     "activate_backward",
     "affine",
+    "backpropagate",
     "backward",
     "batch_normalize",
     "batch_normalize_backward",
@@ -367,6 +375,25 @@ def backward(
     trace = _forward(problem)
     _, _, D = _weigh(problem, *problem.output.pair(trace.Z[-1], problem.Y))
     return _backward(problem, trace, D)[0]
+
+
+def backpropagate(
+    coefs: Sequence[ArrayLike],
+    intercepts: Sequence[ArrayLike],
+    X: ArrayLike,
+    D: ArrayLike,
+    **options: Unpack[Options],
+) -> list[Array]:
+    """Compute the errors [D_1, ..., D_L] from a given D_L (m, n_L), for any loss; `options` are those of `cost`.
+
+    Examples
+    --------
+    >>> coefs, intercepts = [[[1.0, -1.0]], [[2.0], [3.0]]], [[0.0, 0.0], [0.0]]
+    >>> [D.tolist() for D in backpropagate(coefs, intercepts, [[1.0]], [[0.5]])]
+    [[[1.0, 0.0]], [[0.5]]]
+    """
+    problem = _check(coefs, intercepts, X, **options)
+    return _backward(problem, _forward(problem), check_output_error(problem, D))[0]
 
 
 def cost(

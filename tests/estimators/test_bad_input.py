@@ -283,7 +283,10 @@ WEIGHTS = {
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("name", NAMES)
-def test_bad_sample_weights_meet_scikit_learns_errors(name, weights, solver, problems):
+def test_bad_sample_weights_meet_scikit_learns_errors(name, weights, solver, problems, needs_sklearn):
+    if weights == "all zero":
+        needs_sklearn("1.9", "an error for sample weights that are all zero")
+    needs_sklearn("1.7", "sample_weight of its multilayer perceptrons")
     X, y = small(problems[kind_of(name)])
     ours, theirs = (
         outcome(getattr(package, name)(solver=solver, max_iter=2).fit, X, y, WEIGHTS[weights](len(y)))
@@ -293,8 +296,32 @@ def test_bad_sample_weights_meet_scikit_learns_errors(name, weights, solver, pro
     assert ours == theirs
 
 
-def test_a_batch_without_weight_changes_nothing(problems):
+@pytest.mark.parametrize(
+    ("weights", "message"),
+    [
+        ("too few", r"sample_weight\.shape == \(49,\), expected \(50,\)!"),
+        ("nan", "Input sample_weight contains NaN"),
+        ("a column", "Sample weights must be 1D array or scalar, got 2D array"),
+        ("all zero", "Sample weights must contain at least one non-zero number"),
+    ],
+)
+def test_sample_weights_are_refused_under_every_version_of_scikit_learn(weights, message, problems):
+    X, y = problems["regression"].X[:50], problems["regression"].y[:50]
+    with pytest.raises(ValueError, match=message):
+        MLPRegressor(max_iter=2).fit(X, y, WEIGHTS[weights](50))
+
+
+def test_one_sample_weight_is_that_of_all_rows(problems):
+    X, y = problems["regression"].X[:50], problems["regression"].y[:50]
+    one, ones, zero = (MLPRegressor(max_iter=2, random_state=0) for _ in range(3))
+    assert_array_equal(one.fit(X, y, 2).coefs_[0], ones.fit(X, y, np.full(50, 2.0)).coefs_[0])
+    with pytest.raises(ValueError, match="Sample weights must contain at least one non-zero number"):
+        zero.fit(X, y, 0)
+
+
+def test_a_batch_without_weight_changes_nothing(problems, needs_sklearn):
     """scikit-learn divides by zero there."""
+    needs_sklearn("1.7", "sample_weight of its multilayer perceptrons")
     problem = problems["regression"]
     X, y = small(problem)
     weight = np.ones(len(y))
@@ -379,7 +406,8 @@ def test_partial_fit_and_warm_start_keep_their_shapes(name, problems):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_early_stopping_needs_rows_to_set_aside(name, problems):
+def test_early_stopping_needs_rows_to_set_aside(name, problems, needs_sklearn):
+    needs_sklearn("1.7", "an error for a validation set that is too small")
     X, y = small(problems[kind_of(name)])
     for params, rows in (({"validation_fraction": 0.0}, 40), ({"validation_fraction": 0.9999}, 40), ({}, 4)):
         ours, theirs = (

@@ -27,8 +27,14 @@ ESTIMATORS += [
 ]
 
 
+def all_checks(estimators):
+    """scikit-learn's checks; before 1.9 they are a generator, which pytest 9.1 and later no longer accept."""
+    mark = parametrize_with_checks(estimators).mark
+    return pytest.mark.parametrize(mark.args[0], list(mark.args[1]), **mark.kwargs)
+
+
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.filterwarnings("ignore:X has columns with root mean squares:UserWarning")
-@parametrize_with_checks(ESTIMATORS)
+@all_checks(ESTIMATORS)
 def test_sklearn_check(estimator, check):
     check(estimator)

@@ -301,6 +301,20 @@ def test_single_steps_match_full_pass(activation):
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
+@pytest.mark.parametrize("pair", loops.OUTPUTS)
+def test_backpropagate_with_the_output_error_matches_backward(reference, pair):
+    coefs, intercepts, pairs = network((4, 4, 4, 3), "tanh", batch_norm=True)
+    X, Y = data(7, 4, 3, loops.OUTPUTS[pair].targets)
+    options = options_of("tanh", pair, True, pairs, 2)
+    expected = reference.backward(coefs, intercepts, X, Y, **options)
+    errors = reference.backpropagate(coefs, intercepts, X, expected[-1], **options)
+    for ours, theirs in zip(errors, expected, strict=True):
+        assert_array_equal(ours, theirs)
+    with pytest.raises(ValueError, match=r"D must have shape \(7, 3\), got \(6, 3\)"):
+        reference.backpropagate(coefs, intercepts, X, expected[-1][1:], **options)
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
 def test_delta_recurrence_matches_formula(reference):
     coefs, intercepts, _ = network((3, 4, 2), "tanh")
     X, Y = data(5, 3, 2, "any")

@@ -1,0 +1,219 @@
+"""The parameters that all estimators share, one declaration each."""
+
+from collections.abc import Sequence
+from numbers import Integral, Real
+from typing import Any
+
+import numpy as np
+
+from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.training._initialization import INITS
+
+from ._parameters import parameter, with_parameters
+from ._sklearn import Interval, Options, StrOptions
+
+__all__ = ["STOCHASTIC_SOLVERS", "SharedParameters"]
+
+STOCHASTIC_SOLVERS = ("sgd", "adam")
+
+
+@with_parameters
+class SharedParameters:
+    """Parameters of `MLPClassifier`, `MLPRegressor` and `MLPAutoencoder`; up to `max_fun` they are scikit-learn's."""
+
+    hidden_layer_sizes: Any = parameter(
+        default=(100,),
+        allowed=["array-like", Interval(Integral, 1, None, closed="left")],
+        doc="""int or array-like of shape (n_hidden_layers,)
+        Number of units of each hidden layer. An empty sequence means no hidden layer, which is logistic or linear
+        regression.""",
+        kw_only=False,
+    )
+    activation: str | Sequence[str] = parameter(
+        default="relu",
+        allowed=[StrOptions(set(ACTIVATIONS)), list, tuple],
+        doc="""str or list of str
+        Activation of the hidden layers, one name for all of them or one name for each: 'identity', 'logistic',
+        'tanh', 'relu', 'leaky_relu' (slope 0.01 below zero), 'elu', 'selu', 'gelu' (exact), 'silu', 'softplus' or
+        'maxout'.""",
+        kw_only=False,
+    )
+    solver: str = parameter(
+        default="adam",
+        allowed=[StrOptions({"lbfgs", *STOCHASTIC_SOLVERS})],
+        doc="""{'adam', 'sgd', 'lbfgs'}
+        Optimizer. 'adam' (Kingma & Ba 2015) and 'sgd' train by mini-batches. 'lbfgs' is SciPy's L-BFGS-B on the whole
+        data, in float64; it is often better on a few hundred rows.""",
+    )
+    alpha: float = parameter(
+        default=0.0001,
+        allowed=[Interval(Real, 0, None, closed="left")],
+        doc="""float
+        Strength lambda of the L2 penalty, see `penalty_scaling`. Biases are never penalised.""",
+    )
+    batch_size: int | str = parameter(
+        default="auto",
+        allowed=[StrOptions({"auto"}), Interval(Integral, 1, None, closed="left")],
+        doc="""int or 'auto'
+        Number of rows of a mini-batch. 'auto' means min(200, n_samples). Not used by 'lbfgs'.""",
+    )
+    learning_rate: str = parameter(
+        default="constant",
+        allowed=[StrOptions({"constant", "invscaling", "adaptive"})],
+        doc="""{'constant', 'invscaling', 'adaptive'}
+        Learning rate schedule of 'sgd'. 'invscaling' uses learning_rate_init / (t + 1)^power_t after t samples.
+        'adaptive' divides the rate by 5 whenever the stopping rule would stop training, until the rate is below
+        1e-6.""",
+    )
+    learning_rate_init: float = parameter(
+        default=0.001,
+        allowed=[Interval(Real, 0, None, closed="neither")],
+        doc="""float
+        Initial learning rate of 'sgd' and 'adam'.""",
+    )
+    power_t: float = parameter(
+        default=0.5,
+        allowed=[Interval(Real, 0, None, closed="left")],
+        doc="""float
+        Exponent of the schedule 'invscaling'.""",
+    )
+    max_iter: int = parameter(
+        default=200,
+        allowed=[Interval(Integral, 1, None, closed="left")],
+        doc="""int
+        Maximum number of epochs; for 'lbfgs', of iterations.""",
+    )
+    shuffle: bool = parameter(
+        default=True,
+        allowed=["boolean"],
+        doc="""bool
+        Whether to shuffle the rows in each epoch.""",
+    )
+    random_state: int | np.random.RandomState | None = parameter(
+        default=None,
+        allowed=["random_state"],
+        doc="""int, RandomState instance or None
+        Source of the initial weights, the validation split and the row orders. They are drawn as scikit-learn draws
+        them.""",
+    )
+    tol: float = parameter(
+        default=1e-4,
+        allowed=[Interval(Real, 0, None, closed="left")],
+        doc="""float
+        Smallest change of the loss (or of the validation score) that counts as an improvement. For 'lbfgs', the
+        gradient norm below which training stops.""",
+    )
+    verbose: bool | int = parameter(
+        default=False,
+        allowed=["verbose"],
+        doc="""bool or int
+        Whether to print the loss of each epoch.""",
+    )
+    warm_start: bool = parameter(
+        default=False,
+        allowed=["boolean"],
+        doc="""bool
+        Whether `fit` continues from the current weights.""",
+    )
+    momentum: float = parameter(
+        default=0.9,
+        allowed=[Interval(Real, 0, 1, closed="both")],
+        doc="""float
+        Momentum of 'sgd', between 0 and 1.""",
+    )
+    nesterovs_momentum: bool = parameter(
+        default=True,
+        allowed=["boolean"],
+        doc="""bool
+        Whether to use Nesterov's momentum.""",
+    )
+    early_stopping: bool = parameter(
+        default=False,
+        allowed=["boolean"],
+        doc="""bool
+        Whether to stop when the score on a validation set no longer improves, and to restore the weights with the best
+        score.""",
+    )
+    validation_fraction: float = parameter(
+        default=0.1,
+        allowed=[Interval(Real, 0, 1, closed="left")],
+        doc="""float
+        Fraction of the rows that `early_stopping` sets aside for validation.""",
+    )
+    beta_1: float = parameter(
+        default=0.9,
+        allowed=[Interval(Real, 0, 1, closed="left")],
+        doc="""float
+        Decay rate of Adam's first moments, in [0, 1).""",
+    )
+    beta_2: float = parameter(
+        default=0.999,
+        allowed=[Interval(Real, 0, 1, closed="left")],
+        doc="""float
+        Decay rate of Adam's second moments, in [0, 1).""",
+    )
+    epsilon: float = parameter(
+        default=1e-8,
+        allowed=[Interval(Real, 0, None, closed="neither")],
+        doc="""float
+        Constant that keeps Adam from dividing by zero.""",
+    )
+    n_iter_no_change: float = parameter(
+        default=10,
+        allowed=[Interval(Integral, 1, None, closed="left"), Options(Real, {np.inf})],
+        doc="""int
+        Number of epochs without improvement after which training stops.""",
+    )
+    max_fun: int = parameter(
+        default=15000,
+        allowed=[Interval(Integral, 1, None, closed="left")],
+        doc="""int
+        Maximum number of evaluations of the cost by 'lbfgs'.""",
+    )
+    n_jobs: int | None = parameter(
+        default=None,
+        allowed=[None, Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right")],
+        doc="""int or None
+        Number of threads within one fit or prediction. None means as many of the available cores as speed up the
+        computation, but 1 inside joblib's thread workers, and not more than joblib allows in its worker processes.
+        Results do not depend on it.""",
+    )
+    penalty_scaling: str = parameter(
+        default="mean",
+        allowed=[StrOptions({"mean", "sum"})],
+        doc="""{'mean', 'sum'}
+        The penalty is alpha / (2 m) sum W^2 ('mean', as in scikit-learn) or alpha / 2 sum W^2 ('sum'), where m is the
+        number of rows of the batch, or the sum of their sample weights.""",
+    )
+    init: str | Sequence[Any] = parameter(
+        default="glorot",
+        allowed=[StrOptions(set(INITS)), tuple, list],
+        doc="""{'glorot', 'he', 'lecun', 'orthogonal', 'uniform'} or (coefs, intercepts)
+        Initial weights. 'glorot' gives those of scikit-learn.""",
+    )
+    init_scale: float = parameter(
+        default=0.12,
+        allowed=[Interval(Real, 0, None, closed="neither")],
+        doc="""float
+        For init='uniform': weights and biases are drawn from [-init_scale, init_scale].""",
+    )
+    maxout_pieces: int = parameter(
+        default=2,
+        allowed=[Interval(Integral, 2, None, closed="left")],
+        doc="""int
+        Number of linear pieces of a 'maxout' unit. `coefs_` of such a layer has maxout_pieces x units columns: first
+        the first piece of every unit, then the second, and so on.""",
+    )
+    batch_norm: bool = parameter(
+        default=False,
+        allowed=["boolean"],
+        doc="""bool
+        Whether to normalise the pre-activations of the hidden layers over the mini-batch (Ioffe & Szegedy 2015).
+        Predictions use running statistics.""",
+    )
+    residual: bool = parameter(
+        default=False,
+        allowed=["boolean"],
+        doc="""bool
+        Whether a hidden layer that is as wide as its input adds its input to its output.""",
+    )

@@ -1,0 +1,34 @@
+"""Every private name of scikit-learn that fastmlp's estimators and inspection tools use, for versions 1.6 to 1.9.
+
+All other modules of `fastmlp.estimators` and `fastmlp.inspection` import public names only, or these. Each private
+name has a comment that says what it is for and what replaces it where a version lacks it.
+
+Private protocols that cannot be imported are part of `sklearn.base.BaseEstimator` in all these versions:
+`_parameter_constraints` and `_validate_params` (validation of parameters, used by `_fit_context`) and
+`_get_param_names` (names of the parameters, overridden in `_base` by a cached version). `_validation.binarizer_for`
+sets the fitted attributes `y_type_` and `sparse_input_` of `sklearn.preprocessing.LabelBinarizer`, which are not
+documented; a test compares them with those that `LabelBinarizer.fit` sets.
+"""
+
+# Decorator of `fit` and `partial_fit`: validates the parameters once for a whole fit and, since 1.9, gives callbacks
+# their context. The same since 1.3. There is no public replacement: without it, `fit` has to call
+# `self._validate_params()` itself.
+from sklearn.base import _fit_context
+
+# The constraints of `_parameter_constraints`, and the type of the error that scikit-learn raises for a parameter out of
+# range. The same since 1.3 (`Options` since 1.2). There is no public replacement: without them, `fit` has to test the
+# values and raise a class that is both a ValueError and a TypeError.
+from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+
+# The logic of the argument `classes` of `partial_fit`, with scikit-learn's messages. The same since 1.0; sets
+# `classes_`. There is no public replacement.
+from sklearn.utils.multiclass import _check_partial_fit_first_call
+
+__all__ = [
+    "Interval",
+    "InvalidParameterError",
+    "Options",
+    "StrOptions",
+    "_check_partial_fit_first_call",
+    "_fit_context",
+]
