@@ -9,20 +9,19 @@ one of another version, is never served from an old cache.
 """
 
 import functools
-import hashlib
 import inspect
 import types
 import warnings
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import numba
 
 from ._records import types_of
 from ._signatures import SIGNATURES
+from ._sources import SOURCES
 
-__all__ = ["SOURCES", "LinkedKernel", "elementary", "inlined", "kernel", "linked_kernel"]
+__all__ = ["LinkedKernel", "elementary", "inlined", "kernel", "linked_kernel"]
 
 # error_model="numpy": with Numba's default a division may raise, and a loop that may raise is not
 # vectorised (Adam ran 7 times slower). No fast-math: an inlined copy must round like any other.
@@ -37,18 +36,6 @@ elementary = numba.njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrap
 # For parts that one kernel uses in one place. Numba inserts their code before LLVM sees it. Any other kernel is
 # optimised and turned into machine code on its own, and again in every kernel that calls it.
 inlined = numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
-
-
-def digest(folder: Path) -> str:
-    """Return the digest of the names and contents of every kernel file in `folder`."""
-    digest = hashlib.sha256()
-    for path in sorted(folder.glob("*.py")):
-        digest.update(path.name.encode())
-        digest.update(path.read_bytes())
-    return digest.hexdigest()
-
-
-SOURCES = digest(Path(__file__).parent)
 
 
 @functools.cache

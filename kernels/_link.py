@@ -9,6 +9,7 @@ import functools
 import threading
 from typing import Any
 
+from ._precompiled import load
 from ._signatures import prototype
 from .layout import LINKED
 
@@ -27,9 +28,12 @@ SPARSE = ("csr_affine", "csr_add", "csr_gradient", "csr_seek")
 @functools.cache
 def address(name: str, dtype: str, output: int | None = None) -> int:
     """Return the address of a kernel for networks of 'float32' or 'float64', and for the op code of an output."""
-    from ._compile import compile_kernel
-
     with _lock:
+        precompiled = load()
+        if precompiled is not None:
+            return precompiled.address(name, dtype, output)
+        from ._compile import compile_kernel
+
         key = (name, dtype, output)
         if key not in _compiled:
             # Kept for the life of the process: the object owns the code at its address.
@@ -71,7 +75,10 @@ def entry(name: str, dtype: str, output: int | None = None) -> Any:
 
 @functools.cache
 def vector_bytes() -> int:
-    """Return the length of the vectors that the kernels use."""
+    """Return the length of the vectors that the kernels use, in bytes."""
+    precompiled = load()
+    if precompiled is not None:
+        return {"x86-64-v4": 64, "x86-64-v3": 32}.get(precompiled.level, 16)
     from ._simd import VECTOR_BYTES
 
     return VECTOR_BYTES

@@ -1,0 +1,18 @@
+"""The digest of the kernel sources: compiled code is used only with the sources that it was compiled from."""
+
+import hashlib
+from pathlib import Path
+
+__all__ = ["SOURCES", "digest"]
+
+
+def digest(folder: Path) -> str:
+    """Return the digest of the names and contents of every kernel file in `folder`."""
+    result = hashlib.sha256()
+    for path in sorted(folder.glob("*.py")):
+        result.update(path.name.encode())
+        result.update(path.read_bytes())
+    return result.hexdigest()
+
+
+SOURCES = digest(Path(__file__).parent)

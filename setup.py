@@ -1,0 +1,42 @@
+"""The build step that pyproject.toml cannot express: kernels are compiled in advance.
+
+The compilation runs in processes of its own, in which the folder kernels/ is the package `kernels`: the build environment
+has Numba and NumPy, but not what fastmlp itself needs.
+"""
+
+import subprocess
+import sys
+from pathlib import Path
+
+from setuptools import setup
+from setuptools.command.bdist_wheel import bdist_wheel
+from setuptools.command.build_py import build_py
+
+ROOT = Path(__file__).parent
+
+
+class BuildKernels(build_py):
+    """Copy the Python files, then compile the kernels into the package."""
+
+    def run(self) -> None:
+        super().run()
+        package = ROOT / "kernels" if self.editable_mode else Path(self.build_lib) / "fastmlp" / "kernels"
+        command = [sys.executable, "-m", "kernels", "build", "--folder", str((package / "precompiled").resolve())]
+        if subprocess.run(command, cwd=ROOT, check=False).returncode != 0:
+            self.warn("the kernels could not be compiled in advance; they will be compiled just in time, at first use")
+
+
+class PlatformWheel(bdist_wheel):
+    """A wheel for one platform: object code depends on the machine, but not on the version of Python."""
+
+    def finalize_options(self) -> None:
+        super().finalize_options()
+        self.root_is_pure = False
+
+    def get_tag(self) -> tuple[str, str, str]:
+        _, _, platform = super().get_tag()
+        # The object code calls memcpy, memset, sqrt and sched_yield of the C library, which are older than glibc 2.17.
+        return "py3", "none", platform.replace("linux_", "manylinux_2_17_", 1)
+
+
+setup(cmdclass={"build_py": BuildKernels, "bdist_wheel": PlatformWheel})
