@@ -1,7 +1,7 @@
 """The build step that pyproject.toml cannot express: kernels are compiled in advance.
 
-The compilation runs in processes of its own, in which the folder kernels/ is the package `kernels`: the build environment
-has Numba and NumPy, but not what fastmlp itself needs.
+The compilation runs in processes of its own, in which the folder kernels/ is the package `kernels`: the build
+environment has Numba and NumPy, but not what fastmlp itself needs.
 """
 
 import subprocess

@@ -182,9 +182,9 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         allowed=["boolean"],
         doc="""bool
         Whether the matrices of the decoder are the transposes of the encoder's; the biases are independent. `init`
-        then gives the encoder's matrices, and the penalty counts a matrix each time it is used. The kernels compute the
-        gradient, but NumPy takes the optimizer's steps, with one Python call for each mini-batch: expect small
-        mini-batches to take several times as long as without tied weights. 'maxout' cannot be tied.""",
+        then gives the encoder's matrices, and the penalty counts a matrix each time it is used. Python adds
+        the gradients of both uses of a matrix for each mini-batch: expect small mini-batches to take several times as
+        long as without tied weights. 'maxout' cannot be tied.""",
     )
 
     # ---- the network
