@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from fastmlp.kernels.activations import ACTIVATIONS
+from fastmlp.kernels.tables import ACTIVATIONS
 from fastmlp.training._initialization import INITS
 
 from ._parameters import parameter, with_parameters
