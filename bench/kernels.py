@@ -8,13 +8,17 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from fastmlp.kernels import functions, optimizers
+from fastmlp.kernels import functions
 from fastmlp.kernels._call import call
 from fastmlp.kernels._jit import OPTIONS
-from fastmlp.kernels._link import linked_kernels
+from fastmlp.kernels._link import address
 from fastmlp.kernels._memory import at
+from fastmlp.kernels._records import KernelAddress
+from fastmlp.kernels.layout import HYPER, record_of
+from fastmlp.kernels.layout import Hyper as KernelHyper
 from fastmlp.kernels.matmul import gemm
-from numba import njit, types
+from fastmlp.kernels.tables import OPTIMIZERS
+from numba import from_dtype, njit, types
 from numba.extending import intrinsic
 from scipy import special
 from threadpoolctl import ThreadpoolController
@@ -149,20 +153,32 @@ def elementary(name: str, dtype: str, ours: bool) -> Trial:
 
 
 @intrinsic
-def _pointer(typingctx, address):
-    """The address of a kernel, as `call` wants it."""
+def _update(typingctx, address, w):
+    """The address of the kernel `update`, as `call` wants it."""
+    kind = KernelAddress("update", w.dtype)
 
     def codegen(context, builder, sig, args):
-        return builder.inttoptr(args[0], context.get_value_type(types.voidptr))
+        return builder.inttoptr(args[0], context.get_value_type(kind))
 
-    return types.voidptr(address), codegen
+    return kind(address, w), codegen
+
+
+@intrinsic
+def _hyper(typingctx, address):
+    """A pointer to the record at an address."""
+    kind = types.CPointer(from_dtype(HYPER))
+
+    def codegen(context, builder, sig, args):
+        return builder.inttoptr(args[0], context.get_value_type(kind))
+
+    return kind(address), codegen
 
 
 @njit(**OPTIONS)
-def _steps(address, code, w, g, m, v, rate, momentum, beta_1, beta_2, epsilon, times):
-    update = _pointer(address)
+def _steps(where, hyper, w, g, m, v, rate, times):
+    update = _update(where, w)
     for _ in range(times):
-        call(update, code, at(w, 0), at(g, 0), at(m, 0), at(v, 0), w.size, rate, momentum, beta_1, beta_2, epsilon)
+        call(update, _hyper(hyper), at(w, 0), at(g, 0), at(m, 0), at(v, 0), w.size, rate)
 
 
 def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
@@ -170,7 +186,7 @@ def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
     random = np.random.default_rng(SEED)
     start, g = (random.standard_normal(size).astype(dtype) for _ in range(2))
     times = max(1, 2**22 // size)
-    update = linked_kernels(dtype).update
+    update = address("update", dtype)
     hyper = Hyper(nesterovs_momentum=name == "nesterov")
     reference = vectorized.OPTIMIZERS["adam" if name == "adam" else "sgd"]
     rate = hyper.learning_rate_init
@@ -179,7 +195,10 @@ def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
 
     def step(w: np.ndarray, m: np.ndarray, v: np.ndarray, times: int) -> None:
         if ours:
-            _steps(update, optimizers.OPTIMIZERS[name].code, w, g, m, v, rate, *hyper[1:2], *hyper[3:], times)
+            _, momentum, _, beta_1, beta_2, epsilon = hyper
+            code = OPTIMIZERS[name].code
+            options = record_of(KernelHyper(code, 0, momentum=momentum, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon))
+            _steps(update, options.ctypes.data, w, g, m, v, rate, times)
         else:
             repeated(reference.step, times, w, g, [m, v][: reference.n_states], 1, hyper)
 

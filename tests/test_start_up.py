@@ -145,7 +145,8 @@ def test_one_compilation_per_dtype(digits):
     """The tests above have used the same kernels with many parameters."""
     for dtype in DTYPES:
         first_fits(digits, dtype)
-    assert {dtype for name, dtype, _ in _link._compiled if name == "train"} == {np.dtype(d).name for d in DTYPES}
+    expected = {np.dtype(dtype).name for dtype in DTYPES} if _link.load() is None else set()
+    assert {dtype for name, dtype, _ in _link._compiled if name == "train"} == expected
 
 
 WARM = """

@@ -405,7 +405,8 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                 state.watches_scores, state.t = present.watches_scores, present.t
                 state["best"], state["no_change"] = present["best"], present["no_change"]
         # The arrays of a model that was loaded with memory mapping are read-only.
-        state.m, state.v = np.require(state.m, requirements="W"), np.require(state.v, requirements="W")
+        for name in ("m", "v", "record"):
+            setattr(state, name, np.require(getattr(state, name), requirements="W"))
         self._state = state
         return state
 
