@@ -72,6 +72,7 @@ class Options(TypedDict, total=False):
     residual: bool
     batch_norm: BatchNorm | None
     maxout_pieces: int
+    dropout_masks: Sequence[ArrayLike] | None
 
 
 class Problem(NamedTuple):
@@ -92,6 +93,7 @@ class Problem(NamedTuple):
     pieces: tuple[int, ...]
     skips: tuple[bool, ...]
     output: Output
+    masks: list[Array] | None
     alpha: float
     penalty: str
 
@@ -188,6 +190,18 @@ def check_output_error(problem: Problem, D: ArrayLike) -> Array:
     return error
 
 
+def _check_masks(masks: Sequence[ArrayLike] | None, m: int, widths: list[int], dtype: DTypeLike) -> list[Array] | None:
+    """Check the factors of dropout, one array for each of A_0..A_{L-1}."""
+    if masks is None:
+        return None
+    if len(masks) != len(widths) - 1:
+        raise ValueError(f"dropout_masks must hold one array for each of {len(widths) - 1} layers, got {len(masks)}.")
+    checked = [np.asarray(mask, dtype) for mask in masks]
+    for l, mask in enumerate(checked):
+        _check_shape(f"dropout_masks[{l}]", mask, (m, widths[l]))
+    return checked
+
+
 def check_problem(
     activations: Mapping[str, Activation],
     outputs: Mapping[tuple[str, str], Output],
@@ -206,6 +220,7 @@ def check_problem(
     residual: bool = False,
     batch_norm: BatchNorm | None = None,
     maxout_pieces: int = 2,
+    dropout_masks: Sequence[ArrayLike] | None = None,
 ) -> Problem:
     """Check all arguments of `cost` and return them as a `Problem`. Without `Y`, the targets are empty.
 
@@ -250,6 +265,7 @@ def check_problem(
         pieces=pieces,
         skips=(*skips, False),
         output=row,
+        masks=_check_masks(dropout_masks, X.shape[0], widths, dtype),
         alpha=alpha,
         penalty=penalty,
     )

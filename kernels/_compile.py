@@ -6,6 +6,7 @@ from numba import types
 
 from . import (
     activations,
+    dropout,
     matmul,
     normalisation,
     optimizers,
@@ -27,6 +28,7 @@ GROUPS = (
     step.linked_forward,
     step.linked_training,
     optimizers.linked,
+    dropout.linked,
     shuffling.linked,
     normalisation.linked,
     sparse.linked,

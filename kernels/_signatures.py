@@ -42,6 +42,7 @@ SIGNATURES = {
         "backward": "int code, number* k, number* d, int n",
         "output_error": "number* z, number* y, float* loss, number* work, int K, int n, float cap",
         "link": "number* z, number* work, int K, int n",
+        "drop": "number* a, int rows, int units, int first, int key, float rate",
         "update": "hyper* hyper, number* w, number* g, number* m, number* v, int n, float rate",
         "shuffle": "int32* order, int32* picks, int n, uint32* state, uint32* drawn, int reorder",
         "normalise_rows": "number* z, number* h, int lo, int n, int rows, int q, number* gamma, number* running, "
@@ -54,14 +55,17 @@ SIGNATURES = {
         "csr_gradient": f"{_CSR}, int* cursor, int lo, int hi, number* D, number* G, int q",
         "csr_seek": "int32* indices, int* indptr, int* rows, int n, int* cursor, int column",
         # The passes of a step.
-        "forward_rows": f"{_PASS}, int start, int rows, int lo, int n, int rank, int team, int* signals",
-        "backward_rows": f"{_PASS}, hyper* hyper, int rows, int lo, int n, int rank, int team, int* signals",
+        "forward_rows": f"{_PASS}, int start, int rows, int lo, int n, int place, int key, float dropout, "
+        "int rank, int team, int* signals",
+        "backward_rows": f"{_PASS}, hyper* hyper, int rows, int lo, int n, int place, int key, "
+        "float dropout, int rank, int team, int* signals",
         "gradient_of_rows": f"{_PASS}, hyper* hyper, int* share, int start, int rows, int continued, int final, "
-        "float penalty, float scale, float rate, int rank, int team",
+        "int deferred, float penalty, float scale, float decay, float rate, int rank, int team",
+        "update_rows": f"{_PASS}, hyper* hyper, int* share, float factor, float decay, float rate, int rank, int team",
         # What Python calls.
         "watch": "hyper* hyper, state* state, float value",
         "train": f"int rank, int team, int passes, {_PASS}, hyper* hyper, int* share, int* signals, state* state, "
-        "float* losses, int epochs, float* rates, int changing",
+        "float* losses, int epochs, float* schedule, int changing",
         "predict": f"int rank, int team, {_PASS}, int* signals",
     }.items()
 }

@@ -23,6 +23,8 @@ __all__ = [
     "BLOCK_ROWS",
     "DIVERGED",
     "DRAW",
+    "EACH_EPOCH",
+    "EACH_STEP",
     "HYPER",
     "KEEP_ACTIVATED",
     "KEEP_NOTHING",
@@ -43,6 +45,7 @@ __all__ = [
     "STOPPED",
     "STRIP",
     "STRIP_BYTES",
+    "UNCHANGED",
     "Hyper",
     "Layer",
     "Memory",
@@ -60,6 +63,9 @@ RUNNING, STOPPED, DIVERGED, ABORTED = range(4)
 # Values of `Hyper.shuffle`. A full batch does not depend on the order of its rows, but the state of the user's
 # generator does: DRAW moves the generator on and leaves the order alone.
 KEEP_ORDER, SHUFFLE, DRAW = range(3)
+
+# How the learning rate changes: not, or as the stopping rule says; after each epoch; with each mini-batch.
+UNCHANGED, EACH_EPOCH, EACH_STEP = range(3)
 
 # Values of `Layer.keep`: what D_l holds between the forward and the backward pass.
 KEEP_NOTHING, KEEP_Z, KEEP_ACTIVATED = range(3)
@@ -114,6 +120,9 @@ class Layer(NamedTuple):
     h: int  # in `Memory.H`
     stats: int  # in `Memory.stats`
     block: int  # first block of W_l in the sum of squares of the penalty
+    dropout: float  # fraction of A_l that is set to zero in training (row 0: of the input)
+    rate_w: float  # multipliers of the learning rate for W_l, and for b_l, gamma_l and beta_l
+    rate_b: float
 
 
 class Plan(NamedTuple):
@@ -131,6 +140,7 @@ class Plan(NamedTuple):
     sparse: bool  # X is given as CSR
     ordered: bool  # rows are taken in the order of `Memory.order`
     predicting: bool  # forward pass only, into `Memory.outputs`
+    uniform: bool  # all layers have the same learning rate
 
 
 class Hyper(NamedTuple):
@@ -145,6 +155,8 @@ class Hyper(NamedTuple):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+    weight_decay: float = 0.0  # decoupled from the gradient; relative to the learning rate
+    max_grad_norm: float = np.inf
     cap: float = np.inf  # largest log loss of one unit
     loss_scale: float = 1.0  # factor of the reported loss
     adaptive: bool = False  # divide the rate by 5 where the stopping rule would stop
@@ -166,6 +178,9 @@ class State(NamedTuple):
     rate: float = 0.0  # learning rate
     beta_1_t: float = 1.0  # beta_1^t and beta_2^t after t steps of Adam
     beta_2_t: float = 1.0
+    step: int = 0  # mini-batches done since training began
+    seed: int = 0  # of dropout
+    grad_norm: float = np.nan  # of the last mini-batch, before clipping; known if it is limited
     loss: float = 0.0  # of the epoch so far
     batch_loss: float = 0.0  # of the mini-batch so far
     weight: float = 0.0  # of the mini-batch so far
@@ -202,7 +217,7 @@ class Memory(NamedTuple):
     transposed: Any  # W_l^T (q_l, n_{l-1}) for l >= 2
     m: Any
     v: Any
-    g: Any  # gradient, if a batch comes in several chunks or if the gradient is asked for
+    g: Any  # gradient, if a batch comes in several chunks, if its norm is limited, or if it is asked for
     stats: Any  # running mean and variance of batch normalisation
     # Buffers of one pass over a chunk of rows.
     A: Any  # A_l (rows, n_l)
@@ -244,6 +259,8 @@ LINKED = (
     "forward_rows",
     "backward_rows",
     "gradient_of_rows",
+    "update_rows",
+    "drop",
     "output_error",
     "link",
     "update",
@@ -313,6 +330,7 @@ def layer_table(
     table = np.zeros(last + 1, dtype=LAYER)
     table["units"] = table["pre"] = units
     table["pieces"] = 1
+    table["rate_w"] = table["rate_b"] = 1.0
     w = t = a = d = h = stats = block = 0
     a += aligned(rows * units[0]) if gather else 0
     for l in range(1, last + 1):

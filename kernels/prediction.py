@@ -26,7 +26,7 @@ def linked(number: Any) -> list[LinkedKernel]:
             rows = smaller(chunk, rows_left)
             lo = smaller(rank * share, rows)
             n = (smaller(lo + share, rows) if rank + 1 < team else rows) - lo
-            call(memory.linked.forward_rows, layers, plan, memory, start, rows, lo, n, rank, team, signals)
+            call(memory.linked.forward_rows, layers, plan, memory, start, rows, lo, n, 0, 0, 0.0, rank, team, signals)
             start += rows
             rows_left -= rows
 

@@ -9,11 +9,11 @@ from numba import types
 from numba.extending import intrinsic
 
 from ._jit import inlined, kernel
-from ._memory import at
+from ._memory import at, fill, view
 from ._simd import lanes_below, load, store, vector_fma
 from .layout import LANES
 
-__all__ = ["add_squares", "total"]
+__all__ = ["add_squares", "square_sum", "total"]
 
 
 def _in_lanes(builder, pointer, count, combine):
@@ -89,3 +89,19 @@ def total(x):
 def add_squares(w, squares):
     """squares (16,) <- lane sums of squares of w (n,)."""
     square_lanes(at(w, 0), w.size, at(squares, 0))
+
+
+@kernel
+def square_sum(x, sums):
+    """Sum of squares of x (n,), in float64: sixteen lanes, which are then added in order.   sums (16,) is written."""
+    fill(sums, 0.0)
+    for i in range(x.size // LANES):
+        part = view(at(x, 0), i * LANES, LANES)
+        for lane in range(LANES):
+            sums[lane] += float(part[lane]) * float(part[lane])
+    for i in range(x.size // LANES * LANES, x.size):
+        sums[i % LANES] += float(x[i]) * float(x[i])
+    result = 0.0
+    for lane in range(LANES):
+        result += sums[lane]
+    return result

@@ -19,6 +19,7 @@ from ._memory import copy, fill, move, offset, view
 from ._records import record
 from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch, smaller
 from .activations import maxout, maxout_backward
+from .dropout import mix
 from .layout import BLOCK_ROWS, KEEP_ACTIVATED, LANES, ROUND_ROWS, SIGNALS, STRIP
 from .reductions import add_squares
 from .tables import MAXOUT, STORE
@@ -186,6 +187,19 @@ def predict_rows(layers, plan, memory, start, lo, n, rank):
 
 
 @inlined
+def key_of(key, l):
+    """Key of the dropout of layer l, in a mini-batch with the key `key`."""
+    return np.int64(mix(np.uint32(np.uint32(key) + mix(np.uint32(l)))))
+
+
+@inlined
+def decay_weights(w, factor):
+    """w <- w factor."""
+    for i in range(w.size):
+        w[i] = w[i] * factor
+
+
+@inlined
 def finish_gradient(g, w, penalty, scale):
     """g <- (g + penalty w) scale."""
     for i in range(g.size):
@@ -219,16 +233,22 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
     """Declare the forward pass for networks of `number`."""
 
     @linked_kernel(number)
-    def forward_rows(layers, plan, memory, start, rows, lo, n, rank, team, signals):
+    def forward_rows(layers, plan, memory, start, rows, lo, n, place, key, dropout, rank, team, signals):
         """Gather and forward pass of this thread's rows, or their predictions: Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l).
 
-        Writes what `gather_rows` says, A_l of the hidden layers and Z_L (row-major) in D_L; where `predicting`, rows of
-        `outputs` instead of gathering. Where the derivative needs more than A_l (`Layer.keep`), D_l holds Z_l, or
-        f(Z_l) before a residual sum. Returns early where the team is told to abort.
+        Row 0 of the chunk is row `place` of its mini-batch, whose dropout has the key `key`. The rates of dropout are
+        multiplied by `dropout`. Writes what `gather_rows` says, A_l of the hidden layers and Z_L (row-major) in D_L;
+        where `predicting`, rows of `outputs` instead of gathering. Where the derivative needs more than A_l
+        (`Layer.keep`), D_l holds Z_l, or f(Z_l) before dropout and a residual sum. Returns early if the team is told to
+        abort.
         """
         plan = record(plan, 0)
         if not plan.predicting:
             gather_rows(layers, plan, memory, start, rows, lo, n, rank)
+            rate = dropout * record(layers, 0).dropout
+            if rate > 0.0:
+                d = record(layers, 0).units
+                call(memory.linked.drop, offset(memory.A, lo * d), n, d, place + lo, key_of(key, 0), rate)
         for l in range(1, plan.last + 1):
             layer = record(layers, l)
             units, q, code = layer.units, layer.pre, layer.activation
@@ -254,9 +274,20 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
                 if keep:
                     copy(d, a)
                 call(memory.linked.forward, code, offset(memory.A, layer.a + lo * units), n * units)
+            if layer.keep == KEEP_ACTIVATED:
+                copy(a, d)
+            rate = dropout * layer.dropout
+            if rate > 0.0 and not plan.predicting:
+                call(
+                    memory.linked.drop,
+                    offset(memory.A, layer.a + lo * units),
+                    n,
+                    units,
+                    place + lo,
+                    key_of(key, l),
+                    rate,
+                )
             if layer.residual:
-                if layer.keep == KEEP_ACTIVATED:
-                    copy(a, d)
                 if l == 1 and plan.sparse:
                     call(
                         memory.linked.csr_add,
@@ -280,7 +311,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
     """Declare what training needs besides, for networks of `number`."""
 
     @linked_kernel(number)
-    def backward_rows(layers, plan, memory, hyper, rows, lo, n, rank, team, signals):
+    def backward_rows(layers, plan, memory, hyper, rows, lo, n, place, key, dropout, rank, team, signals):
         """Output error and delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
         Writes `loss` and D_l of these rows, and T. A residual layer also passes its dJ/dA on to the layer below: `kept`
@@ -293,7 +324,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
             layer, above = record(layers, l), record(layers, l + 1)
             units, q = layer.units, layer.pre
             d = view(memory.D, layer.d + lo * q, n * q)
-            keep = layer.keep != 0
+            keep, dropped = layer.keep != 0, dropout * layer.dropout
             held, t_at = offset(memory.D, layer.d + lo * q), offset(memory.T, arrived)
             target = t_at if keep else held
             first, first_row = offset(memory.zeros, 0), np.int64(0)
@@ -318,12 +349,16 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                 t = view(memory.T, arrived, n * units)
                 if layer.residual:
                     copy(t, view(memory.T, kept, n * units))
+                if dropped > 0.0:
+                    call(memory.linked.drop, t_at, n, units, place + lo, key_of(key, l), dropped)
                 if layer.activation == MAXOUT:
                     maxout_backward(d, t, n, units, layer.pieces)
                 else:
                     call(memory.linked.backward, layer.activation, held, t_at, n * units)
                     copy(t, d)
             else:
+                if dropped > 0.0:
+                    call(memory.linked.drop, held, n, units, place + lo, key_of(key, l), dropped)
                 a = offset(memory.A, layer.a + lo * units)
                 call(memory.linked.backward, layer.activation, a, held, n * units)
             if layer.norm:
@@ -335,13 +370,29 @@ def linked_training(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def gradient_of_rows(
-        layers, plan, memory, hyper, share, start, rows, continued, final, penalty, scale, rate, rank, team
+        layers,
+        plan,
+        memory,
+        hyper,
+        share,
+        start,
+        rows,
+        continued,
+        final,
+        deferred,
+        penalty,
+        scale,
+        decay,
+        rate,
+        rank,
+        team,
     ):
         """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
         G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. `share` points to what `share_weights`
         says, (L + 1, team + 1). A batch may come in several chunks: `continued` says that g holds the sum of those
-        before, `final` that the batch ends here. With the optimizer STORE the gradient stays in g. Writes w, m, v
+        before, `final` that the batch ends here. With the optimizer STORE, or if the update is `deferred` to
+        `update_rows`, the gradient stays in g. W_l is multiplied by 1 - `decay` before its update. Writes w, m, v
         (or g), the transposed copies and `squares`.
 
         One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
@@ -351,12 +402,13 @@ def linked_training(number: Any) -> list[LinkedKernel]:
         scratch = offset(memory.scratch, rank * plan.scratch)
         cursor = offset(memory.cursor, rank * plan.chunk)
         storing = record(hyper, 0).optimizer == STORE
+        storing = storing or deferred != 0
         stored = storing or continued or not final
         number = view(scratch, 0, 0).dtype.type
         penalty, scale = number(penalty), number(scale)
         last = plan.last
         n_weights = record(layers, last).b + record(layers, last).pre
-        at_once = team == 1 and not stored and n_weights <= plan.scratch
+        at_once = team == 1 and not stored and n_weights <= plan.scratch and plan.uniform
         for l in range(1, last + 1):
             layer = record(layers, l)
             fan_in, q = record(layers, l - 1).units, layer.pre
@@ -408,8 +460,10 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                         finish_gradient(g, w, penalty, scale)
                     else:
                         scale_gradient(g, scale)
+                    if decay != 0 and not bias and not storing:
+                        decay_weights(w, number(1.0 - decay * layer.rate_w))
                     if not storing and not at_once:
-                        update_slice(memory, hyper, begin, target, n, rate)
+                        update_slice(memory, hyper, begin, target, n, rate * (layer.rate_b if bias else layer.rate_w))
                         if not bias:
                             transpose_rows(l, layers, memory, i, count)
                 i += count
@@ -418,4 +472,32 @@ def linked_training(number: Any) -> list[LinkedKernel]:
             for l in range(2, last + 1):
                 transpose_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
 
-    return [backward_rows, gradient_of_rows]
+    @linked_kernel(number)
+    def update_rows(layers, plan, memory, hyper, share, factor, decay, rate, rank, team):
+        """Second part of phase B for an update that was deferred: g <- g factor, and the update of this thread's rows.
+
+        Writes w, m, v, g and the transposed copies.
+        """
+        last = record(plan, 0).last
+        number = view(memory.g, 0, 0).dtype.type
+        scale = number(factor)
+        for l in range(1, last + 1):
+            layer, fan_in = record(layers, l), record(layers, l - 1).units
+            q = layer.pre
+            i, end = share[l * (team + 1) + rank], share[l * (team + 1) + rank + 1]
+            rows = smaller(end, fan_in) - i
+            if rows > 0:
+                begin, n = layer.w + i * q, rows * q
+                if factor != 1.0:
+                    scale_gradient(view(memory.g, begin, n), scale)
+                if decay != 0:
+                    decay_weights(view(memory.w, begin, n), number(1.0 - decay * layer.rate_w))
+                update_slice(memory, hyper, begin, offset(memory.g, begin), n, rate * layer.rate_w)
+                transpose_rows(l, layers, memory, i, rows)
+            if i <= fan_in and end > fan_in:
+                n = 3 * q if layer.norm else q
+                if factor != 1.0:
+                    scale_gradient(view(memory.g, layer.b, n), scale)
+                update_slice(memory, hyper, layer.b, offset(memory.g, layer.b), n, rate * layer.rate_b)
+
+    return [backward_rows, gradient_of_rows, update_rows]

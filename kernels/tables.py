@@ -12,18 +12,29 @@ IDENTITY, LOGISTIC, TANH, RELU, LEAKY_RELU, ELU, SELU, GELU, SILU, SOFTPLUS, MAX
 
 
 class Activation(NamedTuple):
-    """One row of the table: the op code, and whether the derivative needs Z instead of A."""
+    """One row of the table.
+
+    Attributes
+    ----------
+    code : int
+        Op code.
+    needs_z : bool
+        Whether the derivative needs Z instead of A.
+    by_sign : bool
+        Whether the derivative depends on the sign of A only, so that A may be scaled.
+    """
 
     code: int
     needs_z: bool = False
+    by_sign: bool = False
 
 
 ACTIVATIONS = {
-    "identity": Activation(IDENTITY),
+    "identity": Activation(IDENTITY, by_sign=True),
     "logistic": Activation(LOGISTIC),
     "tanh": Activation(TANH),
-    "relu": Activation(RELU),
-    "leaky_relu": Activation(LEAKY_RELU),
+    "relu": Activation(RELU, by_sign=True),
+    "leaky_relu": Activation(LEAKY_RELU, by_sign=True),
     "elu": Activation(ELU),
     "selu": Activation(SELU),
     "gelu": Activation(GELU, needs_z=True),

@@ -15,8 +15,9 @@ from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import fill, view
 from ._records import record
 from ._simd import smaller
-from .layout import ABORTED, DIVERGED, KEEP_ORDER, LANES, RUNNING, SHUFFLE, SIGNALS
-from .reductions import total
+from .dropout import mix
+from .layout import ABORTED, DIVERGED, EACH_EPOCH, EACH_STEP, KEEP_ORDER, LANES, RUNNING, SHUFFLE, SIGNALS
+from .reductions import square_sum, total
 from .stopping import observe
 from .tables import ADAM
 from .team import aborted, barrier
@@ -36,16 +37,25 @@ def sum_squares(memory, blocks):
     return total(lanes)
 
 
+@inlined
+def key_of_step(seed, step):
+    """Key of the dropout of a mini-batch."""
+    return np.int64(mix(np.uint32(np.uint32(seed) + mix(np.uint32(step)))))
+
+
 def linked(number: Any) -> list[LinkedKernel]:
     """Declare the kernel for networks of `number`."""
 
     @linked_kernel(number)
-    def train(rank, team, passes, layers, plan, memory, hyper, share, signals, state, losses, epochs, rates, changing):
+    def train(
+        rank, team, passes, layers, plan, memory, hyper, share, signals, state, losses, epochs, schedule, changing
+    ):
         """Run up to `passes` passes, or until `epochs` epochs are done, as thread `rank` of `team`.
 
-        Writes what `Memory` says, the state, and `losses` (epochs,), the loss of each epoch. If `changing`, `rates`
-        (epochs,) holds the learning rate after each epoch; otherwise the rate is constant or adaptive. Rank 0
-        alone writes the state; its status says how the call ended.
+        Writes what `Memory` says, the state, and `losses` (epochs,), the loss of each epoch. `schedule` holds the
+        learning rate after each epoch (epochs,) if `changing` is EACH_EPOCH; it holds the learning rate and the factors
+        of weight decay and dropout of each mini-batch (steps, 3) if it is EACH_STEP. Otherwise the rate is constant or
+        adaptive. Rank 0 alone writes the state; its status says how the call ended.
         """
         options, settings, progress = record(plan, 0), record(hyper, 0), record(state, 0)
         linked, arrivals = memory.linked, view(signals, 0, SIGNALS)
@@ -53,6 +63,8 @@ def linked(number: Any) -> list[LinkedKernel]:
         row, chunk_row, status = progress.row, progress.chunk_row, RUNNING
         batch_loss, batch_weight, epoch_loss = progress.batch_loss, progress.weight, progress.loss
         beta_1_t, beta_2_t, epoch = progress.beta_1_t, progress.beta_2_t, progress.epoch
+        steps, limited = progress.step, settings.max_grad_norm < math.inf
+        rate, decay_factor, dropout = progress.rate, 1.0, 1.0
         left = passes
         while left > 0 and epoch < epochs and status == RUNNING:
             left -= 1
@@ -67,13 +79,49 @@ def linked(number: Any) -> list[LinkedKernel]:
             rows = smaller(options.chunk, batch - chunk_row)
             start = row + chunk_row
             continued, final = chunk_row > 0, chunk_row + rows == batch
+            if changing == EACH_STEP:
+                place = 3 * (epoch * ((options.rows + settings.batch - 1) // settings.batch) + row // settings.batch)
+                rate, decay_factor, dropout = schedule[place], schedule[place + 1], schedule[place + 2]
+            else:
+                rate = progress.rate
+            key = key_of_step(progress.seed, steps)
             lo = rows * rank // team
             n = rows * (rank + 1) // team - lo
-            call(linked.forward_rows, layers, plan, memory, start, rows, lo, n, rank, team, signals)
+            call(
+                linked.forward_rows,
+                layers,
+                plan,
+                memory,
+                start,
+                rows,
+                lo,
+                n,
+                chunk_row,
+                key,
+                dropout,
+                rank,
+                team,
+                signals,
+            )
             if aborted(arrivals):
                 status = ABORTED
                 break
-            call(linked.backward_rows, layers, plan, memory, hyper, rows, lo, n, rank, team, signals)
+            call(
+                linked.backward_rows,
+                layers,
+                plan,
+                memory,
+                hyper,
+                rows,
+                lo,
+                n,
+                chunk_row,
+                key,
+                dropout,
+                rank,
+                team,
+                signals,
+            )
             if aborted(arrivals) or not barrier(arrivals, team):
                 status = ABORTED
                 break
@@ -87,11 +135,12 @@ def linked(number: Any) -> list[LinkedKernel]:
             # A batch without weight has no gradient and no loss; scikit-learn divides by zero.
             scale = 1.0 / batch_weight if batch_weight != 0.0 else 0.0
             if scale != 0.0 or not final:
-                rate = progress.rate
+                step_rate = rate
                 if final and settings.optimizer == ADAM:
                     beta_1_t *= settings.beta_1
                     beta_2_t *= settings.beta_2
-                    rate = rate * math.sqrt(1.0 - beta_2_t) / (1.0 - beta_1_t)
+                    step_rate = rate * math.sqrt(1.0 - beta_2_t) / (1.0 - beta_1_t)
+                decay = rate * settings.weight_decay * decay_factor
                 penalty = settings.alpha * batch_weight if settings.penalty_sum else settings.alpha
                 call(
                     linked.gradient_of_rows,
@@ -104,12 +153,27 @@ def linked(number: Any) -> list[LinkedKernel]:
                     rows,
                     continued,
                     final,
+                    limited,
                     penalty,
                     scale,
-                    rate,
+                    decay,
+                    step_rate,
                     rank,
                     team,
                 )
+                if limited and final:
+                    if not barrier(arrivals, team):
+                        status = ABORTED
+                        break
+                    if rank == 0:
+                        g = view(memory.g, 0, record(layers, options.last).b + record(layers, options.last).pre)
+                        progress.grad_norm = math.sqrt(square_sum(g, view(memory.lanes, 0, LANES)))
+                    if not barrier(arrivals, team):
+                        status = ABORTED
+                        break
+                    norm = progress.grad_norm
+                    factor = settings.max_grad_norm / norm if norm > settings.max_grad_norm else 1.0
+                    call(linked.update_rows, layers, plan, memory, hyper, share, factor, decay, step_rate, rank, team)
             if not barrier(arrivals, team):
                 status = ABORTED
                 break
@@ -124,14 +188,15 @@ def linked(number: Any) -> list[LinkedKernel]:
                     mean += by * settings.alpha * sum_squares(memory, options.blocks)
                 epoch_loss += mean * batch
             row, chunk_row = row + batch, np.int64(0)
+            steps += 1
             batch_loss, batch_weight = 0.0, 0.0
             if row < options.rows:
                 continue
             row = np.int64(0)
             if rank == 0:
                 losses[epoch] = epoch_loss / options.rows
-                if changing:
-                    progress.rate = rates[epoch]
+                if changing == EACH_EPOCH:
+                    progress.rate = schedule[epoch]
                 if settings.watch_loss:
                     observe(settings, progress, losses[epoch])
                 epoch_loss = 0.0
@@ -144,6 +209,8 @@ def linked(number: Any) -> list[LinkedKernel]:
             progress.epoch, progress.row, progress.chunk_row = epoch, row, chunk_row
             progress.status, progress.passes = status, passes - left
             progress.batch_loss, progress.weight, progress.loss = batch_loss, batch_weight, epoch_loss
-            progress.beta_1_t, progress.beta_2_t = beta_1_t, beta_2_t
+            progress.beta_1_t, progress.beta_2_t, progress.step = beta_1_t, beta_2_t, steps
+            if changing == EACH_STEP:
+                progress.rate = rate
 
     return [train]

@@ -56,10 +56,10 @@ class TiedEngine(Engine):
         state = TrainingState.new(None, self.w.size, dtype)
         return Engine(self.network, data, self.w, self.stats, hyper, state, threads=self.threads)
 
-    def run(self, team: Team, epochs: int, rates: Array | None = None) -> int:
+    def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train, or evaluate, as `Engine.run` does."""
         if self.hyper.optimizer == STORE:
-            status = super().run(team, epochs, rates)
+            status = super().run(team, epochs, schedule)
             # L-BFGS sees both places of a matrix. Half the sum in each is the gradient of J over tied weights in that
             # larger space, and the points that it tries are tied because it starts from one that is.
             tie_gradient(self.network, self.g, 0.5)
@@ -76,8 +76,8 @@ class TiedEngine(Engine):
             self._keep_finite(state["status"])
             if state["status"] != RUNNING:
                 break
-            if rates is not None:
-                state["rate"] = rates[epoch]
+            if schedule is not None:
+                state["rate"] = schedule[epoch]
             if self.hyper.watch_loss:
                 self.observe(loss)
             self.history.append(loss)

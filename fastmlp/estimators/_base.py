@@ -11,6 +11,7 @@ from numbers import Integral
 from typing import Any, NamedTuple, Self
 
 import numpy as np
+import scipy.sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
 from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
@@ -34,6 +35,7 @@ from fastmlp.training._workspace import CHUNK_ROWS
 
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
+from ._training_options import check_solver_options, layer_options, schedule_of
 from ._validation import check_sample_weight, is_plain, is_plain_target, warn_of_scales
 
 __all__ = ["_BaseMLP"]
@@ -312,6 +314,10 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             units = [n_features, *hidden, self.n_outputs_]
             self._check_memory(units, m, X.dtype.itemsize)
             network = self._network(units)
+            check_solver_options(self, getattr(self, "tied_weights", False))
+            layers = layer_options(self, len(units) - 1)
+            if layers.dropout and layers.dropout[0] > 0 and scipy.sparse.issparse(X):
+                raise ValueError("dropout of the input needs dense X, got a sparse matrix; set its first entry to 0.")
             # A batch normalisation takes any scale off the first hidden layer.
             if self.solver == "sgd" and first_pass and not (network.batch_norm and hidden):
                 warn_of_scales(X, float(self.learning_rate_init), network.link in ("softmax", "logistic"))
@@ -423,7 +429,8 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         state = self._training_state(w, incremental)
         self._stats = np.require(self._stats, requirements="W")
         settings = self._settings
-        schedule = settings["learning_rate"] if settings["solver"] == "sgd" else "constant"
+        learning_rate = settings["learning_rate"]
+        schedule = learning_rate if isinstance(learning_rate, str) and settings["solver"] == "sgd" else "constant"
         m = X.shape[0]
         batch = min(200, m) if self.batch_size == "auto" else min(int(self.batch_size), m)
         if self.batch_size != "auto" and self.batch_size > m:
@@ -438,12 +445,21 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             beta_1=float(settings["beta_1"]),
             beta_2=float(settings["beta_2"]),
             epsilon=float(settings["epsilon"]),
+            weight_decay=float(self.weight_decay),
+            max_grad_norm=np.inf if self.max_grad_norm is None else float(self.max_grad_norm),
             adaptive=schedule == "adaptive",
             watch_loss=score is None,
             tol=float(self.tol),
             patience=self.n_iter_no_change,
         )
         visible = not isinstance(self.random_state, Integral)
+        layers = layer_options(self, len(network.units) - 1)
+        if layers.dropout and not state["seed"]:
+            state["seed"] = self._random_state.randint(1, 2**31)
+        copied = bool(layers.dropout and layers.dropout[0])
+        order = RowOrder(
+            m, batch, shuffle=bool(self.shuffle), random=self._random_state, visible=visible, copied=copied
+        )
         engine = self._engine(
             network,
             prepare_data(X, Y, sample_weight, w.dtype),
@@ -451,16 +467,19 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             self._stats,
             hyper,
             state,
-            RowOrder(m, batch, shuffle=bool(self.shuffle), random=self._random_state, visible=visible),
+            order,
             available_threads(self.n_jobs),
+            layers,
         )
+        rate_init = float(settings["learning_rate_init"])
         try:
             best = train_stochastic(
                 engine,
                 max_iter=int(self.max_iter),
                 incremental=incremental,
                 power_t=float(settings["power_t"]) if schedule == "invscaling" else None,
-                rate_init=float(settings["learning_rate_init"]),
+                rate_init=rate_init,
+                schedule=schedule_of(self, learning_rate, rate_init, int(self.max_iter) * -(-m // batch)),
                 verbose=self.verbose,
                 score=score,
             )

@@ -8,6 +8,7 @@ import numpy as np
 
 from fastmlp.kernels.tables import ACTIVATIONS
 from fastmlp.training._initialization import INITS
+from fastmlp.training._schedules import SCHEDULES
 
 from ._parameters import parameter, with_parameters
 from ._sklearn import Interval, Options, StrOptions
@@ -59,11 +60,15 @@ class SharedParameters:
     )
     learning_rate: str = parameter(
         default="constant",
-        allowed=[StrOptions({"constant", "invscaling", "adaptive"})],
-        doc="""{'constant', 'invscaling', 'adaptive'}
-        Learning rate schedule of 'sgd'. 'invscaling' uses learning_rate_init / (t + 1)^power_t after t samples.
-        'adaptive' divides the rate by 5 whenever the stopping rule would stop training, until the rate is below
-        1e-6.""",
+        allowed=[StrOptions({"invscaling", "adaptive", *SCHEDULES}), callable],
+        doc="""str or callable
+        Learning rate schedule. For 'sgd' only, as in scikit-learn: 'invscaling' uses
+        learning_rate_init / (t + 1)^power_t after t samples; 'adaptive' divides the rate by 5 whenever the stopping
+        rule would stop training, until the rate is below 1e-6. For 'sgd' and 'adam', with u the fraction of
+        training that is done (the mini-batches so far, divided by those of max_iter epochs), learning_rate_init is
+        multiplied by: 'cosine' (1 + cos(pi u)) / 2; 'linear' 1 - u; 'exponential' 0.01^u; 'step' 1, then 0.1 from
+        u = 0.5 and 0.01 from u = 0.75; 'one_cycle' a rise from 1/25 to 1 until u = 0.3 and a fall to 4e-6, both along
+        a cosine (Smith & Topin 2018); a callable f(u), which returns a number >= 0.""",
     )
     learning_rate_init: float = parameter(
         default=0.001,
@@ -210,6 +215,56 @@ class SharedParameters:
         doc="""bool
         Whether to normalise the pre-activations of the hidden layers over the mini-batch (Ioffe & Szegedy 2015).
         Predictions use running statistics.""",
+    )
+    dropout: Any = parameter(
+        default=0.0,
+        allowed=[Interval(Real, 0, 1, closed="left"), list, tuple],
+        doc="""float or list of float
+        Fraction of units that are set to zero at random in training, while the others are divided by 1 - dropout
+        (Srivastava et al. 2014). A number holds for all hidden layers; a list has one number for the input and one for
+        each hidden layer. In a residual layer, the units are dropped before the input of the layer is added. The random
+        numbers depend on `random_state` only, not on the number of threads.""",
+    )
+    dropout_schedule: Any = parameter(
+        default="constant",
+        allowed=[StrOptions(set(SCHEDULES)), callable],
+        doc="""str or callable
+        Schedule by which `dropout` is multiplied, see `learning_rate`.""",
+    )
+    weight_decay: float = parameter(
+        default=0.0,
+        allowed=[Interval(Real, 0, None, closed="left")],
+        doc="""float
+        Decoupled weight decay (Loshchilov & Hutter 2019; with 'adam', AdamW): each step multiplies the weights, but not
+        the biases, by 1 - learning rate x weight_decay. `alpha` is a penalty of the loss instead; to replace it, set
+        alpha=0.""",
+    )
+    weight_decay_schedule: Any = parameter(
+        default="constant",
+        allowed=[StrOptions(set(SCHEDULES)), callable],
+        doc="""str or callable
+        Schedule by which `weight_decay` is multiplied, besides the learning rate; see `learning_rate`.""",
+    )
+    warmup: float = parameter(
+        default=0.0,
+        allowed=[Interval(Real, 0, 1, closed="left")],
+        doc="""float
+        Fraction of training in which the learning rate first rises linearly from 0 to learning_rate_init; the schedule
+        takes the rest of training for the whole. Not for 'invscaling' and 'adaptive'.""",
+    )
+    max_grad_norm: float | None = parameter(
+        default=None,
+        allowed=[None, Interval(Real, 0, None, closed="neither")],
+        doc="""float or None
+        Largest Euclidean norm of the gradient of a mini-batch, over all weights and biases (Pascanu, Mikolov & Bengio
+        2013); a longer gradient is scaled to this norm. None: no limit.""",
+    )
+    learning_rate_multipliers: Any = parameter(
+        default=None,
+        allowed=[None, list, tuple],
+        doc="""list or None
+        Factors of the learning rate, one for each layer of weights: a number >= 0, or a pair of numbers for its weights
+        and its biases. None: 1.""",
     )
     residual: bool = parameter(
         default=False,

@@ -110,6 +110,8 @@ def objective_of_arrays(
     keep_float32: bool = True,
 ) -> Objective:
     """Check the arguments of `cost` and return what it evaluates, in float64 where not `keep_float32`."""
+    if options.get("dropout_masks") is not None:
+        raise ValueError("dropout_masks is for fastmlp.reference only: this cost is the one without dropout.")
     problem = check_problem(ACTIVATIONS, OUTPUTS, coefs, intercepts, X, Y, keep_float32=keep_float32, **options)
     pieces, residual = options.get("maxout_pieces", 2), options.get("residual", False)
     if pieces < 2:

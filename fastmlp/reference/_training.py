@@ -14,7 +14,9 @@ from numpy.typing import NDArray
 
 from fastmlp._problem import Activation, Array, Problem, check_activations, check_name
 
-__all__ = ["Hyper", "Optimizer", "Rng", "central_differences", "initial_ranges", "train"]
+from ._dropout import Mask
+
+__all__ = ["Extras", "Hyper", "Optimizer", "Rng", "central_differences", "initial_ranges", "train"]
 
 
 class Optimizer(NamedTuple):
@@ -33,6 +35,44 @@ class Hyper(NamedTuple):
     beta_1: float = 0.9
     beta_2: float = 0.999
     epsilon: float = 1e-8
+
+
+class Extras(NamedTuple):
+    """What `fit` can do beyond scikit-learn; the parameters of the same names, and the function `dropout_mask`."""
+
+    learning_rates: Sequence[float] | None = None
+    learning_rate_multipliers: Sequence[tuple[float, float]] | None = None
+    weight_decay: float = 0.0
+    max_grad_norm: float | None = None
+    dropout: Sequence[float] | None = None
+    dropout_seed: int = 0
+    mask: Mask | None = None
+
+    def masks(self, step: int, problem: Problem) -> list[Array] | None:
+        """Return the factors of dropout for a mini-batch."""
+        if self.dropout is None or self.mask is None:
+            return None
+        rows, widths = len(problem.X), [len(W) for W in problem.coefs]
+        return [
+            np.asarray(self.mask(self.dropout_seed, step, l, rows, n, rate))
+            for l, (n, rate) in enumerate(zip(widths, self.dropout, strict=True))
+        ]
+
+    def clip(self, gradients: list[Array]) -> list[Array]:
+        """Return the gradients, scaled to the largest allowed norm if they are longer."""
+        if self.max_grad_norm is None:
+            return gradients
+        norm = math.sqrt(sum(float(np.vdot(g, g)) for g in gradients))
+        return gradients if norm <= self.max_grad_norm else [g * (self.max_grad_norm / norm) for g in gradients]
+
+    def multipliers(self, problem: Problem) -> list[float]:
+        """Return the factor of the learning rate of each array of `_flat`."""
+        layers = self.learning_rate_multipliers or [(1.0, 1.0)] * len(problem.coefs)
+        rates = [weight for weight, _ in layers] + [bias for _, bias in layers]
+        return rates + [bias for _, bias in layers[:-1] for _ in range(2)] * (problem.batch_norm is not None)
+
+
+NO_EXTRAS = Extras()
 
 
 class Rng(Protocol):
@@ -116,6 +156,7 @@ def train(
     epochs: int,
     batch_size: int | None,
     rng: Rng | None,
+    extras: Extras = NO_EXTRAS,
 ) -> tuple[Any, ...]:
     """Train copies of the weights of the problem and return the results of `fit`."""
     m = len(problem.X)
@@ -125,7 +166,9 @@ def train(
     step, n_states = table[solver]
     states = [[np.zeros_like(w) for _ in range(n_states)] for w in weights]
 
-    t, order, loss_curve = 0, np.arange(m), []
+    multipliers = extras.multipliers(problem)
+
+    t, count, order, loss_curve = 0, 0, np.arange(m), []
     for _ in range(epochs):
         if rng is not None:
             # As in scikit-learn, shuffle the order of the last epoch, not the original order.
@@ -136,13 +179,20 @@ def train(
         for start in range(0, m, batch_size):
             rows = slice(start, start + batch_size)
             batch = _take(problem, rows if rng is None else order[rows])
+            batch = batch._replace(masks=extras.masks(count, batch))
+            count += 1
             if batch.sample_weight is not None and not batch.sample_weight.any():
                 continue
             t += 1
             J, *gradients = cost_and_gradient(batch)
             total += J * len(batch.X)
-            for w, g, state in zip(weights, _flat(*gradients), states, strict=True):
-                step(w, g, state, t, hyper)
+            rate = hyper.learning_rate_init if extras.learning_rates is None else extras.learning_rates[count - 1]
+            clipped = extras.clip(_flat(*gradients))
+            for i, (w, g, state) in enumerate(zip(weights, clipped, states, strict=True)):
+                own_rate = rate * multipliers[i]
+                if i < len(problem.coefs):
+                    w *= 1 - own_rate * extras.weight_decay
+                step(w, g, state, t, hyper._replace(learning_rate_init=own_rate))
         loss_curve.append(total / m)
     result = (problem.coefs, problem.intercepts, loss_curve)
     return result if problem.batch_norm is None else (*result, problem.batch_norm)

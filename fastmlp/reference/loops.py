@@ -35,6 +35,7 @@ from numpy.typing import ArrayLike
 
 from fastmlp._problem import Array, BatchNorm, Options, Problem, check_output_error, check_problem
 from fastmlp.reference._activations import LOOPS as ACTIVATIONS
+from fastmlp.reference._dropout import loop_mask as dropout_mask
 from fastmlp.reference._layers_loops import (
     Row,
     Rows,
@@ -48,7 +49,7 @@ from fastmlp.reference._layers_loops import (
 )
 from fastmlp.reference._optimizers import LOOPS as OPTIMIZERS
 from fastmlp.reference._outputs import LOOPS as OUTPUTS
-from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train
+from fastmlp.reference._training import Extras, Hyper, Rng, central_differences, initial_ranges, train
 
 __all__ = [
     "ACTIVATIONS",
@@ -65,6 +66,7 @@ __all__ = [
     "cost",
     "cost_and_gradient",
     "delta_recurrence",
+    "dropout_mask",
     "fit",
     "forward",
     "gradient_descent_step",
@@ -91,7 +93,9 @@ class _Trace(NamedTuple):
 
 def _forward(problem: Problem) -> _Trace:
     """Compute the forward pass without the link, which is part of `Output.pair`."""
-    trace = _Trace([problem.X.tolist()], [], [], [])
+    masks = None if problem.masks is None else [mask.tolist() for mask in problem.masks]
+    X = problem.X.tolist()
+    trace = _Trace([X if masks is None else _multiply(X, masks[0])], [], [], [])
     for l, name in enumerate(problem.activations):
         Z = affine(trace.A[l], problem.coefs[l].tolist(), problem.intercepts[l].tolist())
         if problem.batch_norm is not None:
@@ -101,7 +105,8 @@ def _forward(problem: Problem) -> _Trace:
         F = activate(name, Z, problem.pieces[l])
         trace.Z.append(Z)
         trace.F.append(F)
-        trace.A.append(_add(F, trace.A[l]) if problem.skips[l] else F)
+        kept_F = F if masks is None else _multiply(F, masks[l + 1])
+        trace.A.append(_add(kept_F, trace.A[l]) if problem.skips[l] else kept_F)
     trace.Z.append(affine(trace.A[-1], problem.coefs[-1].tolist(), problem.intercepts[-1].tolist()))
     return trace
 
@@ -116,6 +121,8 @@ def _backward(problem: Problem, trace: _Trace, D: Rows) -> tuple[list[Rows], lis
         if problem.skips[l + 1]:
             E = _add(E, E_above)
         E_above = E
+        if problem.masks is not None:
+            E = _multiply(E, problem.masks[l + 1].tolist())
         D = activate_backward(problem.activations[l], trace.Z[l], trace.F[l], E, problem.pieces[l])
         if problem.batch_norm is not None:
             N, s = trace.normalized[l]
@@ -127,6 +134,10 @@ def _backward(problem: Problem, trace: _Trace, D: Rows) -> tuple[list[Rows], lis
 
 def _add(P: Rows, Q: Rows) -> Rows:
     return [[p_k + q_k for p_k, q_k in zip(p, q, strict=True)] for p, q in zip(P, Q, strict=True)]
+
+
+def _multiply(P: Rows, Q: Rows) -> Rows:
+    return [[p_k * q_k for p_k, q_k in zip(p, q, strict=True)] for p, q in zip(P, Q, strict=True)]
 
 
 def _output(problem: Problem, Z: Rows) -> tuple[float, float, Rows]:
@@ -427,6 +438,7 @@ def cost(
     residual: bool = False,
     batch_norm: BatchNorm | None = None,
     maxout_pieces: int = 2,
+    dropout_masks: Sequence[ArrayLike] | None = None,
 ) -> float:
     """Compute the cost J, the mean loss of the samples plus the L2 penalty.
 
@@ -460,6 +472,8 @@ def cost(
     maxout_pieces : int, default=2
         Number of linear pieces of a maxout unit. The weights of a maxout layer with n_l units have maxout_pieces * n_l
         columns, with all first pieces, then all second pieces and so on.
+    dropout_masks : sequence of L arrays of shape (m, n_l), default=None
+        Factors of A_0..A_{L-1}, see `dropout_mask`. By default, nothing is dropped.
 
     Returns
     -------
@@ -491,6 +505,7 @@ def cost(
         residual=residual,
         batch_norm=batch_norm,
         maxout_pieces=maxout_pieces,
+        dropout_masks=dropout_masks,
     )
     return _cost(problem)
 
@@ -648,6 +663,12 @@ def fit(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
+    learning_rates: Sequence[float] | None = None,
+    learning_rate_multipliers: Sequence[tuple[float, float]] | None = None,
+    weight_decay: float = 0.0,
+    max_grad_norm: float | None = None,
+    dropout: Sequence[float] | None = None,
+    dropout_seed: int = 0,
     rng: Rng | None = None,
     **options: Unpack[Options],
 ) -> tuple[Any, ...]:
@@ -678,6 +699,19 @@ def fit(
         Decay rates of the moments of "adam".
     epsilon : float, default=1e-8
         Constant in the denominator of "adam", for numerical stability.
+    learning_rates : sequence of float, default=None
+        Learning rate of each mini-batch, in their order; replaces `learning_rate_init`.
+    learning_rate_multipliers : sequence of L pairs of float, default=None
+        Factors of the learning rate for the weights, and for the biases, of each layer.
+    weight_decay : float, default=0.0
+        Decoupled weight decay (Loshchilov & Hutter 2019): each step multiplies the weights, but not the biases, by
+        1 - learning rate * weight_decay.
+    max_grad_norm : float, default=None
+        Largest Euclidean norm of the gradient over all weights and biases; a longer gradient is scaled to it.
+    dropout : sequence of L floats, default=None
+        Fractions of A_0..A_{L-1} that are dropped, see `dropout_mask`.
+    dropout_seed : int, default=0
+        Seed of the random numbers of dropout.
     rng : numpy.random.RandomState or numpy.random.Generator, default=None
         Generator that shuffles the rows before each epoch. By default, the rows keep their order. If a `RandomState`
         draws the initial weights and then shuffles the rows, training matches scikit-learn for the same seed.
@@ -711,5 +745,14 @@ def fit(
     (2.0, 1.0)
     """
     hyper = Hyper(learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon)
+    extras = Extras(
+        learning_rates,
+        learning_rate_multipliers,
+        weight_decay,
+        max_grad_norm,
+        dropout,
+        dropout_seed,
+        dropout_mask,
+    )
     problem = _check(coefs, intercepts, X, Y, **options)
-    return train(problem, _cost_and_gradient, OPTIMIZERS, solver, hyper, epochs, batch_size, rng)
+    return train(problem, _cost_and_gradient, OPTIMIZERS, solver, hyper, epochs, batch_size, rng, extras)

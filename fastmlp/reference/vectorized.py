@@ -38,6 +38,7 @@ from fastmlp._problem import (
     check_problem,
 )
 from fastmlp.reference._activations import VECTORIZED as ACTIVATIONS
+from fastmlp.reference._dropout import vectorized_mask as dropout_mask
 from fastmlp.reference._layers_vectorized import (
     accumulate_gradient,
     activate,
@@ -49,7 +50,7 @@ from fastmlp.reference._layers_vectorized import (
 )
 from fastmlp.reference._optimizers import VECTORIZED as OPTIMIZERS
 from fastmlp.reference._outputs import VECTORIZED as OUTPUTS
-from fastmlp.reference._training import Hyper, Rng, central_differences, initial_ranges, train
+from fastmlp.reference._training import Extras, Hyper, Rng, central_differences, initial_ranges, train
 
 __all__ = [
     "ACTIVATIONS",
@@ -66,6 +67,7 @@ __all__ = [
     "cost",
     "cost_and_gradient",
     "delta_recurrence",
+    "dropout_mask",
     "fit",
     "forward",
     "gradient_descent_step",
@@ -92,7 +94,8 @@ class _Trace(NamedTuple):
 
 def _forward(problem: Problem) -> _Trace:
     """Compute the forward pass without the link, which is part of `Output.pair`."""
-    trace = _Trace([problem.X], [], [], [])
+    masks = problem.masks
+    trace = _Trace([problem.X if masks is None else problem.X * masks[0]], [], [], [])
     for l, name in enumerate(problem.activations):
         Z = affine(trace.A[l], problem.coefs[l], problem.intercepts[l])
         if problem.batch_norm is not None:
@@ -101,7 +104,8 @@ def _forward(problem: Problem) -> _Trace:
         F = activate(name, Z, problem.pieces[l])
         trace.Z.append(Z)
         trace.F.append(F)
-        trace.A.append(F + trace.A[l] if problem.skips[l] else F)
+        kept_F = F if masks is None else F * masks[l + 1]
+        trace.A.append(kept_F + trace.A[l] if problem.skips[l] else kept_F)
     trace.Z.append(affine(trace.A[-1], problem.coefs[-1], problem.intercepts[-1]))
     return trace
 
@@ -116,6 +120,8 @@ def _backward(problem: Problem, trace: _Trace, D: Array) -> tuple[list[Array], l
         if problem.skips[l + 1]:
             E += E_above
         E_above = E
+        if problem.masks is not None:
+            E = E * problem.masks[l + 1]
         D = activate_backward(problem.activations[l], trace.Z[l], trace.F[l], E, problem.pieces[l])
         if problem.batch_norm is not None:
             D, *sums = batch_normalize_backward(D, *trace.normalized[l], problem.batch_norm[l][0])
@@ -411,6 +417,7 @@ def cost(
     residual: bool = False,
     batch_norm: BatchNorm | None = None,
     maxout_pieces: int = 2,
+    dropout_masks: Sequence[ArrayLike] | None = None,
 ) -> float:
     """Compute the cost J, the mean loss of the samples plus the L2 penalty.
 
@@ -444,6 +451,8 @@ def cost(
     maxout_pieces : int, default=2
         Number of linear pieces of a maxout unit. The weights of a maxout layer with n_l units have maxout_pieces * n_l
         columns, with all first pieces, then all second pieces and so on.
+    dropout_masks : sequence of L arrays of shape (m, n_l), default=None
+        Factors of A_0..A_{L-1}, see `dropout_mask`. By default, nothing is dropped.
 
     Returns
     -------
@@ -475,6 +484,7 @@ def cost(
         residual=residual,
         batch_norm=batch_norm,
         maxout_pieces=maxout_pieces,
+        dropout_masks=dropout_masks,
     )
     return _cost(problem)
 
@@ -625,6 +635,12 @@ def fit(
     beta_1: float = 0.9,
     beta_2: float = 0.999,
     epsilon: float = 1e-8,
+    learning_rates: Sequence[float] | None = None,
+    learning_rate_multipliers: Sequence[tuple[float, float]] | None = None,
+    weight_decay: float = 0.0,
+    max_grad_norm: float | None = None,
+    dropout: Sequence[float] | None = None,
+    dropout_seed: int = 0,
     rng: Rng | None = None,
     **options: Unpack[Options],
 ) -> tuple[Any, ...]:
@@ -655,6 +671,19 @@ def fit(
         Decay rates of the moments of "adam".
     epsilon : float, default=1e-8
         Constant in the denominator of "adam", for numerical stability.
+    learning_rates : sequence of float, default=None
+        Learning rate of each mini-batch, in their order; replaces `learning_rate_init`.
+    learning_rate_multipliers : sequence of L pairs of float, default=None
+        Factors of the learning rate for the weights, and for the biases, of each layer.
+    weight_decay : float, default=0.0
+        Decoupled weight decay (Loshchilov & Hutter 2019): each step multiplies the weights, but not the biases, by
+        1 - learning rate * weight_decay.
+    max_grad_norm : float, default=None
+        Largest Euclidean norm of the gradient over all weights and biases; a longer gradient is scaled to it.
+    dropout : sequence of L floats, default=None
+        Fractions of A_0..A_{L-1} that are dropped, see `dropout_mask`.
+    dropout_seed : int, default=0
+        Seed of the random numbers of dropout.
     rng : numpy.random.RandomState or numpy.random.Generator, default=None
         Generator that shuffles the rows before each epoch. By default, the rows keep their order. If a `RandomState`
         draws the initial weights and then shuffles the rows, training matches scikit-learn for the same seed.
@@ -688,5 +717,14 @@ def fit(
     (2.0, 1.0)
     """
     hyper = Hyper(learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon)
+    extras = Extras(
+        learning_rates,
+        learning_rate_multipliers,
+        weight_decay,
+        max_grad_norm,
+        dropout,
+        dropout_seed,
+        dropout_mask,
+    )
     problem = _check(coefs, intercepts, X, Y, **options)
-    return train(problem, _cost_and_gradient, OPTIMIZERS, solver, hyper, epochs, batch_size, rng)
+    return train(problem, _cost_and_gradient, OPTIMIZERS, solver, hyper, epochs, batch_size, rng, extras)

@@ -9,8 +9,11 @@ from numpy.typing import DTypeLike
 from fastmlp.kernels._link import entry, vector_bytes
 from fastmlp.kernels.layout import (
     DIVERGED,
+    EACH_EPOCH,
+    EACH_STEP,
     MOMENTUM,
     RUNNING,
+    UNCHANGED,
     Hyper,
     record_of,
     share_weights,
@@ -24,7 +27,7 @@ from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
 from ._threads import Team
-from ._workspace import Workspace, chunk_rows, strips_of
+from ._workspace import NO_OPTIONS, LayerOptions, Workspace, chunk_rows, strips_of
 
 __all__ = ["Engine", "log_loss_cap"]
 
@@ -64,6 +67,8 @@ class Engine:
         None: rows are taken as they are.
     threads : int, default=1
         Upper bound for the number of threads; the attribute is the number that the work pays for.
+    layers : LayerOptions, default=NO_OPTIONS
+        Dropout and multipliers of the learning rate.
     """
 
     network: Network
@@ -74,6 +79,7 @@ class Engine:
     state: TrainingState
     order: RowOrder | None = None
     threads: int = 1
+    layers: LayerOptions = NO_OPTIONS
     history: list[float] = field(init=False, default_factory=list)
 
     def __post_init__(self) -> None:
@@ -96,7 +102,8 @@ class Engine:
             self.order,
             chunk=chunk,
             threads=self.threads,
-            keep_gradient=storing or chunk < batch,
+            keep_gradient=storing or chunk < batch or self.hyper.max_grad_norm < np.inf,
+            layers=self.layers,
         )
         self._hyper = record_of(self.hyper)
         self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
@@ -108,7 +115,7 @@ class Engine:
         """The gradient of the last full batch, if the optimizer is STORE."""
         return self.workspace.g
 
-    def run(self, team: Team, epochs: int, rates: Array | None = None) -> int:
+    def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train for `epochs` epochs, or until the stopping rule or divergence ends it.
 
         Parameters
@@ -116,8 +123,9 @@ class Engine:
         team : Team
             At most `self.threads` threads.
         epochs : int
-        rates : ndarray of shape (epochs,) or None
-            Learning rate after each epoch; None: constant or adaptive.
+        schedule : ndarray of shape (epochs,) or (epochs * steps, 3), or None
+            Learning rate after each epoch; or learning rate and factors of weight decay and dropout of each mini-batch,
+            of which an epoch has `steps`. None: the rate is constant or adaptive.
 
         Returns
         -------
@@ -138,7 +146,11 @@ class Engine:
             if self.order.in_python and state["row"] == state["chunk_row"] == 0:
                 self.order.next_epoch()
             losses = np.empty(ahead)
-            changing = np.ascontiguousarray(rates[done : done + ahead], float) if rates is not None else losses
+            changing, part = UNCHANGED, losses
+            if schedule is not None:
+                changing = EACH_STEP if schedule.ndim == 2 else EACH_EPOCH
+                steps = len(schedule) // epochs
+                part = np.ascontiguousarray(schedule[done * steps : (done + ahead) * steps], float)
             state["epoch"] = 0
             while state["epoch"] < ahead and status == RUNNING:
                 first = state["epoch"]
@@ -154,8 +166,8 @@ class Engine:
                         address(state.record),
                         address(losses),
                         ahead,
-                        address(changing),
-                        rates is not None,
+                        address(part),
+                        changing,
                     )
                 finally:
                     # Also after Ctrl-C, which takes effect when the kernel has returned: what it did is done.

@@ -13,6 +13,7 @@ from fastmlp.kernels.layout import STOPPED
 
 from ._engine import Engine
 from ._network import Array
+from ._schedules import Schedule
 from ._threads import Team
 
 __all__ = ["divergence_message", "minimize_lbfgs", "train_stochastic"]
@@ -21,6 +22,7 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 EPOCHS_PER_CALL = 4096  # bounds the memory for losses where max_iter is huge
+STEPS_PER_CALL = 1 << 17  # bounds the memory for schedules
 
 
 def inverse_scaling(rate_init: float, t: int, power_t: float) -> float:
@@ -56,6 +58,7 @@ def train_stochastic(
     incremental: bool = False,
     power_t: float | None = None,
     rate_init: float = 0.0,
+    schedule: Schedule | None = None,
     verbose: Any = False,
     score: Callable[[], float] | None = None,
 ) -> tuple[Array, Array] | None:
@@ -73,6 +76,8 @@ def train_stochastic(
         Exponent of the 'invscaling' schedule; None: another schedule.
     rate_init : float
         For 'invscaling'.
+    schedule : Schedule or None
+        Schedules that change with each mini-batch.
     verbose : bool or int
     score : callable or None
         Early stopping: returns the validation score of the present weights (NaN if they are useless).
@@ -120,6 +125,10 @@ def train_stochastic(
                 if power_t is not None:
                     seen = [state.t + m * (e + 1) for e in range(ahead)]
                     rates = np.array([inverse_scaling(rate_init, t, power_t) for t in seen])
+                if schedule is not None:
+                    steps = -(-m // hyper.batch)
+                    ahead = min(ahead, max(1, STEPS_PER_CALL // steps))
+                    rates = schedule.table(state["step"], ahead * steps)
                 rate = state["rate"]
                 status = engine.run(team, ahead, rates)
                 record_epochs()

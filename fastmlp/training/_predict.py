@@ -59,6 +59,7 @@ def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -
         sparse=csr,
         ordered=False,
         predicting=True,
+        uniform=True,
     )
     units = threads * 2 * (network.units[-1] + 1) * plan.strips
     parts = {

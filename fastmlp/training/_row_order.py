@@ -27,6 +27,8 @@ class RowOrder:
         The generator.
     visible : bool
         Whether the generator belongs to the user, who sees how far it has moved.
+    copied : bool, default=False
+        Whether the rows of a mini-batch are copied in any case, as dropout of the input changes them.
 
     Attributes
     ----------
@@ -41,12 +43,20 @@ class RowOrder:
     """
 
     def __init__(
-        self, rows: int, batch: int, *, shuffle: bool, random: np.random.RandomState | None, visible: bool = True
+        self,
+        rows: int,
+        batch: int,
+        *,
+        shuffle: bool,
+        random: np.random.RandomState | None,
+        visible: bool = True,
+        copied: bool = False,
     ) -> None:
         self.rows, self.random = rows, random
         # The order of rows does not change a full batch; only a generator that the user can see must move on.
-        self.ordered = shuffle and batch < rows
-        mode = SHUFFLE if self.ordered else DRAW if shuffle and visible else KEEP_ORDER
+        reorder = shuffle and batch < rows
+        self.ordered = reorder or copied
+        mode = SHUFFLE if reorder else DRAW if shuffle and visible else KEEP_ORDER
         self.in_python = mode != KEEP_ORDER and not self._is_mersenne()
         self.mode = KEEP_ORDER if self.in_python else mode
         self._draws = self.mode != KEEP_ORDER
@@ -63,7 +73,7 @@ class RowOrder:
         assert self.random is not None
         picks = np.arange(self.rows, dtype=np.int32)
         self.random.shuffle(picks)
-        if self.ordered:
+        if self.ordered and self.mode != DRAW:
             self.order[:] = self.order[picks]
 
     def load(self) -> None:

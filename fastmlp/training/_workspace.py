@@ -1,11 +1,12 @@
 """The memory of a fit: buffers of one pass, and the addresses by which kernels find everything."""
 
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from fastmlp.kernels._link import linked_addresses
-from fastmlp.kernels.layout import LANES, MEMORY, ROUND_ROWS, STRIP, Memory, Plan
+from fastmlp.kernels.layout import KEEP_ACTIVATED, KEEP_NOTHING, LANES, MEMORY, ROUND_ROWS, STRIP, Memory, Plan
+from fastmlp.kernels.tables import ACTIVATIONS
 
 from ._aligned import address, empty, zeros
 from ._data import Data
@@ -13,7 +14,7 @@ from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
 
-__all__ = ["Workspace", "addresses_of", "chunk_rows", "strips_of"]
+__all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "strips_of"]
 
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about a second-level cache
 CHUNK_ROWS = 256  # and at least this many rows, however wide they are
@@ -58,6 +59,40 @@ def addresses_of(memory: Memory, linked: tuple[int, ...], dtype: np.dtype[Any]) 
     return np.array([*(address(array) if array.size else 0 for array in memory), *linked], dtype=np.int64)
 
 
+class LayerOptions(NamedTuple):
+    """What training may do differently in each layer.
+
+    Attributes
+    ----------
+    dropout : tuple of float
+        Fractions that are dropped of A_0..A_{L-1}; empty: none.
+    rates : tuple of (float, float)
+        Multipliers of the learning rate for the weights and the biases of the layers 1..L; empty: 1.
+    """
+
+    dropout: tuple[float, ...] = ()
+    rates: tuple[tuple[float, float], ...] = ()
+
+    def enter(self, table: Array) -> Array:
+        """Return the layer table with these options."""
+        if not self.dropout and not self.rates:
+            return table
+        table = table.copy()
+        if self.dropout:
+            table["dropout"][:-1] = self.dropout
+            by_sign = [row.code for row in ACTIVATIONS.values() if row.by_sign]
+            # The derivatives of the other activations need the values before dropout.
+            needed = (table["dropout"] > 0) & (table["keep"] == KEEP_NOTHING) & ~np.isin(table["activation"], by_sign)
+            needed[0] = False
+            table["keep"][needed] = KEEP_ACTIVATED
+        if self.rates:
+            table["rate_w"][1:], table["rate_b"][1:] = np.transpose(self.rates)
+        return table
+
+
+NO_OPTIONS = LayerOptions()
+
+
 class Workspace:
     """Buffers for passes over chunks of rows, and the table of addresses.
 
@@ -76,6 +111,8 @@ class Workspace:
         Largest number of threads.
     keep_gradient : bool
         Whether the gradient of all weights needs memory of its own.
+    layers : LayerOptions, default=NO_OPTIONS
+        Dropout and multipliers of the learning rate.
 
     Attributes
     ----------
@@ -100,9 +137,11 @@ class Workspace:
         chunk: int,
         threads: int,
         keep_gradient: bool,
+        layers: LayerOptions = NO_OPTIONS,
     ) -> None:
         dtype = w.dtype
-        self.table, sizes = network.table(chunk, gather=order.ordered and not data.sparse)
+        table, sizes = network.table(chunk, gather=order.ordered and not data.sparse)
+        self.table = layers.enter(table)
         K, widest = network.units[-1], max(q for _, q in network.shapes())
         scratch = max(SCRATCH, ROUND_ROWS * widest)
         # Fewer threads than planned may start, and then the share of each is larger.
@@ -120,6 +159,7 @@ class Workspace:
             sparse=data.sparse,
             ordered=order.ordered,
             predicting=False,
+            uniform=not layers.rates,
         )
         self.g = empty(sizes.w if keep_gradient else 0, dtype)
         self.memory = Memory(

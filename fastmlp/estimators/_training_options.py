@@ -1,0 +1,113 @@
+"""From an estimator's parameters to what the training engine takes: dropout, multipliers and schedules."""
+
+from numbers import Real
+from typing import Any
+
+import numpy as np
+
+from fastmlp.training._schedules import Schedule
+from fastmlp.training._workspace import LayerOptions
+
+from ._sklearn import InvalidParameterError
+
+__all__ = ["check_solver_options", "layer_options", "schedule_of"]
+
+# Parameters of mini-batch training that were not in scikit-learn's solvers, with the value that means "not used".
+STOCHASTIC_ONLY = {
+    "dropout": 0.0,
+    "weight_decay": 0.0,
+    "max_grad_norm": None,
+    "learning_rate_multipliers": None,
+    "warmup": 0.0,
+}
+
+
+def _is_used(value: Any, unused: Any) -> bool:
+    return value is not unused and not (isinstance(value, Real) and value == unused)
+
+
+def check_solver_options(model: Any, tied: bool) -> None:
+    """Refuse options that the solver, or tied weights, would ignore.
+
+    Raises
+    ------
+    ValueError
+        The message names the parameter and the solver.
+    """
+    used = [name for name, unused in STOCHASTIC_ONLY.items() if _is_used(getattr(model, name), unused)]
+    if used and model.solver == "lbfgs":
+        raise ValueError(f"{used[0]}={getattr(model, used[0])!r} needs solver='sgd' or solver='adam', got 'lbfgs'.")
+    scheduled = _is_scheduled(model)
+    if tied and (used or scheduled):
+        name = used[0] if used else "learning_rate"
+        raise ValueError(f"tied_weights=True does not go with {name}={getattr(model, name)!r}.")
+    if model.learning_rate in ("invscaling", "adaptive") and _is_used(model.warmup, 0.0):
+        raise ValueError(f"warmup={model.warmup!r} does not go with learning_rate={model.learning_rate!r}.")
+
+
+def _numbers(name: str, values: Any, count: int, what: str, highest: float) -> list[float]:
+    """Return a list of `count` numbers from 0 to below `highest`."""
+    if len(values) != count:
+        raise InvalidParameterError(f"The {name!r} parameter must have {count} entries, {what}; got {len(values)}.")
+    for value in values:
+        if isinstance(value, bool) or not isinstance(value, Real) or not 0 <= float(value) < highest:
+            raise InvalidParameterError(
+                f"The {name!r} parameter must hold numbers in the range [0, {highest:g}), got {value!r}."
+            )
+    return [float(value) for value in values]
+
+
+def layer_options(model: Any, n_layers: int) -> LayerOptions:
+    """Return the dropout of the layers 0..n_layers - 1 and the multipliers of the learning rate.
+
+    Raises
+    ------
+    InvalidParameterError
+        A list has the wrong length or holds something else than a number in the allowed range.
+    """
+    dropout: list[float] = []
+    if isinstance(model.dropout, list | tuple):
+        dropout = _numbers("dropout", model.dropout, n_layers, "for the input and each hidden layer", 1.0)
+    elif model.dropout > 0:
+        dropout = [0.0, *[float(model.dropout)] * (n_layers - 1)]
+    rates: list[tuple[float, float]] = []
+    if model.learning_rate_multipliers is not None:
+        name = "learning_rate_multipliers"
+        pairs = [
+            tuple(entry) if isinstance(entry, list | tuple) else (entry, entry)
+            for entry in model.learning_rate_multipliers
+        ]
+        if any(len(pair) != 2 for pair in pairs):
+            raise InvalidParameterError(f"The {name!r} parameter must hold numbers or pairs of numbers.")
+        weights, biases = ([pair[place] for pair in pairs] for place in (0, 1))
+        columns = [
+            _numbers(name, column, n_layers, "for each layer of weights", np.inf) for column in (weights, biases)
+        ]
+        rates = list(zip(*columns, strict=True))
+    return LayerOptions(tuple(dropout) if any(dropout) else (), tuple(rates))
+
+
+def _is_scheduled(model: Any) -> bool:
+    """Whether anything changes with each mini-batch."""
+    kept = ("constant", "invscaling", "adaptive")
+    return (
+        not (isinstance(model.learning_rate, str) and model.learning_rate in kept)
+        or model.warmup > 0
+        or not (isinstance(model.weight_decay_schedule, str) and model.weight_decay_schedule == "constant")
+        or not (isinstance(model.dropout_schedule, str) and model.dropout_schedule == "constant")
+    )
+
+
+def schedule_of(model: Any, learning_rate: Any, rate_init: float, steps: int) -> Schedule | None:
+    """Return the schedules of a training of `steps` mini-batches, or None if nothing changes with each mini-batch."""
+    if not _is_scheduled(model):
+        return None
+    return Schedule(
+        rate_init=rate_init,
+        # In scikit-learn, these two are for 'sgd' only, and 'adam' ignores them.
+        rate="constant" if learning_rate in ("invscaling", "adaptive") else learning_rate,
+        warmup=float(model.warmup),
+        decay=model.weight_decay_schedule,
+        dropout=model.dropout_schedule,
+        steps=steps,
+    )
