@@ -67,7 +67,7 @@ def load(folder: Path = FOLDER) -> Precompiled | None:
         manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
     except (OSError, ValueError):
         return None
-    if manifest.get("sources") != SOURCES:
+    if not isinstance(manifest, dict) or manifest.get("sources") != SOURCES:
         return None
     import llvmlite.binding as llvm
 
