@@ -189,6 +189,8 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
 
     # ---- the network
 
+    _targets_are_inputs = True
+
     def _hidden_layer_sizes(self) -> list[int]:
         encoder = super()._hidden_layer_sizes()
         if not encoder or encoder[-1] > min(encoder):
@@ -234,7 +236,9 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
     # ---- fitting
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def fit(
+        self, X: Any, y: Any = None, sample_weight: Any = None, X_val: Any = None, sample_weight_val: Any = None
+    ) -> Self:
         """Learn to give back X.
 
         Parameters
@@ -245,17 +249,21 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             Here for pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data, see `MLPRegressor.fit`.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Sample weights of X_val.
 
         Returns
         -------
         self : object
             The fitted transformer.
         """
-        return self._fit(X, None, sample_weight=sample_weight)
+        return self._fit(X, None, sample_weight, validation=(X_val, None, sample_weight_val))
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any = None, sample_weight: Any = None, n_epochs: int = 1) -> Self:
         """Update the model with one pass over the given data.
 
         Parameters
@@ -266,13 +274,15 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             Here for pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
+        n_epochs : int, default=1
+            Number of passes over the data. The rows are shuffled for each pass, as `fit` does.
 
         Returns
         -------
         self : object
             The transformer.
         """
-        return self._fit(X, None, sample_weight=sample_weight, incremental=True)
+        return self._fit(X, None, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
 
     # ---- the two halves
 

@@ -3,7 +3,7 @@
 import operator
 import warnings
 from abc import abstractmethod
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
@@ -13,7 +13,7 @@ from typing import Any, NamedTuple, Self
 import numpy as np
 import scipy.sparse
 from sklearn.base import BaseEstimator, ClassifierMixin, clone
-from sklearn.model_selection import train_test_split
+from sklearn.metrics import check_scoring
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
@@ -23,7 +23,7 @@ from fastmlp.training._aligned import padded
 from fastmlp.training._data import prepare_data
 from fastmlp.training._engine import Engine, log_loss_cap
 from fastmlp.training._initialization import initial_weights
-from fastmlp.training._loops import minimize_lbfgs, train_stochastic
+from fastmlp.training._loops import Watch, minimize_lbfgs, train_stochastic
 from fastmlp.training._memory import check_memory
 from fastmlp.training._network import Array, Network
 from fastmlp.training._objective import ObjectiveInputs
@@ -37,6 +37,7 @@ from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
 from ._training_options import check_solver_options, layer_options, schedule_of
 from ._validation import check_sample_weight, is_plain, is_plain_target, warn_of_scales
+from ._validation_data import ValidationData, check_validation_data, monitor, split
 
 __all__ = ["_BaseMLP"]
 
@@ -70,7 +71,11 @@ def _same(arrays: list[Any], views: list[Array]) -> bool:
 class _BaseMLP(SharedParameters, BaseEstimator):
     """Fitting and predicting, for all estimators."""
 
-    # ---- what a subclass says
+    # ---- what a subclass defines
+
+    _targets_are_inputs = False
+    _random_state: np.random.RandomState
+    n_outputs_: int
 
     @abstractmethod
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
@@ -297,10 +302,20 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             self.__dict__.update(before)
             raise
 
-    def _fit(self, X: Any, y: Any, sample_weight: Any = None, incremental: bool = False) -> Self:
+    def _fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        incremental: bool = False,
+        validation: tuple[Any, Any, Any] = (None, None, None),
+        n_epochs: int = 1,
+    ) -> Self:
         hidden = self._hidden_layer_sizes()
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
         stochastic = self.solver in STOCHASTIC_SOLVERS
+        if not isinstance(n_epochs, Integral) or isinstance(n_epochs, bool) or n_epochs < 1:
+            raise ValueError(f"n_epochs must be an integer >= 1, got {n_epochs!r}.")
         with self._unchanged_on_error():
             X, Y = self._validate_input(X, y, incremental, reset=first_pass)
             m, n_features = X.shape
@@ -332,11 +347,16 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                 if stochastic:
                     dtype = np.result_type(*self.coefs_, np.float32)
             self._set_weights(network, self._weights(network).astype(dtype, copy=not first_pass))
-            score = None
-            if self.early_stopping and stochastic:
-                X, Y, sample_weight, score = self._split_validation(X, Y, sample_weight)
+            held_out = check_validation_data(self, *validation)
+            if held_out is None and self.early_stopping and stochastic:
+                one_unit = isinstance(self, ClassifierMixin) and self.n_outputs_ == 1
+                classes = isinstance(self, ClassifierMixin) and (one_unit or Y.ndim == 1)
+                stratify = one_unit if self.stratify == "auto" else bool(self.stratify) and classes
+                X, Y, sample_weight, held_out = split(self, X, Y, sample_weight, stratify)
+            if self.scoring not in (None, "loss"):
+                check_scoring(self, scoring=self.scoring)  # before anything is trained
         if stochastic:
-            self._fit_stochastic(network, X, Y, sample_weight, score, incremental)
+            self._fit_stochastic(network, X, Y, sample_weight, held_out, incremental, n_epochs)
         else:
             self._fit_lbfgs(network, X, Y, sample_weight)
         return self
@@ -408,6 +428,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             state = TrainingState.new(optimizer, w.size, w.dtype, self.learning_rate_init)
             if present is not None:  # a warm start: a new optimizer, but the same progress
                 state.loss_curve, state.validation_scores = present.loss_curve, present.validation_scores
+                state.validation_loss_curve, state.best_epoch = present.validation_loss_curve, present.best_epoch
                 state.watches_scores, state.t = present.watches_scores, present.t
                 state["best"], state["no_change"] = present["best"], present["no_change"]
         # The arrays of a model that was loaded with memory mapping are read-only.
@@ -422,8 +443,9 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         X: Any,
         Y: Array,
         sample_weight: Any,
-        score: Callable[[], float] | None,
+        held_out: ValidationData | None,
         incremental: bool,
+        n_epochs: int,
     ) -> None:
         w = self._packed.w
         state = self._training_state(w, incremental)
@@ -438,6 +460,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                 "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped",
                 stacklevel=4,
             )
+        stopping = held_out is not None and bool(self.early_stopping)
         hyper = self._hyper(network, w.dtype)._replace(
             optimizer=OPTIMIZERS[settings["optimizer"]].code,
             batch=batch,
@@ -448,7 +471,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             weight_decay=float(self.weight_decay),
             max_grad_norm=np.inf if self.max_grad_norm is None else float(self.max_grad_norm),
             adaptive=schedule == "adaptive",
-            watch_loss=score is None,
+            watch_loss=not stopping,
             tol=float(self.tol),
             patience=self.n_iter_no_change,
         )
@@ -472,16 +495,20 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             layers,
         )
         rate_init = float(settings["learning_rate_init"])
+        measure = None
+        if held_out is not None:
+            measure = monitor(self, held_out, hyper, engine, lambda: available_threads(self.n_jobs))
+        keep_best = stopping if self.restore_best_weights == "auto" else bool(self.restore_best_weights)
         try:
             best = train_stochastic(
                 engine,
-                max_iter=int(self.max_iter),
+                max_iter=n_epochs if incremental else int(self.max_iter),
                 incremental=incremental,
                 power_t=float(settings["power_t"]) if schedule == "invscaling" else None,
                 rate_init=rate_init,
                 schedule=schedule_of(self, learning_rate, rate_init, int(self.max_iter) * -(-m // batch)),
                 verbose=self.verbose,
-                score=score,
+                watch=Watch(measure, stopping, keep_best),
             )
         finally:
             self._publish(state)
@@ -493,7 +520,12 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         """Show the state of training in the public attributes."""
         self.n_iter_, self.t_ = state.n_iter, state.t
         self.loss_curve_, self.validation_scores_ = state.loss_curve, state.validation_scores
+        self.validation_loss_curve_, self.best_epoch_ = state.validation_loss_curve, state.best_epoch
+        if state.best_epoch is None and state.loss_curve and not np.isnan(state.loss_curve).all():
+            self.best_epoch_ = int(np.nanargmin(state.loss_curve)) + 1
         self.best_loss_ = state.best_loss
+        if state.best_score is not None and self.scoring == "loss":
+            self.best_loss_ = -state.best_score
         self.best_validation_score_ = state.best_score
         self._no_improvement_count = state["no_change"]  # scikit-learn's name
         if self.loss_curve_:
@@ -504,31 +536,20 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         """The state of the optimizer, under the name that it has in scikit-learn."""
         return self._state
 
-    def _split_validation(self, X: Any, Y: Array, sample_weight: Any) -> tuple[Any, Array, Any, Any]:
-        """Set the validation part aside, drawn as scikit-learn draws it."""
-        binary = isinstance(self, ClassifierMixin) and self.n_outputs_ == 1
-        arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
-        parts = train_test_split(
-            *arrays,
-            random_state=self._random_state,
-            test_size=self.validation_fraction,
-            stratify=Y.astype(bool) if binary else None,
-        )
-        X_val, Y_val = parts[1], parts[3]
-        weight_train, weight_val = (None, None) if sample_weight is None else (parts[4], parts[5])
-        if X_val.shape[0] < 2:
-            raise ValueError(
-                "The validation set is too small. Increase 'validation_fraction' or the size of your dataset."
-            )
-        y_val = self._labels_of(Y_val)
-        return parts[0], parts[2], weight_train, lambda: self._score(X_val, y_val, weight_val)
-
     def _labels_of(self, Y: Array) -> Any:
         """Return targets in the user's words."""
         return Y
 
     @_fit_context(prefer_skip_nested_validation=True)
-    def fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def fit(
+        self,
+        X: Any,
+        y: Any,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        y_val: Any = None,
+        sample_weight_val: Any = None,
+    ) -> Self:
         """Fit the model to data matrix X and target(s) y.
 
         Parameters
@@ -539,6 +560,13 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             The target values: class labels, label indicators, or real numbers.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
+        X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
+            Validation data. They are scored after each epoch; with `early_stopping`, they take the place of the rows
+            that would be set aside.
+        y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
+            Target values of X_val.
+        sample_weight_val : array-like of shape (n_val,), default=None
+            Sample weights of X_val.
 
         Returns
         -------
@@ -553,7 +581,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         MemoryError
             The network cannot fit this machine's memory.
         """
-        return self._fit(X, y, sample_weight=sample_weight)
+        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
     def _check_solver(self) -> bool:
         if self.solver not in STOCHASTIC_SOLVERS:

@@ -171,7 +171,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, n_epochs: int = 1) -> Self:
         """Update the model with one pass over the given data.
 
         Parameters
@@ -184,6 +184,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
             Sample weights.
         classes : array-like of shape (n_classes,), default=None
             All classes that calls to `partial_fit` will bring; required in the first call.
+        n_epochs : int, default=1
+            Number of passes over the data. The rows are shuffled for each pass, as `fit` does.
 
         Returns
         -------
@@ -193,7 +195,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba`.

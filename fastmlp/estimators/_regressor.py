@@ -127,7 +127,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
-    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None) -> Self:
+    def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, n_epochs: int = 1) -> Self:
         """Update the model with one pass over the given data.
 
         Parameters
@@ -138,10 +138,12 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
             The target values.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
+        n_epochs : int, default=1
+            Number of passes over the data. The rows are shuffled for each pass, as `fit` does.
 
         Returns
         -------
         self : object
             The model.
         """
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True)
+        return self._fit(X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)

@@ -216,6 +216,28 @@ class SharedParameters:
         Whether to normalise the pre-activations of the hidden layers over the mini-batch (Ioffe & Szegedy 2015).
         Predictions use running statistics.""",
     )
+    scoring: Any = parameter(
+        default=None,
+        allowed=[None, str, callable],
+        doc="""str, callable or None
+        What the validation data are scored by: a name or a scorer as in scikit-learn, or 'loss' for the loss without
+        the penalty. None: the method `score`. The score decides when `early_stopping` stops training, and which epoch
+        is the best.""",
+    )
+    stratify: Any = parameter(
+        default="auto",
+        allowed=[StrOptions({"auto"}), "boolean"],
+        doc="""bool or 'auto'
+        Whether `early_stopping` sets aside the same fraction of each class. 'auto': for two classes only, as in
+        scikit-learn.""",
+    )
+    restore_best_weights: Any = parameter(
+        default="auto",
+        allowed=[StrOptions({"auto"}), "boolean"],
+        doc="""bool or 'auto'
+        Whether training returns to the weights of its best epoch, by the validation score, or without validation data
+        by the training loss. 'auto': with `early_stopping`, as in scikit-learn.""",
+    )
     dropout: Any = parameter(
         default=0.0,
         allowed=[Interval(Real, 0, 1, closed="left"), list, tuple],

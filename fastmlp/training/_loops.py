@@ -3,7 +3,7 @@
 import warnings
 from collections.abc import Callable
 from decimal import Decimal, localcontext
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 import scipy.optimize
@@ -16,7 +16,7 @@ from ._network import Array
 from ._schedules import Schedule
 from ._threads import Team
 
-__all__ = ["divergence_message", "minimize_lbfgs", "train_stochastic"]
+__all__ = ["Measured", "Watch", "divergence_message", "minimize_lbfgs", "train_stochastic"]
 
 NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
@@ -51,6 +51,34 @@ def _say(verbose: Any, text: str) -> None:
         print(text)  # noqa: T201 -- what `verbose` asks for, as in scikit-learn
 
 
+class Measured(NamedTuple):
+    """What the validation data say of the present weights."""
+
+    score: float
+    loss: float
+
+
+class Watch(NamedTuple):
+    """What is watched in training besides the training loss.
+
+    Attributes
+    ----------
+    measure : callable or None
+        Returns the score and the loss of the validation data (NaN if the weights are useless).
+    stopping : bool
+        Whether the score decides when to stop, instead of the training loss.
+    keep_best : bool
+        Whether the weights of the best epoch are wanted: by the score, if there is one, otherwise by the training loss.
+    """
+
+    measure: Callable[[], Measured] | None = None
+    stopping: bool = False
+    keep_best: bool = False
+
+
+NOTHING = Watch()
+
+
 def train_stochastic(
     engine: Engine,
     *,
@@ -60,7 +88,7 @@ def train_stochastic(
     rate_init: float = 0.0,
     schedule: Schedule | None = None,
     verbose: Any = False,
-    score: Callable[[], float] | None = None,
+    watch: Watch = NOTHING,
 ) -> tuple[Array, Array] | None:
     """Train by mini-batches until scikit-learn's rules stop it.
 
@@ -71,7 +99,7 @@ def train_stochastic(
     max_iter : int
         Epochs.
     incremental : bool, default=False
-        `partial_fit`: one epoch, no warning.
+        `partial_fit`: no warning if the epochs are over.
     power_t : float or None
         Exponent of the 'invscaling' schedule; None: another schedule.
     rate_init : float
@@ -79,18 +107,18 @@ def train_stochastic(
     schedule : Schedule or None
         Schedules that change with each mini-batch.
     verbose : bool or int
-    score : callable or None
-        Early stopping: returns the validation score of the present weights (NaN if they are useless).
+    watch : Watch
+        Validation, and whether the best weights are wanted.
 
     Returns
     -------
     (ndarray, ndarray) or None
-        With early stopping, the weights of the best validation score, and their running statistics.
+        The weights of the best epoch and their running statistics, if they are wanted.
 
     Raises
     ------
     ValueError
-        Training diverged (without early stopping).
+        Training diverged (unless a score decides when to stop).
 
     Warns
     -----
@@ -100,23 +128,11 @@ def train_stochastic(
         Ctrl-C.
     """
     m, hyper, state = engine.data.rows, engine.hyper, engine.state
-    best = (engine.w.copy(), engine.stats.copy()) if score else None
-    one_by_one = bool(score or verbose or incremental)
-    state.watch(scores=score is not None)
+    one_by_one = bool(watch.measure or watch.keep_best or verbose or incremental)
+    state.watch(scores=watch.stopping)
     state.begin_call()
-    recorded = 0  # epochs of `engine.history` that the state knows
+    recorder = _Recorder(engine, watch, verbose)
     stopped = diverged = False
-
-    def record_epochs() -> int:
-        """Enter the finished epochs into the state; return their number."""
-        nonlocal recorded
-        finished = engine.history[recorded:]
-        recorded = len(engine.history)
-        state.loss_curve += finished
-        state.n_iter += len(finished)
-        state.t += m * len(finished)
-        return len(finished)
-
     try:
         with Team(engine.threads) as team:
             while state.n_iter < max_iter and not stopped:
@@ -131,20 +147,16 @@ def train_stochastic(
                     rates = schedule.table(state["step"], ahead * steps)
                 rate = state["rate"]
                 status = engine.run(team, ahead, rates)
-                record_epochs()
+                recorder.record_epochs()
                 if engine.diverged:
                     diverged = True
                     break
                 if one_by_one:
-                    _say(verbose, f"Iteration {state.n_iter}, loss = {state.loss_curve[-1]:.8f}")
-                if score is not None:
-                    best, status = _watch_score(engine, score(), best, verbose)
+                    status = recorder.after_epoch(status)
                 stopped = status == STOPPED
                 if one_by_one:
-                    what = "Training loss" if score is None else "Validation score"
+                    what = "Validation score" if watch.stopping else "Training loss"
                     _say_rule(verbose, what, hyper.tol, hyper.patience, hyper.adaptive, stopped, rate, state["rate"])
-                if incremental:
-                    break
             if state.n_iter >= max_iter and not (stopped or incremental or diverged):
                 warnings.warn(
                     f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
@@ -154,18 +166,69 @@ def train_stochastic(
                 )
     except KeyboardInterrupt:
         # Ctrl-C between two calls of a kernel: the weights are those after the last whole mini-batch.
-        record_epochs()
+        recorder.record_epochs()
         warnings.warn("Training interrupted by user.", stacklevel=2)
     if diverged:
         message = divergence_message(engine, state.n_iter + 1)
-        if score is None:
+        if not watch.stopping:
             raise ValueError(message)
         warnings.warn(message, ConvergenceWarning, stacklevel=2)
         state.n_iter += 1
         state.loss_curve.append(np.nan)
-        assert state.validation_scores is not None
-        state.validation_scores.append(np.nan)
-    return best
+        recorder.enter(Measured(np.nan, np.nan))
+    return recorder.best
+
+
+class _Recorder:
+    """Enters finished epochs into the state of a fit, and keeps the best weights.
+
+    Attributes
+    ----------
+    best : (ndarray, ndarray) or None
+        Weights and running statistics of the best epoch so far, if they are wanted.
+    """
+
+    def __init__(self, engine: Engine, watch: Watch, verbose: Any) -> None:
+        self.engine, self.watch, self.verbose = engine, watch, verbose
+        self.best = (engine.w.copy(), engine.stats.copy()) if watch.keep_best else None
+        self._recorded = 0  # epochs of `engine.history` that the state knows
+        # The state knows the best value of earlier calls only for what the stopping rule looks at.
+        known = watch.stopping or watch.measure is None
+        self._lowest = engine.state["best"] if known else np.inf
+
+    def record_epochs(self) -> None:
+        """Enter the finished epochs into the state."""
+        state, finished = self.engine.state, self.engine.history[self._recorded :]
+        self._recorded = len(self.engine.history)
+        state.loss_curve += finished
+        state.n_iter += len(finished)
+        state.t += self.engine.data.rows * len(finished)
+
+    def enter(self, measured: Measured) -> None:
+        """Enter what the validation data say after an epoch."""
+        state = self.engine.state
+        if state.validation_scores is None:
+            state.validation_scores = []
+        if state.validation_loss_curve is None:
+            state.validation_loss_curve = []
+        state.validation_scores.append(measured.score)
+        state.validation_loss_curve.append(measured.loss)
+
+    def after_epoch(self, status: int) -> int:
+        """Measure, remember the best weights and apply the stopping rule to a score; return the status."""
+        engine, state = self.engine, self.engine.state
+        _say(self.verbose, f"Iteration {state.n_iter}, loss = {state.loss_curve[-1]:.8f}")
+        value = state.loss_curve[-1]
+        if self.watch.measure is not None:
+            measured = self.watch.measure()
+            self.enter(measured)
+            _say(self.verbose, f"Validation score: {measured.score:f}")
+            value = -measured.score
+        if value < self._lowest:
+            self._lowest, state.best_epoch = value, len(state.loss_curve)
+            if self.watch.keep_best:
+                self.best = engine.w.copy(), engine.stats.copy()
+        return engine.observe(value) if self.watch.stopping else status
 
 
 def _say_rule(
@@ -179,19 +242,6 @@ def _say_rule(
     if stopped:
         then = " Learning rate too small. Stopping." if adaptive else " Stopping."
     _say(verbose, f"{what} did not improve more than tol={tol:f} for {patience:d} consecutive epochs.{then}")
-
-
-def _watch_score(
-    engine: Engine, score: float, best: tuple[Array, Array] | None, verbose: Any
-) -> tuple[tuple[Array, Array] | None, int]:
-    """Apply the stopping rule to the validation score of one epoch; return the best weights and the status."""
-    state = engine.state
-    assert state.validation_scores is not None
-    state.validation_scores.append(score)
-    _say(verbose, f"Validation score: {score:f}")
-    if -score < state["best"]:
-        best = engine.w.copy(), engine.stats.copy()
-    return best, engine.observe(-score)
 
 
 def _printing(verbose: Any) -> dict[str, int]:

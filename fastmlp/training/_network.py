@@ -1,7 +1,7 @@
 """What a network is, where its weights lie, and what memory a pass over it needs."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -51,6 +51,10 @@ class Network:
     maxout_pieces: int = 2
     residual: bool = False
     batch_norm: bool = False
+
+    def with_link(self, link: str, loss: str) -> "Network":
+        """Return the network with another output of the same width."""
+        return replace(self, link=link, loss=loss)
 
     @property
     def output(self) -> int:

@@ -29,6 +29,10 @@ class TrainingState:
         Loss of each epoch.
     validation_scores : list of float or None
         Validation score of each epoch of early stopping.
+    validation_loss_curve : list of float or None
+        Loss of the validation data after each epoch.
+    best_epoch : int or None
+        Number of the epoch with the best value that was watched, counted from 1.
     watches_scores : bool
         Whether `record["best"]` is minus the best validation score instead of the lowest loss.
     t : int
@@ -42,6 +46,8 @@ class TrainingState:
     record: Array = field(default_factory=lambda: record_of(State()))
     loss_curve: list[float] = field(default_factory=list)
     validation_scores: list[float] | None = None
+    validation_loss_curve: list[float] | None = None
+    best_epoch: int | None = None
     watches_scores: bool = False
     t: int = 0
     n_iter: int = 0
@@ -93,8 +99,7 @@ class TrainingState:
         if scores != self.watches_scores:
             self.watches_scores = scores
             self["best"] = np.inf
-        if scores and self.validation_scores is None:
-            self.validation_scores = []
+            self.best_epoch = None
 
     def begin_call(self) -> None:
         """Forget what belongs to a call of `fit` that has ended: its status and the place within its epoch."""

@@ -1,0 +1,115 @@
+"""Validation data: set aside or given, scored after each epoch."""
+
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+from sklearn.metrics import check_scoring
+from sklearn.model_selection import train_test_split
+
+from fastmlp.training._data import prepare_data
+from fastmlp.training._evaluation import mean_loss
+from fastmlp.training._loops import Measured
+from fastmlp.training._network import Array
+
+from ._validation import check_sample_weight
+
+__all__ = ["ValidationData", "check_validation_data", "monitor", "split"]
+
+
+class ValidationData(NamedTuple):
+    """Rows that the network is not trained on.
+
+    Attributes
+    ----------
+    X : {ndarray, sparse matrix} of shape (n, n_features)
+    Y : ndarray
+        Targets, as the network sees them.
+    y : ndarray
+        Targets, as the user gave them.
+    sample_weight : ndarray of shape (n,) or None
+    """
+
+    X: Any
+    Y: Array
+    y: Any
+    sample_weight: Any
+
+
+def check_validation_data(model: Any, X_val: Any, y_val: Any, sample_weight_val: Any) -> ValidationData | None:
+    """Check X_val, y_val and sample_weight_val of `fit`, for a model that has checked its training data.
+
+    Raises
+    ------
+    ValueError
+        One of them is missing, or they do not fit the training data.
+    """
+    if X_val is None:
+        for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
+            if value is not None:
+                raise ValueError(f"{name} is given without X_val.")
+        return None
+    if y_val is None and not model._targets_are_inputs:
+        raise ValueError("X_val is given without y_val.")
+    try:
+        X, Y = model._validate_input(X_val, y_val, True, reset=False)
+    except ValueError as error:
+        raise ValueError(f"X_val and y_val do not fit the training data: {error}") from error
+    weight = None if sample_weight_val is None else check_sample_weight(sample_weight_val, X.shape[0])
+    return ValidationData(X, Y, model._labels_of(Y), weight)
+
+
+def split(model: Any, X: Any, Y: Array, sample_weight: Any, stratify: bool) -> tuple[Any, Array, Any, ValidationData]:
+    """Set validation data aside, drawn as scikit-learn draws them; return the training data and the validation data.
+
+    Raises
+    ------
+    ValueError
+        There are too few rows, or too few of a class.
+    """
+    arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
+    classes = (Y.astype(bool) if Y.ndim == 2 else Y) if stratify else None
+    try:
+        parts = train_test_split(
+            *arrays, random_state=model._random_state, test_size=model.validation_fraction, stratify=classes
+        )
+    except ValueError as error:
+        if not stratify:
+            raise
+        raise ValueError(
+            f"{error} To stop early, give validation data as X_val and y_val, set stratify=False, or leave rare classes"
+            " out."
+        ) from error
+    weight_train, weight_val = (None, None) if sample_weight is None else (parts[4], parts[5])
+    if parts[1].shape[0] < 2:
+        raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    return parts[0], parts[2], weight_train, ValidationData(parts[1], parts[3], model._labels_of(parts[3]), weight_val)
+
+
+def monitor(model: Any, data: ValidationData, hyper: Any, engine: Any, threads: Callable[[], int]) -> Callable[[], Any]:
+    """Return a function that measures the present weights of a model in training on validation data.
+
+    Raises
+    ------
+    ValueError
+        `scoring` is no scorer.
+    """
+    dtype = engine.w.dtype
+    prepared = prepare_data(data.X, data.Y, data.sample_weight, dtype)
+    X = data.X.tocsr().astype(dtype, copy=False) if hasattr(data.X, "tocsr") else prepared.X
+    scorer = None
+    if model.scoring not in (None, "loss"):
+        scorer = check_scoring(model, scoring=model.scoring)
+
+    def measure() -> Measured:
+        loss = mean_loss(engine.network, engine.w, engine.stats, prepared, X, hyper, threads)
+        if not np.isfinite(loss):
+            return Measured(np.nan, loss)
+        if model.scoring == "loss":
+            return Measured(-loss, loss)
+        if scorer is None:
+            return Measured(model._score(data.X, data.y, data.sample_weight), loss)
+        weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
+        return Measured(float(scorer(model, data.X, data.y, **weights)), loss)
+
+    return measure

@@ -1,0 +1,57 @@
+"""The loss of a network on data that it is not trained on."""
+
+from collections.abc import Callable
+
+import numpy as np
+
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.layout import Hyper
+
+from ._data import Data
+from ._network import Array, Network
+from ._predict import predict
+
+__all__ = ["mean_loss"]
+
+BLOCK = 1 << 14  # rows whose outputs are held at a time
+
+
+def mean_loss(
+    network: Network, w: Array, stats: Array, data: Data, X: object, hyper: Hyper, threads: Callable[[], int]
+) -> float:
+    """Return the mean loss of the rows, without the penalty: as it is reported of training.
+
+    Parameters
+    ----------
+    network : Network
+    w, stats : ndarray
+        Weight vector, and running statistics of batch normalisation.
+    data : Data
+        Targets and sample weights, of the dtype of w.
+    X : {ndarray, CSR matrix} of shape (m, n_0)
+        The rows of `data`, as `predict` takes them.
+    hyper : Hyper
+        Its parameters of the loss are used.
+    threads : callable
+        Returns the largest number of threads.
+    """
+    # With the identity as its link, the network returns its pre-activations, which the pair of link and loss takes.
+    linear = network.with_link("identity", "squared_error")
+    K, error = network.units[-1], entry("output_error", w.dtype.name, network.output)
+    total = weight = 0.0
+    for start in range(0, data.rows, BLOCK):
+        rows = slice(start, min(start + BLOCK, data.rows))
+        Z = np.ascontiguousarray(predict(linear, w, stats, X[rows], threads).T)  # type: ignore[index]
+        n = Z.shape[1]
+        if data.labels.size:
+            Y = np.zeros((K, n), w.dtype)
+            Y[data.labels[rows], np.arange(n)] = 1
+        else:
+            Y = np.ascontiguousarray(data.Y[rows].T)
+        losses, work = np.empty(n), np.empty(2 * n, w.dtype)
+        arrays = (array.ctypes.data for array in (Z, Y, losses, work))
+        error(*arrays, K, n, hyper.cap)
+        weights = data.sample_weight[rows].astype(float) if data.weighted else np.ones(n)
+        total += float(np.einsum("i,i->", weights, losses))
+        weight += float(weights.sum())
+    return total / weight * hyper.loss_scale if weight else np.nan
