@@ -195,6 +195,37 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
         return self._fit(X, y, sample_weight=sample_weight, incremental=True)
 
+    def decision_function(self, X: Any) -> Array:
+        """Return the pre-activations of the output units: the confidence in each class before the link function.
+
+        `predict_proba` applies the logistic function to them, or softmax with three or more exclusive classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            With at most two classes one number for each sample: positive where `classes_[1]` is the more probable.
+            Otherwise one column for each class (or label), in the order of `classes_`. Label indicators have a
+            positive score where the label is the more probable.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn.preprocessing import scale
+        >>> from fastmlp import MLPClassifier
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> clf = MLPClassifier(solver="lbfgs", tol=0.01, random_state=0).fit(scale(X), y)
+        >>> bool(((clf.decision_function(scale(X)) > 0) == clf.predict(scale(X))).all())
+        True
+        """
+        self._check_fitted()
+        scores = self._forward(X, link=False)
+        return scores.ravel() if self.n_outputs_ == 1 and self._label_binarizer.y_type_ == "binary" else scores
+
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba`.
 
@@ -225,10 +256,12 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         Returns
         -------
         y_prob : ndarray of shape (n_samples, n_classes)
-            Probabilities; the classes are in the order of `classes_`.
+            Probabilities; the classes are in the order of `classes_`. If there is only one class, they are all 1.
         """
         self._check_fitted()
         outputs = self._forward(X)
+        if len(self.classes_) == 1 and self._label_binarizer.y_type_ == "binary":
+            return np.ones_like(outputs)
         if self.n_outputs_ == 1:
             return np.column_stack((1 - outputs, outputs))
         if self.out_activation_ == "logistic" and self._label_binarizer.y_type_ == "multiclass":

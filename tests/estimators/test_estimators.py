@@ -538,5 +538,8 @@ def test_predictions_are_what_label_binarizer_makes_of_the_outputs(labels):
     y = labels[y % len(labels)]
     model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X / 16, y)
     outputs = model.predict_proba(X / 16)
-    expected = model._label_binarizer.inverse_transform(outputs if model.n_outputs_ > 1 else outputs[:, 1])
+    assert outputs.shape == (len(y), len(model.classes_))
+    # The output of a single unit is the probability of the second class; there may be none.
+    single = outputs[:, 1] if len(model.classes_) == 2 else 1 - outputs[:, 0]
+    expected = model._label_binarizer.inverse_transform(outputs if model.n_outputs_ > 1 else single)
     np.testing.assert_array_equal(model.predict(X / 16), expected, strict=True)
