@@ -1,4 +1,4 @@
-"""The estimators, as scikit-learn's users know them."""
+"""Estimators with the interface of scikit-learn."""
 
 from ._autoencoder import MLPAutoencoder
 from ._classifier import MLPClassifier

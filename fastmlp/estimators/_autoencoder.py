@@ -1,4 +1,4 @@
-"""The autoencoder: a network that learns its own input through a narrow layer."""
+"""Autoencoder: a network that learns to reconstruct its input through a narrow layer."""
 
 import math
 from collections.abc import Sequence
@@ -122,10 +122,10 @@ class TiedEngine(Engine):
 
 @with_parameters
 class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BaseMLP):
-    """Multilayer perceptron that learns to give back its input through a narrow layer.
+    """Multilayer perceptron that learns to reconstruct its input through a narrow layer.
 
-    A transformer: the values of the narrow layer are the codes. With identity activations and one hidden layer of
-    k units it finds the subspace of the first k principal components.
+    It is a transformer: the values of the narrow layer are the codes. With identity activations and one hidden layer
+    of k units, it finds the subspace of the first k principal components.
 
     Parameters
     ----------
@@ -134,7 +134,7 @@ class MLPAutoencoder(ClassNamePrefixFeaturesOutMixin, TransformerMixin, _BaseMLP
     Attributes
     ----------
     coefs_, intercepts_ : list of ndarray
-        Weights and biases, of the encoder first; see `MLPRegressor`.
+        Weight matrices and bias vectors, first those of the encoder; see `MLPRegressor`.
     loss_, best_loss_, loss_curve_, validation_scores_, best_validation_score_, n_iter_, t_, n_layers_, n_outputs_, \
 out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         As in `MLPRegressor`.
@@ -142,7 +142,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
     See Also
     --------
     MLPRegressor : Multilayer perceptron regressor.
-    sklearn.decomposition.PCA : The same for identity activations, at once and without a random start.
+    sklearn.decomposition.PCA : The solution for identity activations, computed directly.
 
     Examples
     --------
@@ -239,14 +239,14 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
     def fit(
         self, X: Any, y: Any = None, sample_weight: Any = None, X_val: Any = None, sample_weight_val: Any = None
     ) -> Self:
-        """Learn to give back X.
+        """Learn to reconstruct X.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The data. A sparse matrix is also held dense, as what is to come out.
+            The data. Of a sparse matrix, a dense copy is made for the targets.
         y : Ignored
-            Here for pipelines.
+            Accepted for the interface of pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
@@ -271,7 +271,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The data.
         y : Ignored
-            Here for pipelines.
+            Accepted for the interface of pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
         n_epochs : int, default=1
@@ -284,10 +284,10 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         """
         return self._fit(X, None, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
 
-    # ---- the two halves
+    # ---- encoder and decoder
 
     def _half(self, X: Any, decoder: bool) -> Array:
-        """Return what comes out of the encoder, or of the decoder, for validated X."""
+        """Return the output of the encoder, or of the decoder, for validated X."""
         network = self._fitted_network()
         k = (len(network.units) - 1) // 2
         gammas, betas = (self.gammas_, self.betas_) if network.batch_norm else ([], [])
@@ -295,7 +295,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         coefs, intercepts = list(self.coefs_[part]), list(self.intercepts_[part])
         units, link, loss = network.units[part], network.link, network.loss
         if not decoder:
-            # A last layer that changes nothing: the codes are a hidden layer's values, exactly.
+            # A last layer that is the identity: the output is exactly the values of the hidden layer before it.
             code = network.units[k]
             coefs.append(np.eye(code, dtype=coefs[0].dtype))
             intercepts.append(np.zeros(code, dtype=coefs[0].dtype))
@@ -320,7 +320,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
 
     @property
     def _n_features_out(self) -> int:
-        """Width of the codes."""
+        """Return the number of columns of the codes."""
         return self._fitted_network().units[(self.n_layers_ - 1) // 2]
 
     def transform(self, X: Any) -> Array:
@@ -346,12 +346,12 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         Parameters
         ----------
         X : array-like of shape (n_samples, n_codes)
-            Codes, from `transform` or made up.
+            Codes, from `transform` or any other source.
 
         Returns
         -------
         X_original : ndarray of shape (n_samples, n_features)
-            What the decoder makes of them.
+            The output of the decoder.
         """
         check_is_fitted(self)
         X = check_array(X, dtype=(np.float64, np.float32))
@@ -373,27 +373,27 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         Returns
         -------
         X_reconstructed : ndarray of shape (n_samples, n_features)
-            What the network gives back.
+            The output of the network.
         """
         check_is_fitted(self)
         return self._forward(X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the share of the variance of X that comes back: 1 - |X - reconstruct(X)|^2 / |X - mean|^2.
+        """Return the fraction of the variance of X that is explained: 1 - |X - reconstruct(X)|^2 / |X - mean|^2.
 
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
             The data.
         y : Ignored
-            Here for pipelines.
+            Accepted for the interface of pipelines.
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
 
         Returns
         -------
         float
-            At most 1; that of PCA is the sum of its `explained_variance_ratio_`.
+            At most 1. For PCA, it is the sum of `explained_variance_ratio_`.
         """
         check_is_fitted(self)
         X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)

@@ -1,4 +1,4 @@
-"""The estimators: scikit-learn's words outside, and no arithmetic."""
+"""The base class of the estimators: validation, fitting and prediction through `fastmlp.training`."""
 
 import operator
 import warnings
@@ -6,6 +6,7 @@ from abc import abstractmethod
 from collections.abc import Iterator
 from contextlib import contextmanager
 from copy import copy
+from dataclasses import replace
 from functools import cache
 from numbers import Integral
 from typing import Any, NamedTuple, Self
@@ -56,7 +57,7 @@ ROWS_LIMIT = 2**31 - 1  # row numbers are int32 in the kernels
 
 
 class _Packed(NamedTuple):
-    """The vector that the public arrays are views of, as long as nobody has replaced one."""
+    """The weight vector that the public arrays are views of, until the user replaces one of the arrays."""
 
     network: Network
     w: Array
@@ -64,7 +65,7 @@ class _Packed(NamedTuple):
 
 
 def _same(arrays: list[Any], views: list[Array]) -> bool:
-    """Whether `arrays` are the first of `views`, the very objects."""
+    """Whether `arrays` are the same objects as the first of `views`."""
     return len(arrays) <= len(views) and all(map(operator.is_, arrays, views))
 
 
@@ -87,7 +88,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
 
     @abstractmethod
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
-        """Validation score of the present weights."""
+        """Return the validation score of the current weights."""
 
     @property
     def _tied(self) -> bool:
@@ -124,7 +125,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         return tuple(names)
 
     def _network(self, units: list[int]) -> Network:
-        """Return the network that the parameters describe, between layers of `units`."""
+        """Return the network that the parameters describe, with layers of the widths `units`."""
         hidden = units[1:-1]
         if self.residual and not any(a == b for a, b in zip(units, hidden, strict=False)):
             raise ValueError(
@@ -143,7 +144,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         )
 
     def _check_memory(self, units: list[int], m: int, itemsize: int) -> None:
-        """Refuse, before anything is allocated, a network that no allocation can hold."""
+        """Raise MemoryError, before anything is allocated, if the network is too large for the memory."""
         pieces = [self.maxout_pieces if name == "maxout" else 1 for name in self._activations(units[1:-1])]
         batch = m if self.solver == "lbfgs" else min(m, 200 if self.batch_size == "auto" else int(self.batch_size))
         check_memory(
@@ -156,7 +157,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         )
 
     def _set_weights(self, network: Network, w: Array) -> None:
-        """Let the public arrays be views of `w`."""
+        """Make the public arrays views of `w`."""
         w = padded(w)
         parts = network.parts(w)
         self.coefs_, self.intercepts_ = parts.coefs, parts.intercepts
@@ -173,14 +174,14 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         kept: Network | None = self.__dict__.get("_network_of_fit")
         if kept is not None and [np.shape(coef) for coef in self.coefs_] == list(kept.shapes()):
             return kept
-        # The weights were set by hand.
+        # The user has set the weights.
         n_features = np.shape(self.coefs_[0])[0]
         units = [n_features, *(np.shape(b)[0] for b in self.intercepts_)]
         activations = self._activations(units[1:-1])
         pieces = int(self.maxout_pieces)
         for l, name in enumerate(activations, start=1):
             units[l] //= pieces if name == "maxout" else 1
-        # Predictions need the link only: any loss that goes with it will do.
+        # Predictions need only the link, so any loss that can be combined with it will do.
         loss = next(loss for link, loss in OUTPUTS if link == self.out_activation_)
         return Network(
             tuple(units),
@@ -193,7 +194,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         )
 
     def _weights(self, network: Network) -> Array:
-        """Return the weight vector of the public arrays: the one they are views of, or a new one."""
+        """Return the weight vector of the public arrays: the one that they are views of, or a new one."""
         batch_norm = (self.gammas_, self.betas_) if network.batch_norm else ([], [])
         arrays = [*self.coefs_, *self.intercepts_, *batch_norm[0], *batch_norm[1]]
         packed: _Packed | None = self.__dict__.get("_packed")
@@ -209,7 +210,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
 
     def __setstate__(self, state: dict[str, Any]) -> None:
         super().__setstate__(state)
-        # One vector again, so that a prediction need not gather the weights; memory-mapped arrays stay mapped.
+        # Pack the weights into one vector now, so that predictions need not do it. Memory-mapped arrays stay mapped.
         if "coefs_" in state and not any(isinstance(a, np.memmap) for a in self.coefs_):
             network = self._fitted_network()
             self._set_weights(network, self._weights(network))
@@ -266,7 +267,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     # ---- fitting
 
     def _initialize(self, network: Network, dtype: Any) -> None:
-        """Begin afresh: weights, and everything that counts progress."""
+        """Set the initial weights and reset the counters of training."""
         random = self._random_state
         scale = float(self.init_scale)
         self._set_weights(network, initial_weights(network, self.init, scale, random, dtype, self.activation))
@@ -282,18 +283,18 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             variance[...] = 1
 
     def _check_continued(self, network: Network) -> None:
-        """Refuse to go on with weights of another shape."""
+        """Raise ValueError if the current weights do not have the shapes of `network`."""
         shapes = [np.shape(c) for c in self.coefs_]
         if shapes != list(network.shapes()):
             raise ValueError(
-                "Training can only go on with the same network: coefs_ have the shapes "
-                f"{shapes}, hidden_layer_sizes={self.hidden_layer_sizes!r} and the data ask for "
+                "Training can continue only with the same network: coefs_ have the shapes "
+                f"{shapes}, hidden_layer_sizes={self.hidden_layer_sizes!r} and the data require "
                 f"{list(network.shapes())}."
             )
 
     @contextmanager
     def _unchanged_on_error(self) -> Iterator[None]:
-        """Let a refused fit leave the model as it was."""
+        """Restore all attributes if an error is raised."""
         before = self.__dict__.copy()
         try:
             yield
@@ -333,7 +334,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             layers = layer_options(self, len(units) - 1)
             if layers.dropout and layers.dropout[0] > 0 and scipy.sparse.issparse(X):
                 raise ValueError("dropout of the input needs dense X, got a sparse matrix; set its first entry to 0.")
-            # A batch normalisation takes any scale off the first hidden layer.
+            # Batch normalisation makes the first hidden layer independent of the scales of the columns.
             if self.solver == "sgd" and first_pass and not (network.batch_norm and hidden):
                 warn_of_scales(X, float(self.learning_rate_init), network.link in ("softmax", "logistic"))
             self._random_state = check_random_state(self.random_state)
@@ -342,7 +343,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                 self._initialize(network, X.dtype)
             else:
                 self._check_continued(network)
-                if not hasattr(self, "_stats"):  # the weights were set by hand
+                if not hasattr(self, "_stats"):  # the user has set the weights
                     self._reset_stats(network, X.dtype)
                 if stochastic:
                     dtype = np.result_type(*self.coefs_, np.float32)
@@ -537,7 +538,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         return self._state
 
     def _labels_of(self, Y: Array) -> Any:
-        """Return targets in the user's words."""
+        """Return targets in the form in which the user passes them."""
         return Y
 
     @_fit_context(prefer_skip_nested_validation=True)
@@ -555,7 +556,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The input data. Not copied where it is C-contiguous (or CSR) and float32 or float64.
+            The input data. Not copied if it is C-contiguous (or CSR) and float32 or float64.
         y : array-like of shape (n_samples,) or (n_samples, n_outputs)
             The target values: class labels, label indicators, or real numbers.
         sample_weight : array-like of shape (n_samples,), default=None
@@ -576,10 +577,10 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         Raises
         ------
         ValueError
-            A parameter or the data are not allowed, or training diverged: then the message says in which epoch,
-            mini-batch and at which rate, and the last finite weights are kept.
+            A parameter or the data are not allowed. Or training diverged: the message then names the epoch, the
+            mini-batch and the learning rate, and the last finite weights are kept.
         MemoryError
-            The network cannot fit this machine's memory.
+            The network is too large for the memory of this machine.
         """
         return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
 
@@ -593,19 +594,19 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
-        """Return the names of the parameters: scikit-learn reads the signature anew in every clone and fit."""
+        """Return the names of the parameters, cached: scikit-learn reads the signature in every clone and every fit."""
         return list(super()._get_param_names())
 
     # ---- predicting
 
     def _check_fitted(self) -> None:
-        """Raise NotFittedError before the first fit: scikit-learn's check takes longer than a forward pass."""
+        """Raise NotFittedError if the model is not fitted; faster than scikit-learn's check if it is."""
         if "_packed" not in self.__dict__:
             check_is_fitted(self)
 
-    def _forward(self, X: Any, check_input: bool = True) -> Array:
-        """Return the outputs of the network, of shape (n_samples, n_outputs_)."""
-        # For one row scikit-learn's validation takes five times as long as the forward pass.
+    def _forward(self, X: Any, check_input: bool = True, *, link: bool = True) -> Array:
+        """Return the outputs of the network, of shape (n_samples, n_outputs_); without `link`, the pre-activations."""
+        # For one row, scikit-learn's validation takes five times as long as the forward pass.
         if check_input and not (
             is_plain(X) and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
         ):
@@ -618,6 +619,8 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         if w.dtype != X.dtype:
             dtype = np.float32 if np.result_type(w.dtype, X.dtype) == np.float32 else np.float64
             w, stats = w.astype(dtype, copy=False), stats.astype(dtype, copy=False)
+        if not link:
+            network = replace(network, link="identity", loss="squared_error")
         return predict(network, w, stats, X, lambda: available_threads(self.n_jobs))
 
     def _score_with(self, X: Any, y: Any, sample_weight: Any, function: Any) -> float:

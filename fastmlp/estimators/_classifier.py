@@ -1,4 +1,4 @@
-"""The classifier."""
+"""Multilayer perceptron for classification."""
 
 from typing import Any, Self
 
@@ -24,10 +24,11 @@ __all__ = ["MLPClassifier"]
 
 @with_parameters
 class MLPClassifier(ClassifierMixin, _BaseMLP):
-    """Multilayer perceptron classifier: scikit-learn's, with JIT kernels.
+    """Multilayer perceptron classifier with JIT-compiled kernels.
 
-    Same parameters, same attributes, same weights for the same seed as `sklearn.neural_network.MLPClassifier`.
-    Parameters after `max_fun` are fastmlp's own; their defaults change nothing.
+    It has the parameters and attributes of `sklearn.neural_network.MLPClassifier` and trains to the same weights for
+    the same seed. The parameters after `max_fun` exist in fastmlp only; with their defaults, training is that of
+    scikit-learn.
 
     Parameters
     ----------
@@ -38,25 +39,25 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     classes_ : ndarray or list of ndarray of shape (n_classes,)
         Class labels.
     coefs_ : list of ndarray
-        coefs_[l] of shape (n_l, n_{l+1}) leads from layer l to layer l + 1.
+        Weight matrices: coefs_[l] of shape (n_l, n_{l+1}) connects layer l to layer l + 1.
     intercepts_ : list of ndarray
-        Biases of the layers 1, 2, ...
+        Bias vectors: intercepts_[l] of shape (n_{l+1},) belongs to layer l + 1.
     loss_ : float
-        Loss of the last epoch, penalty included.
+        Loss of the last epoch, including the penalty.
     best_loss_ : float or None
-        Lowest loss of an epoch; None with early stopping.
+        Smallest loss of any epoch; None with early stopping.
     loss_curve_ : list of float
-        Loss of each epoch ('sgd', 'adam').
+        Loss of each epoch (solvers 'sgd' and 'adam').
     validation_scores_, best_validation_score_ : list of float, float or None
-        With early stopping: the score after each epoch, and the best.
+        With early stopping: the score on the validation set after each epoch, and the best of them.
     n_iter_ : int
-        Epochs (or iterations) of the last fit.
+        Number of epochs (of iterations for 'lbfgs') of the last fit.
     t_ : int
-        Samples seen.
+        Number of samples seen in training.
     n_layers_, n_outputs_ : int
-        Layers, input and output included; units of the output layer.
+        Number of layers, including input and output; number of units of the output layer.
     out_activation_ : str
-        Name of the output activation.
+        Name of the activation of the output layer.
     n_features_in_, feature_names_in_
         As in scikit-learn.
     gammas_, betas_ : list of ndarray
@@ -129,7 +130,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
         if y.ndim == 1:
-            # One pass where `transform` would look through y ten times more; that all classes are known, was checked.
+            # One pass over y, where `transform` makes ten. All classes are known to be valid here.
             if labels is None:
                 places = np.searchsorted(self.classes_, y).astype(np.int32)
             else:
@@ -159,7 +160,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         outputs = self._forward(X, check_input)
-        # What `inverse_transform` does, in a tenth of its time for one row. Where there is one class only, it is that.
+        # The same as `inverse_transform`, in a tenth of its time for one row. mode="clip": there may be one class only.
         if self._label_binarizer.y_type_ == "multiclass":
             return self.classes_[outputs.argmax(axis=1)]
         if self._label_binarizer.y_type_ == "binary":
@@ -183,7 +184,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
         classes : array-like of shape (n_classes,), default=None
-            All classes that calls to `partial_fit` will bring; required in the first call.
+            All classes that occur in any call to `partial_fit`; required in the first call.
         n_epochs : int, default=1
             Number of passes over the data. The rows are shuffled for each pass, as `fit` does.
 
@@ -196,6 +197,37 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
         return self._fit(X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+
+    def decision_function(self, X: Any) -> Array:
+        """Return the pre-activations of the output units: the confidence in each class before the link function.
+
+        `predict_proba` applies the logistic function to them, or softmax with three or more exclusive classes.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        scores : ndarray of shape (n_samples,) or (n_samples, n_classes)
+            With at most two classes one number for each sample: positive where `classes_[1]` is the more probable.
+            Otherwise one column for each class (or label), in the order of `classes_`. Label indicators have a
+            positive score where the label is the more probable.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_breast_cancer
+        >>> from sklearn.preprocessing import scale
+        >>> from fastmlp import MLPClassifier
+        >>> X, y = load_breast_cancer(return_X_y=True)
+        >>> clf = MLPClassifier(solver="lbfgs", tol=0.01, random_state=0).fit(scale(X), y)
+        >>> bool(((clf.decision_function(scale(X)) > 0) == clf.predict(scale(X))).all())
+        True
+        """
+        self._check_fitted()
+        scores = self._forward(X, link=False)
+        return scores.ravel() if self.n_outputs_ == 1 and self._label_binarizer.y_type_ == "binary" else scores
 
     def predict_log_proba(self, X: Any) -> Array:
         """Return the logarithm of `predict_proba`.
@@ -217,7 +249,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         """Estimate probabilities.
 
         One-vs-all outputs (``out_activation='logistic'`` with three or more exclusive classes) are divided by their
-        sum; all others are the outputs of the network.
+        sum. In all other cases, the probabilities are the outputs of the network.
 
         Parameters
         ----------
@@ -227,10 +259,12 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         Returns
         -------
         y_prob : ndarray of shape (n_samples, n_classes)
-            Probabilities; the classes are in the order of `classes_`.
+            Probabilities; the classes are in the order of `classes_`. If there is only one class, they are all 1.
         """
         self._check_fitted()
         outputs = self._forward(X)
+        if len(self.classes_) == 1 and self._label_binarizer.y_type_ == "binary":
+            return np.ones_like(outputs)
         if self.n_outputs_ == 1:
             return np.column_stack((1 - outputs, outputs))
         if self.out_activation_ == "logistic" and self._label_binarizer.y_type_ == "multiclass":

@@ -1,4 +1,4 @@
-"""The regressor."""
+"""Multilayer perceptron for regression."""
 
 from typing import Any, Self
 
@@ -33,10 +33,11 @@ class _RegressionLoss:
 
 @with_parameters
 class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
-    """Multilayer perceptron regressor: scikit-learn's, with JIT kernels.
+    """Multilayer perceptron regressor with JIT-compiled kernels.
 
-    Same parameters, same attributes, same weights for the same seed as `sklearn.neural_network.MLPRegressor`.
-    Parameters after `max_fun` are fastmlp's own; their defaults change nothing.
+    It has the parameters and attributes of `sklearn.neural_network.MLPRegressor` and trains to the same weights for
+    the same seed. The parameters after `max_fun` exist in fastmlp only; with their defaults, training is that of
+    scikit-learn.
 
     Parameters
     ----------
@@ -45,25 +46,25 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
     Attributes
     ----------
     coefs_ : list of ndarray
-        coefs_[l] of shape (n_l, n_{l+1}) leads from layer l to layer l + 1.
+        Weight matrices: coefs_[l] of shape (n_l, n_{l+1}) connects layer l to layer l + 1.
     intercepts_ : list of ndarray
-        Biases of the layers 1, 2, ...
+        Bias vectors: intercepts_[l] of shape (n_{l+1},) belongs to layer l + 1.
     loss_ : float
-        Loss of the last epoch, penalty included.
+        Loss of the last epoch, including the penalty.
     best_loss_ : float or None
-        Lowest loss of an epoch; None with early stopping.
+        Smallest loss of any epoch; None with early stopping.
     loss_curve_ : list of float
-        Loss of each epoch ('sgd', 'adam').
+        Loss of each epoch (solvers 'sgd' and 'adam').
     validation_scores_, best_validation_score_ : list of float, float or None
-        With early stopping: the score after each epoch, and the best.
+        With early stopping: the score on the validation set after each epoch, and the best of them.
     n_iter_ : int
-        Epochs (or iterations) of the last fit.
+        Number of epochs (of iterations for 'lbfgs') of the last fit.
     t_ : int
-        Samples seen.
+        Number of samples seen in training.
     n_layers_, n_outputs_ : int
-        Layers, input and output included; units of the output layer.
+        Number of layers, including input and output; number of units of the output layer.
     out_activation_ : str
-        Name of the output activation.
+        Name of the activation of the output layer.
     n_features_in_, feature_names_in_
         As in scikit-learn.
     gammas_, betas_ : list of ndarray

@@ -1,9 +1,9 @@
-"""Ways past scikit-learn's validation for data that need none.
+"""Validation of data, with fast paths that skip scikit-learn's validation if the input is already valid.
 
-Before a fit scikit-learn looks at the data up to seven times, and takes 0.3 ms for it however few they are: as long as
-eighty epochs of the smallest benchmark. Arrays that already are what the kernels take are known by their attributes,
-one look at the numbers and one at the labels. Whatever else, wrong data included, goes scikit-learn's way and gets its
-messages.
+Before a fit, scikit-learn passes over the data up to seven times and needs 0.3 ms even for a few rows, as long as
+eighty epochs of the smallest benchmark. Arrays that the kernels can use directly are recognised by their attributes,
+one pass over the numbers and one over the labels. All other input, including invalid input, is validated by
+scikit-learn and gets its error messages.
 """
 
 import warnings
@@ -30,54 +30,54 @@ __all__ = [
 ]
 
 FLOATS = {np.dtype(np.float32), np.dtype(np.float64)}
-# Gradient descent on the first layer is stable up to a rate of about 2 / (mean square of a row). Far beyond that
-# unscaled regressions diverge, or end with useless weights; classifiers, whose errors are bounded, get stuck at
-# rates some hundred times as large.
+# Gradient descent on the first layer is stable up to a learning rate of about 2 / (mean square norm of a row). At far
+# larger rates, regressors on unscaled data diverge or end with useless weights. Classifiers, whose errors are bounded,
+# stop improving at rates about a hundred times as large.
 LIMIT_UNBOUNDED, LIMIT_BOUNDED = 50.0, 500.0
-# Rows are also long where there are many columns, which scaling would not change.
+# Rows also have a large norm if there are many columns, which scaling would not change.
 LARGE = 10.0
 
-SPAN = 1 << 16  # integer labels further apart than that are not counted
+SPAN = 1 << 16  # largest range of integer labels for which counting is used
 
 
 def is_plain(X: Any) -> bool:
-    """Whether X is a matrix that `sklearn.utils.check_array` would pass as it is."""
+    """Whether X is a matrix that `sklearn.utils.check_array` would return unchanged."""
     return type(X) is np.ndarray and X.ndim == 2 and X.dtype in FLOATS and X.size > 0 and is_finite(X)
 
 
 def is_plain_target(y: Any, rows: int) -> bool:
-    """Whether y is a vector of `rows` finite numbers that `sklearn.utils.check_X_y` would pass as it is."""
+    """Whether y is a vector of `rows` finite numbers that `sklearn.utils.check_X_y` would return unchanged."""
     return (
         type(y) is np.ndarray and y.shape == (rows,) and (y.dtype.kind in "biu" or (y.dtype in FLOATS and is_finite(y)))
     )
 
 
 class Labels(NamedTuple):
-    """What a look at labels finds."""
+    """Result of `count_labels`."""
 
     classes: Array  # (K,), increasing, of the labels' dtype
-    places: Array  # (m,) int32: where each label stands in `classes`
+    places: Array  # (m,) int32: index of each label in `classes`
 
 
 def count_labels(y: Array) -> Labels | None:
-    """Return the classes of y and their places, if y are integers within a small range that often repeat."""
+    """Return the classes of y and the index of each label, or None unless y holds few distinct integers."""
     if y.ndim != 1 or y.dtype.kind not in "biu" or y.size == 0:
         return None
     least = y.min()
     if int(y.max()) - int(least) >= SPAN:
         return None
-    # Modulo the integers' range, so right also for unsigned numbers that int64 cannot hold, and for int8.
+    # The difference is taken modulo 2^64, so it is also right for int8 and for unsigned numbers beyond int64.
     offsets = np.subtract(y, least, dtype=np.int64, casting="unsafe")
     counts = np.bincount(offsets)
     present = np.flatnonzero(counts)
     if 2 * present.size > y.size:
-        return None  # these may be no classes: scikit-learn knows when to say so
+        return None  # perhaps not class labels: scikit-learn decides, and warns
     ranks = np.cumsum(counts > 0, dtype=np.int32) - np.int32(1)
     return Labels(np.add(present.astype(y.dtype), least), ranks[offsets])
 
 
 def binarizer_for(classes: Array) -> LabelBinarizer:
-    """Return what `LabelBinarizer().fit` would for a vector of integer labels that has these classes."""
+    """Return the result of `LabelBinarizer().fit` for a vector of integer labels that has these classes."""
     binarizer = LabelBinarizer()
     binarizer.y_type_ = "multiclass" if classes.size > 2 else "binary"
     binarizer.sparse_input_, binarizer.classes_ = False, classes
@@ -127,20 +127,20 @@ def check_sample_weight(sample_weight: Any, rows: int, *, non_negative: bool = F
 
 
 def warn_of_scales(X: Any, rate: float, bounded: bool) -> None:
-    """Warn where columns are so large that stochastic gradient descent is likely to diverge.
+    """Warn if columns are so large that stochastic gradient descent is likely to diverge.
 
     Parameters
     ----------
     X : {ndarray, sparse matrix} of shape (n_samples, n_features)
     rate : float
-        The first learning rate.
+        Initial learning rate.
     bounded : bool
-        Whether the output error of a row is, as with probabilities.
+        Whether the output error of a row is bounded, as it is for probabilities.
 
     Warns
     -----
     UserWarning
-        With the columns' scales and the remedy.
+        Names the scales of the columns and the remedy.
     """
     values = X.data if scipy.sparse.issparse(X) else X
     row_square = sum_of_squares(values) / X.shape[0]

@@ -1,4 +1,4 @@
-"""Tools that look into a network: its objective, its gradient, its layers and its learning curve."""
+"""Tools that inspect a network: its objective, its gradient, its layers and its learning curve."""
 
 from ._diagnostics import Diagnosis, DiagnosticsDisplay, LayerDiagnosis, diagnose
 from ._display import LossCurveDisplay, WeightImageDisplay

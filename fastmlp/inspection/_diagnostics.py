@@ -1,4 +1,4 @@
-"""Why a network does not learn: what each layer's numbers say, in plain words, with the remedy."""
+"""Diagnose why a network does not learn: measure every layer, and name problems together with their remedies."""
 
 from dataclasses import dataclass
 from typing import Any, NamedTuple, Self
@@ -18,29 +18,29 @@ from ._objective import Objective, objective_of_estimator
 
 __all__ = ["Diagnosis", "DiagnosticsDisplay", "LayerDiagnosis", "diagnose"]
 
-# Beyond these, a sentence. They are meant for illnesses, not for blemishes: trained networks that score well
-# have up to a third of their units dead or saturated, and errors that shrink a hundredfold on their way down.
+# Limits beyond which a problem is reported. They are wide on purpose: trained networks with good scores have up to a
+# third of their units dead or saturated, and errors that shrink by a factor of 100 from the last layer to the first.
 VANISHED, EXPLODED = 1e-4, 1e3  # root mean square error of the first layer, relative to that of the last
-STUCK = 0.5  # fraction of a layer
-LEARNT = 0.05  # error of the output, relative to the spread of Y: who knows the data by heart is often saturated
+STUCK = 0.5  # fraction of the units or values of a layer
+LEARNT = 0.05  # error of the output, relative to the spread of Y: networks that fit the data are often saturated
 UNSCALED = 50.0  # root mean square of a column; standardised ones have 1, bytes of images about 100
 
-# A unit is stuck where its slope is below this part of the steepest (5 % is |tanh| > 0.975).
+# A value is saturated if the slope is below 5 % of the steepest slope (|tanh| > 0.975).
 FLAT = {"logistic": 0.05 / 4, "tanh": 0.05}
-# The others are dead where no row gives them a slope of this size. Leaky relu always has one.
+# Units with another activation are dead if the slope is below this limit for every row. Leaky relu cannot die.
 NO_SLOPE = 0.01
 CAN_DIE = ("relu", "elu", "selu", "gelu", "silu", "softplus")
 
 
 class LayerDiagnosis(NamedTuple):
-    """One row of the table: a layer of weights and the units it leads to.
+    """One row of the table: a weight matrix and the layer that it leads to.
 
     Attributes
     ----------
     name : str
         'hidden 1', 'hidden 2'..., 'output'.
     activation : str
-        Of the units.
+        Activation of the units.
     weight_norm, gradient_norm : float
         Euclidean norms of W_l and of dJ/dW_l.
     error : float
@@ -48,8 +48,8 @@ class LayerDiagnosis(NamedTuple):
     mean, spread : float
         Mean and standard deviation of the units' values.
     stuck : float
-        Fraction of values that are saturated ('logistic', 'tanh') or of units that are dead ('relu' and its
-        relatives: without slope in every row); NaN where there is no such thing.
+        Fraction of values that are saturated ('logistic', 'tanh'), or of units that are dead ('relu' and similar:
+        almost no slope in any row). NaN for activations that do neither.
     """
 
     name: str
@@ -64,17 +64,17 @@ class LayerDiagnosis(NamedTuple):
 
 @dataclass(frozen=True)
 class Diagnosis:
-    """What `diagnose` sees: prints as a table and sentences.
+    """Result of `diagnose`: prints as a table followed by the problems found.
 
     Attributes
     ----------
     layers : tuple of LayerDiagnosis
         From the first hidden layer to the output.
     findings : dict of str
-        A sentence, with the remedy, for each illness: 'unscaled inputs', 'dead units', 'saturated units',
-        'vanishing gradients', 'exploding gradients'. Empty for a healthy network.
+        A sentence, with the remedy, for each problem: 'unscaled inputs', 'dead units', 'saturated units',
+        'vanishing gradients', 'exploding gradients'. Empty if no problem was found.
     cost : float
-        J of the rows that were given.
+        J for the given rows.
     source : str
         For a pipeline or a search: which step was diagnosed; otherwise empty.
     """
@@ -105,7 +105,7 @@ class Diagnosis:
 
 
 def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None) -> Diagnosis:
-    """Look at every layer of a network on its way forward and back, and say what ails it.
+    """Report problems in a network, from a forward and a backward pass through all of its layers.
 
     Parameters
     ----------
@@ -114,7 +114,7 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
         pipeline the last step is diagnosed, on data that the other steps have transformed; of a fitted search
         (`GridSearchCV` and its like) the best estimator.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
-        Samples, taken as one batch; some hundreds are enough.
+        Samples, used as one batch; a few hundred are enough.
     y : array-like
         Targets, as `fit` takes them.
     sample_weight : array-like of shape (n_samples,), default=None
@@ -123,7 +123,7 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     Returns
     -------
     Diagnosis
-        Prints as a table with sentences; `plot` draws it.
+        Prints as a table and sentences; `plot` draws it.
 
     Raises
     ------
@@ -167,9 +167,9 @@ def _targets(objective: Objective) -> Array:
     return np.eye(objective.network.units[-1])[data.labels] if data.labels.size else data.Y
 
 
-@np.errstate(over="ignore", invalid="ignore")  # ill networks overflow; the sentences say so
+@np.errstate(over="ignore", invalid="ignore")  # an overflow is reported as a finding
 def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
-    """Measure every layer: forward and back again in whole-batch NumPy, where all values are at hand."""
+    """Measure every layer by a forward and a backward pass in NumPy, which keep all intermediate values."""
     network, data = objective.network, objective.data
     parts, gradients = network.parts(objective.w), network.parts(g)
     weights = data.sample_weight if data.sample_weight.size else None
@@ -207,7 +207,7 @@ def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
 
 
 def _stuck(activation: str, Z: Array) -> float:
-    """Fraction of values that are saturated, or of units that are dead."""
+    """Return the fraction of values that are saturated, or of units that are dead."""
     if activation not in FLAT and activation not in CAN_DIE:
         return float("nan")
     slopes = vectorized.ACTIVATIONS[activation].derivative(Z, vectorized.activate(activation, Z))
@@ -217,7 +217,7 @@ def _stuck(activation: str, Z: Array) -> float:
 
 
 def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt: bool) -> dict[str, str]:
-    """Put what the numbers say into sentences."""
+    """Return the problems that the measurements show, each as a sentence."""
     findings = {}
     if sizes.max() > UNSCALED:
         findings["unscaled inputs"] = (
@@ -231,8 +231,8 @@ def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt
     if dead:
         findings["dead units"] = (
             f"Dead units: {_list(dead)} gives no slope to {max(layer.stuck for layer in dead):.0%} of its units, which "
-            "no longer learn; lower learning_rate_init, begin anew, or choose activation='leaky_relu' or "
-            "batch_norm=True."
+            "no longer learn; lower learning_rate_init, train again from new initial weights, or choose "
+            "activation='leaky_relu' or batch_norm=True."
         )
     saturated = [layer for layer in stuck if layer.activation in FLAT]
     if saturated:
@@ -242,7 +242,7 @@ def _findings(layers: tuple[LayerDiagnosis, ...], sizes: Array, J: float, learnt
             "activation='relu' or batch_norm=True."
         )
     first, last = layers[0].error, layers[-1].error
-    # A layer of dead or saturated units stops every error, and has been named.
+    # Dead or saturated layers, reported above, also let errors vanish.
     if not stuck and last > 0 and first < VANISHED * last:
         findings["vanishing gradients"] = (
             f"Vanishing gradients: the error of {layers[0].name} is {first / last:.1e} times that of the output, so "
@@ -263,7 +263,7 @@ def _list(layers: list[LayerDiagnosis]) -> str:
 
 
 class DiagnosticsDisplay:
-    """What `diagnose` measured, layer by layer: gradients and errors, values, units that are stuck.
+    """Measurements of `diagnose` for each layer: gradients and errors, values, dead or saturated units.
 
     Parameters
     ----------
@@ -275,7 +275,7 @@ class DiagnosticsDisplay:
     ax_ : ndarray of 3 Axes
         Gradient norms and errors; mean and spread of the values; saturated or dead fraction.
     figure_ : Figure
-        Around them.
+        The figure of the axes.
 
     Examples
     --------
@@ -294,14 +294,14 @@ class DiagnosticsDisplay:
     def from_estimator(
         cls, estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike | None = None, ax: Any = None
     ) -> Self:
-        """Diagnose an estimator, and draw.
+        """Diagnose an estimator and draw the result.
 
         Parameters
         ----------
         estimator, X, y, sample_weight
             As for `diagnose`.
         ax : sequence of 3 Axes, default=None
-            To draw on; None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -311,12 +311,12 @@ class DiagnosticsDisplay:
         return cls(diagnose(estimator, X, y, sample_weight=sample_weight)).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : sequence of 3 Axes, default=None
-            To draw on; None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------

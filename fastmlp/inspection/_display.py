@@ -1,4 +1,4 @@
-"""Pictures of networks, in scikit-learn's manner; matplotlib is imported when one is drawn."""
+"""Displays in the style of scikit-learn; matplotlib is imported when the first one is drawn."""
 
 import math
 from collections.abc import Mapping, Sequence
@@ -16,7 +16,7 @@ __all__ = ["LossCurveDisplay", "WeightImageDisplay", "figure_and_axes"]
 
 
 def figure_and_axes(ax: Any, panels: int = 1) -> tuple[Any, Any]:
-    """Return figure and axes: those given, or new ones."""
+    """Return a figure and its axes: those of `ax`, or new ones if `ax` is None."""
     try:
         import matplotlib.pyplot as plt
     except ImportError as error:
@@ -40,23 +40,23 @@ def _fitted_network(estimator: Any) -> Located:
 
 
 class LossCurveDisplay:
-    """Training loss of each epoch, and the validation score where there was early stopping.
+    """Training loss of each epoch, and the validation score if there was early stopping.
 
     Parameters
     ----------
     loss_curves : dict of sequences of float
-        Loss of each epoch, by the name of the estimator.
+        Loss of each epoch, keyed by the name of the estimator.
     validation_scores : dict of sequences of float, default=None
-        Validation score of each epoch, by the same names; estimators may lack one.
+        Validation score of each epoch, keyed by the same names; names may be missing.
 
     Attributes
     ----------
     ax_ : Axes
-        With the losses.
+        Axes with the losses.
     score_ax_ : Axes or None
-        With the scores, on the right; None without scores.
+        Axes with the scores, whose scale is on the right; None if there are no scores.
     figure_ : Figure
-        With both.
+        The figure of both.
     lines_ : list of Line2D
         The curves.
 
@@ -91,7 +91,7 @@ class LossCurveDisplay:
         name : str, default=None
             Name for the legend. None: the name of the class and, in a pipeline or a search, where it was found.
         ax : Axes, default=None
-            To draw on; None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -113,12 +113,12 @@ class LossCurveDisplay:
         return cls(losses, scores).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, default=None
-            To draw on; None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -148,13 +148,13 @@ class LossCurveDisplay:
                 label=f"{label}: validation score",
             )
             self.lines_.append(line)
-        # Below the axes: loss and score between them leave no corner free.
+        # The legend is below the axes, because loss and score curves leave no corner free.
         self.ax_.legend(handles=self.lines_, loc="upper center", bbox_to_anchor=(0.5, -0.14), ncols=2)
         return self
 
 
 class WeightImageDisplay:
-    """Weights into each unit of a layer as small images, for inputs that are images.
+    """The weights of each unit of a layer as a small image, for inputs that are images.
 
     Parameters
     ----------
@@ -168,11 +168,11 @@ class WeightImageDisplay:
     Attributes
     ----------
     ax_ : Axes
-        With the images, in a grid.
+        Axes with the grid of images.
     figure_ : Figure
-        Around it.
+        The figure of the axes.
     im_ : AxesImage
-        All images as one.
+        All images as one image.
 
     Examples
     --------
@@ -199,20 +199,20 @@ class WeightImageDisplay:
         max_units: int = 100,
         ax: Any = None,
     ) -> Self:
-        """Draw the weights of a fitted estimator, strongest units first.
+        """Draw the weights of a fitted estimator, the units with the largest norms first.
 
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search
             With `coefs_`. Of a pipeline the last step is drawn, of a search the best estimator.
         layer : int, default=0
-            Which of `coefs_`. The last one of an autoencoder leads to pixels: its rows are drawn.
+            Index into `coefs_`. For a matrix whose output is the image (the last of an autoencoder), rows are drawn.
         image_shape : tuple of int, default=None
-            Rows and columns of an image; None: a square.
+            Rows and columns of an image. None means a square.
         max_units : int, default=100
-            Units to draw at most.
+            Largest number of units to draw.
         ax : Axes, default=None
-            To draw on; None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -235,12 +235,12 @@ class WeightImageDisplay:
         return cls(W[:, strongest], (shape[0], shape[1]), found.source).plot(ax)
 
     def plot(self, ax: Any = None) -> Self:
-        """Draw.
+        """Draw the display.
 
         Parameters
         ----------
         ax : Axes, default=None
-            To draw on; None: a new figure.
+            Axes to draw on. None creates a new figure.
 
         Returns
         -------
@@ -259,7 +259,7 @@ class WeightImageDisplay:
 
 
 def _mosaic(W: Array, shape: tuple[int, int]) -> Array:
-    """Lay the columns of W out as images in a grid, NaN between them."""
+    """Return the columns of W as images in a grid, separated by NaN."""
     height, width = shape
     across = math.ceil(math.sqrt(W.shape[1] * height / width))
     down = -(-W.shape[1] // across)

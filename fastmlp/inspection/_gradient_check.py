@@ -1,4 +1,4 @@
-"""Back-propagation against central differences: is this gradient that of this cost?"""
+"""Check the gradient computed by back-propagation against central differences of the cost."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -17,28 +17,28 @@ from ._objective import Objective, objective_of_arrays, objective_of_estimator
 
 __all__ = ["ArrayCheck", "GradientCheck", "check_gradient"]
 
-# A component that misses the tolerance at step e is looked at again with these steps.
+# A component that misses the tolerance at step e is checked again with these fractions of e.
 FINER = 1 / 8, 1 / 16
-# One evaluation of J errs by a few roundings of its sum; this many, on the safe side.
+# Bound of the rounding error of one evaluation of J, relative to 1 + |J|: several roundings of its sum.
 ROUNDINGS = 16 * np.finfo(np.float64).eps
 
 
 class ArrayCheck(NamedTuple):
-    """One row of the table: how the gradient of one parameter array compares.
+    """One row of the table: the comparison for one parameter array.
 
     Attributes
     ----------
     name : str
         'coefs[0]', 'intercepts[0]', 'gammas[0]', 'betas[0]'...
     size, checked, kinks : int
-        Components of the array, compared, and left out because J has a kink there (or bends too sharply for
-        differences).
+        Number of components of the array; number of components compared; number of components left out because J
+        has a kink there, or curves too sharply for differences.
     absolute : float
         Largest absolute difference.
     relative : float
-        That, divided by the array's largest component.
+        Largest absolute difference, divided by the largest component of the array.
     ok : bool
-        Whether `relative` is within the tolerance, and anything was compared.
+        Whether `relative` is within the tolerance and at least one component was compared.
     """
 
     name: str
@@ -52,14 +52,14 @@ class ArrayCheck(NamedTuple):
 
 @dataclass(frozen=True)
 class GradientCheck:
-    """What `check_gradient` found: prints as a table, and is true where back-propagation is right.
+    """Result of `check_gradient`: prints as a table, and is true if back-propagation is right.
 
     Attributes
     ----------
     arrays : tuple of ArrayCheck
         One row for each parameter array.
     eps, tol : float
-        As given.
+        The arguments of `check_gradient`.
     source : str
         For a pipeline or a search: which step was checked; otherwise empty.
     """
@@ -71,12 +71,12 @@ class GradientCheck:
 
     @property
     def relative(self) -> float:
-        """Largest relative error of all arrays."""
+        """Return the largest relative error of all arrays."""
         return max(row.relative for row in self.arrays)
 
     @property
     def kinks(self) -> int:
-        """How many components were left out."""
+        """Return the number of components that were left out."""
         return sum(row.kinks for row in self.arrays)
 
     def __bool__(self) -> bool:
@@ -111,8 +111,8 @@ def check_gradient(
 ) -> GradientCheck:
     """Compare the gradient by back-propagation with central differences (J(t + eps) - J(t - eps)) / 2 eps.
 
-    Always in float64, on all rows as one batch. To be called before training, not during it: every component
-    costs two evaluations of J.
+    The computation is in float64, on all rows as one batch. Every component costs two evaluations of J, so call this
+    function before training, not during it.
 
     Parameters
     ----------
@@ -122,22 +122,22 @@ def check_gradient(
         is checked, on data that the other steps have transformed; of a fitted search (`GridSearchCV` and its like)
         the best estimator. A pair of lists of arrays is what `cost` takes.
     X : array-like of shape (m, n_0)
-        Samples; some dozens are enough.
+        Samples; a few dozen are enough.
     y : array-like
-        Targets, as the estimator's `fit` takes them; with arrays the Y of `cost`.
+        Targets, as the estimator's `fit` takes them; for arrays, the Y of `cost`.
     eps : float, default=1e-4
         The step.
     max_params : int, default=None
-        Components to check of each array, drawn at random; None: all.
+        Number of components of each array to check, drawn at random. None checks all of them.
     tol : float, default=1e-6
-        Largest relative error of an array that counts as right. Differences within the rounding of J itself
-        always do.
+        Largest relative error of an array that counts as right. Differences within the rounding error of J always
+        count as right.
     sample_weight : array-like of shape (m,), default=None
         Weights of the samples.
     random_state : int, RandomState instance or None, default=0
-        Draws the components, with `max_params`.
+        Source of the random draws for `max_params`.
     **options
-        With arrays: the options of `cost`.
+        For arrays: the options of `cost`.
 
     Returns
     -------
@@ -155,12 +155,12 @@ def check_gradient(
 
     Notes
     -----
-    Where an activation has a kink (relu, leaky relu, maxout) within eps of the point, central differences are
-    wrong and back-propagation is not; where J bends sharply (batch normalisation) they are inexact. So a
-    component that misses the tolerance is looked at again with steps of eps/8 and eps/16. If J behaves there
-    as a smooth function does (halving the step quarters its second difference and leaves the central one),
-    the finer difference counts; if not, the component is reported as a kink and left out. Only values of J
-    decide about this, never the gradient under test, so a wrong gradient cannot hide behind it.
+    If an activation has a kink (relu, leaky relu, maxout) within eps of the point, central differences are wrong
+    although back-propagation is right; if J curves sharply (batch normalisation), they are inexact. Therefore a
+    component that misses the tolerance is checked again with steps of eps/8 and eps/16. If J behaves like a smooth
+    function there (halving the step divides its second difference by four and keeps the central difference), the
+    finer difference is used; otherwise the component is reported as a kink and left out. This decision uses values of
+    J only, never the gradient under test, so it cannot hide a wrong gradient.
 
     Examples
     --------
@@ -212,14 +212,14 @@ def _some(size: int, most: int | None, random: np.random.RandomState) -> Array:
 
 
 def _differences(objective: Objective, J: float, w: Array, i: int, step: float) -> tuple[float, float]:
-    """Central difference by w[i], and the gap between the two one-sided ones."""
+    """Return the central difference by w[i], and the difference between the two one-sided ones."""
     kept = w[i]
     w[i] = kept + step
     above, far = objective.cost(), w[i]
     w[i] = kept - step
     below, near = objective.cost(), w[i]
     w[i] = kept
-    # The steps that floating-point numbers made of kept +- step.
+    # The steps after rounding: kept +- step may not be representable.
     return (above - below) / (far - near), (above - J) / (far - kept) - (J - below) / (kept - near)
 
 
@@ -236,7 +236,7 @@ def _check_array(
 ) -> ArrayCheck:
     """Check the components `chosen` of one array; `w` is a view of the objective's weights."""
     estimates = np.array([_differences(objective, J, w, i, eps)[0] for i in chosen])
-    # Rounding of J, seen through the smallest step that may be taken, is no error of the gradient.
+    # The rounding error of J, divided by the smallest step, is no error of the gradient.
     floor = noise / (eps * min(FINER)) / tol
     scale = max(np.abs(g).max(), np.abs(estimates).max(), floor)
     kinks = np.zeros(len(chosen), bool)
@@ -245,12 +245,12 @@ def _check_array(
             _differences(objective, J, w, chosen[n], eps * part) for part in FINER
         )
         estimates[n] = fine
-        # A kink within the steps changes one of the two by two thirds or more of what it changes `fine`.
+        # A kink within the steps changes at least one of the two by two thirds or more of its effect on `fine`.
         bend = max(abs(coarse - fine), abs(coarse_gap - 2 * fine_gap))
         kinks[n] = not bend <= tol * scale / 3
     compared = ~kinks
     absolute = float(np.abs(estimates - g[chosen])[compared].max(initial=0.0))
-    # The scale again: estimates that crossed a kink are gone.
+    # Compute the scale again without the estimates that crossed a kink.
     scale = max(np.abs(g).max(), np.abs(estimates[compared]).max(initial=0.0), floor)
     checked = int(compared.sum())
     return ArrayCheck(

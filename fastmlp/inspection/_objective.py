@@ -1,4 +1,4 @@
-"""The cost J of a network and its gradient, from the kernels: what `fit` minimises, in public."""
+"""The cost J of a network and its gradient, computed by the kernels: what `fit` minimises."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,14 +25,14 @@ __all__ = ["Objective", "cost", "cost_and_gradient", "objective_of_arrays", "obj
 
 @dataclass
 class Objective:
-    """J as a function of the weight vector; a context manager, for the threads that it may hold.
+    """J as a function of the weight vector; a context manager, because it may hold threads.
 
     Parameters
     ----------
     network : Network
     data : Data
     w : ndarray of shape (sizes.w,)
-        Where J is taken. Change it in place, then evaluate.
+        The point at which J is evaluated. Change it in place, then evaluate.
     alpha, penalty
         As in `cost`.
     threads : int
@@ -70,7 +70,7 @@ class Objective:
         self._team.close()
 
     def arrays(self, vector: Array) -> dict[str, Array]:
-        """Return the parts of `vector` that belong to free parameters, by name, each as one vector (a view)."""
+        """Return the parts of `vector` that belong to free parameters by name, each as a one-dimensional view."""
         parts = self.network.parts(vector)
         free = {f"{name}[{l}]": a.reshape(-1) for name, part in parts._asdict().items() for l, a in enumerate(part)}
         if self.tied:
@@ -109,7 +109,7 @@ def objective_of_arrays(
     *,
     keep_float32: bool = True,
 ) -> Objective:
-    """Check the arguments of `cost` and return what it evaluates, in float64 where not `keep_float32`."""
+    """Check the arguments of `cost` and return the objective, in float64 unless `keep_float32`."""
     if options.get("dropout_masks") is not None:
         raise ValueError("dropout_masks is for fastmlp.reference only: this cost is the one without dropout.")
     problem = check_problem(ACTIVATIONS, OUTPUTS, coefs, intercepts, X, Y, keep_float32=keep_float32, **options)
@@ -145,7 +145,7 @@ def objective_of_arrays(
     )
     gammas, betas = [gamma for gamma, _ in batch_norm], [beta for _, beta in batch_norm]
     dtype = problem.X.dtype
-    # For a single evaluation, as for a prediction, threads have to be started.
+    # A single evaluation, like a prediction, has to start its threads.
     worth = network.flops() * len(problem.X) // FLOPS_PER_THREAD
     return Objective(
         network,
@@ -186,18 +186,18 @@ def cost(
 ) -> float:
     """Compute the cost J of a network.
 
-    Takes as long as `cost_and_gradient`, which has it on the way.
+    It takes as long as `cost_and_gradient`, which computes J as well.
 
     Parameters
     ----------
     coefs, intercepts : sequences of L arrays, (n_{l-1}, n_l) and (n_l,)
         Weights and biases, as `coefs_` and `intercepts_` of the estimators.
     X : array-like of shape (m, n_0)
-        Samples. If they are float32, everything is computed in float32, else in float64.
+        Samples. If they are float32, everything is computed in float32, otherwise in float64.
     Y : array-like of shape (m, n_L)
         Targets: one-hot rows for softmax, 0 and 1 for the log loss of logistic units, else numbers.
     activation : str or sequence of str, default="relu"
-        Of the hidden layers, one name for all or one for each; names as in `MLPClassifier`.
+        Activation of the hidden layers, one name for all or one for each; the names are those of `MLPClassifier`.
     output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
         The link of the last layer.
     loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
@@ -205,7 +205,7 @@ def cost(
         identity, poisson for exp. squared_error also goes with logistic outputs. Half the squared error and
         half the Poisson deviance are summed over the outputs; no loss is capped.
     alpha : float, default=0.0
-        The L2 strength lambda; biases are never penalised.
+        Strength lambda of the L2 penalty; biases are never penalised.
     penalty : {"mean", "sum"}, default="mean"
         lambda / 2m or lambda / 2, times the sum of all squared weights.
     sample_weight : array-like of shape (m,), default=None
@@ -215,7 +215,7 @@ def cost(
     batch_norm : sequence of (gamma, beta), default=None
         Scale and shift of every hidden layer's batch normalisation, one number for every column of Z.
     maxout_pieces : int, default=2
-        Pieces of a maxout unit, see `MLPClassifier`.
+        Number of linear pieces of a maxout unit, see `MLPClassifier`.
 
     Returns
     -------

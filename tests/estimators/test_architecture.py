@@ -1,4 +1,4 @@
-"""What networks can be made of, through the estimators: each trains as the twin says."""
+"""Every part of a network, through the estimators: training matches the reference implementation."""
 
 import warnings
 from itertools import product
@@ -19,7 +19,7 @@ EPOCHS = 12
 
 @pytest.fixture(scope="module")
 def iris():
-    """Standardised iris, its rows mixed."""
+    """The standardised iris data, with shuffled rows."""
     X, y = load_iris(return_X_y=True)
     order = np.random.default_rng(0).permutation(len(y))
     return scale(X)[order], y[order]
@@ -37,7 +37,7 @@ def some_weights(widths, activations, pieces=2, seed=1):
 
 
 def fit(model, *args, **kwargs):
-    """Fit without the warning that so few epochs bring."""
+    """Fit without the convergence warning that so few epochs cause."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(*args, **kwargs)
@@ -54,7 +54,7 @@ def reference_fit(X, Y, seed=None, **options):
 
 
 def ones_and_zeros(coefs):
-    """Where batch normalisation begins."""
+    """Initial scale and shift of batch normalisation."""
     return [(np.ones(W.shape[1]), np.zeros(W.shape[1])) for W in coefs[:-1]]
 
 
@@ -71,14 +71,14 @@ def assert_weights(model, coefs, intercepts, pairs=(), *, tolerance):
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("activation", vectorized.ACTIVATIONS)
-def test_training_matches_reference(iris, activation, dtype, rounding_error):
+def test_training_matches_the_reference(iris, activation, dtype, rounding_error):
     X, y = iris[0].astype(dtype), iris[1]
     sizes = (4, 6, 6)
     init = some_weights([4, *sizes, 3], [activation] * 3, pieces=3)
     options = {"activation": activation, "alpha": 0.5, "maxout_pieces": 3}
     for solver, (batch_norm, residual) in product(["sgd", "adam"], product([False, True], repeat=2)):
         if batch_norm and solver == "adam" and dtype == np.float32:
-            # What a batch normalisation undoes has rounding for a gradient, and Adam makes steps of it.
+            # The exact gradient of a bias before batch normalisation is 0; Adam amplifies its rounding errors.
             continue
         model = MLPClassifier(
             sizes,
@@ -142,7 +142,7 @@ def test_maxout_of_linear_pieces_learns_the_absolute_value():
 
 
 @pytest.mark.parametrize("loss", ["log_loss", "squared_error"])
-def test_one_logistic_unit_against_all_others_for_each_class(iris, loss, rounding_error):
+def test_one_vs_all_outputs_match_the_reference(iris, loss, rounding_error):
     X, y = iris
     init = some_weights([4, 5, 3], ["tanh"])
     model = MLPClassifier((5,), "tanh", init=init, shuffle=False, max_iter=EPOCHS, out_activation="logistic", loss=loss)
@@ -160,7 +160,7 @@ def test_one_logistic_unit_against_all_others_for_each_class(iris, loss, roundin
         assert_allclose(model.loss_curve_, loss_curve, rtol=tolerance)
 
 
-def test_outputs_of_zero_everywhere_are_equal_probabilities(iris):
+def test_outputs_that_are_all_zero_give_equal_probabilities(iris):
     X, y = iris
     init = [np.zeros((4, 3))], [np.full(3, -1000.0)]
     model = fit(MLPClassifier((), out_activation="logistic", init=init, max_iter=1), X, y)
@@ -180,7 +180,7 @@ def test_squared_error_on_two_classes_and_on_labels(iris, rounding_error):
 
 
 @pytest.mark.parametrize(("loss", "output"), [("squared_error", "identity"), ("poisson", "exp")])
-def test_regression(iris, loss, output, rounding_error):
+def test_regression_matches_the_reference(iris, loss, output, rounding_error):
     X = iris[0]
     Y = np.abs(X[:, 2:])
     init = some_weights([2, 5, 2], ["silu"])
@@ -197,7 +197,7 @@ def test_regression(iris, loss, output, rounding_error):
 
 
 @pytest.mark.parametrize("penalty", ["mean", "sum"])
-def test_penalty(iris, penalty, rounding_error):
+def test_penalty_matches_the_reference(iris, penalty, rounding_error):
     X, y = iris
     init = some_weights([4, 5, 3], ["relu"])
     alpha = {"mean": 4.0, "sum": 0.1}[penalty]
@@ -211,7 +211,7 @@ def test_penalty(iris, penalty, rounding_error):
     assert_allclose(model.loss_curve_, loss_curve, rtol=tolerance)
 
 
-def test_penalty_of_the_mean_is_that_of_the_sum_times_the_rows(iris, rounding_error):
+def test_mean_penalty_equals_sum_penalty_times_the_rows(iris, rounding_error):
     X, y = iris
     init = some_weights([4, 5, 3], ["relu"])
     models = [
@@ -226,7 +226,7 @@ def test_penalty_of_the_mean_is_that_of_the_sum_times_the_rows(iris, rounding_er
 
 
 def test_one_batch_of_all_rows_without_momentum_is_gradient_descent(iris, rounding_error):
-    """By the letter: loops over samples, units and weights, then W <- W - rate dJ/dW."""
+    """Compared with loops over samples, units and weights, and W <- W - rate dJ/dW."""
     X, y = iris[0][:40], iris[1][:40]
     init = some_weights([4, 5, 3], ["tanh"])
     model = MLPClassifier((5,), "tanh", solver="sgd", momentum=0, batch_size=40, learning_rate_init=0.5, alpha=0.1)
@@ -250,7 +250,7 @@ def test_one_batch_of_all_rows_without_momentum_is_gradient_descent(iris, roundi
 
 
 def initial(sizes=(300, 200), n_features=100, **params):
-    """Weights after a training that changes nothing."""
+    """A model whose training did not change the initial weights."""
     X, y = np.zeros((10, n_features)), np.arange(10) % 2
     model = MLPClassifier(sizes, solver="sgd", learning_rate_init=1e-300, max_iter=1, random_state=0, **params)
     return fit(model, X, y)
@@ -278,7 +278,7 @@ def test_initial_weights_are_uniform_within_their_bound(init, bound):
             assert not b.any()
 
 
-def test_glorot_bound_of_logistic_units_is_scikit_learns():
+def test_glorot_bound_of_logistic_units_matches_scikit_learn():
     assert_allclose(np.abs(initial(activation="logistic").coefs_[0]).max(), np.sqrt(2 / 400), rtol=0.01)
 
 
@@ -289,7 +289,7 @@ def test_orthogonal_weights_have_orthonormal_rows_or_columns():
 
 
 def test_he_keeps_the_size_of_relu_activations_through_many_layers(rng):
-    """What each scheme is for: the mean square neither dies out nor grows."""
+    """The purpose of each scheme: the mean square of the activations neither vanishes nor grows."""
     X = rng.normal(size=(200, 100))
     for init, activation in [("he", "relu"), ("lecun", "selu"), ("glorot", "tanh"), ("orthogonal", "identity")]:
         model = initial((100,) * 8, init=init, activation=activation)
@@ -297,7 +297,7 @@ def test_he_keeps_the_size_of_relu_activations_through_many_layers(rng):
         assert 0.03 < np.mean(A[-2] ** 2) < 10, init
 
 
-def test_given_arrays_begin_and_are_left_alone(iris):
+def test_given_initial_arrays_are_used_and_not_changed(iris):
     coefs, intercepts = some_weights([4, 5, 1], ["relu"])
     copies = [a.copy() for a in [*coefs, *intercepts]]
     model = MLPClassifier((5,), solver="sgd", learning_rate_init=1e-300, max_iter=1, init=(coefs, intercepts))
@@ -341,8 +341,8 @@ def test_bad_initial_weights_are_refused(iris, init, message):
 # ---- Batch normalisation ----
 
 
-def test_running_statistics_follow_the_batches(iris):
-    """r <- 0.9 r + 0.1 batch, from mean 0 and variance 1; predictions use them, whoever is in the batch."""
+def test_running_statistics_are_averages_over_the_batches(iris):
+    """r <- 0.9 r + 0.1 batch, from mean 0 and variance 1; predictions use them, independently of the batch."""
     X, y = iris
     model = initial_model = MLPClassifier((5,), "tanh", batch_norm=True, solver="sgd", learning_rate_init=1e-300)
     fit(initial_model.set_params(max_iter=7, batch_size=150, random_state=0, alpha=0), X, y)
@@ -355,7 +355,7 @@ def test_running_statistics_follow_the_batches(iris):
     assert_allclose(model.predict_proba(X[:1]), expected[:1], rtol=1e-10)
 
 
-def test_lbfgs_ends_with_the_statistics_of_all_rows(iris):
+def test_lbfgs_leaves_the_statistics_of_all_rows(iris):
     X, y = iris
     model = MLPClassifier((5, 5), "tanh", batch_norm=True, solver="lbfgs", max_iter=4, random_state=0)
     fit(model, X, y)
@@ -365,7 +365,7 @@ def test_lbfgs_ends_with_the_statistics_of_all_rows(iris):
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_team_size_changes_nothing(solver):
+def test_results_do_not_depend_on_the_number_of_threads(solver):
     X, y = load_digits(return_X_y=True)
     X = X / 16
     shared = {"batch_norm": True, "residual": True, "solver": solver, "max_iter": 3, "random_state": 0}
@@ -377,7 +377,7 @@ def test_team_size_changes_nothing(solver):
     assert_array_equal(one.predict_proba(X), two.predict_proba(X))
 
 
-def test_early_stopping_returns_to_the_statistics_of_the_best_weights():
+def test_early_stopping_restores_the_statistics_of_the_best_weights():
     X, y = load_digits(return_X_y=True)
     X = X / 16
     model = MLPClassifier((20,), batch_norm=True, early_stopping=True, random_state=0, learning_rate_init=0.05)
@@ -392,8 +392,8 @@ def test_early_stopping_returns_to_the_statistics_of_the_best_weights():
     assert model.score(X_val, y_val) == model.best_validation_score_
 
 
-def test_batch_normalisation_trains_what_would_vanish():
-    """Ten logistic layers: hopeless without, learnt with it."""
+def test_batch_normalisation_trains_a_network_with_vanishing_gradients():
+    """Ten logistic layers do not learn without batch normalisation, and do with it."""
     X, y = load_digits(return_X_y=True)
     X = X / 16
     scores = [
@@ -421,8 +421,8 @@ def test_residual_layers_add_their_input(iris):
     assert_allclose(model.predict_proba(X), expected, rtol=1e-12)
 
 
-def test_residual_connections_train_what_would_not(iris):
-    """Ten layers from small weights: the sums carry signal and gradient past them."""
+def test_residual_connections_train_a_network_that_would_not_learn(iris):
+    """Ten layers with small initial weights: signal and gradient pass through the sums."""
     X, y = iris
     shared = {"init": "uniform", "init_scale": 0.05, "max_iter": 60, "learning_rate_init": 0.01, "random_state": 0}
     with_sums, without = (
@@ -432,7 +432,7 @@ def test_residual_connections_train_what_would_not(iris):
     assert without < 0.5
 
 
-# ---- What is refused ----
+# ---- Invalid parameters ----
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""The autoencoder: halves that make the whole, principal components as a special case, tied weights."""
+"""The autoencoder: encoder and decoder, principal components as a special case, tied weights."""
 
 import doctest
 import pickle
@@ -25,7 +25,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 @pytest.fixture(scope="module")
 def X():
-    """Digits, pixels from 0 to 1."""
+    """The digits data, with pixels from 0 to 1."""
     return load_digits(return_X_y=True)[0] / 16
 
 
@@ -67,7 +67,7 @@ def test_linear_autoencoder_reaches_principal_components(X, k, tied):
 
 
 @pytest.mark.parametrize("tied", [False, True])
-def test_more_layers_do_better_than_principal_components(X, tied):
+def test_more_layers_explain_more_variance_than_pca(X, tied):
     X_train, X_test = train_test_split(X, random_state=0)
     coder = MLPAutoencoder((128, 8), "silu", max_iter=300, learning_rate_init=0.003, random_state=0, tol=0)
     coder.set_params(tied_weights=tied).fit(X_train)
@@ -89,7 +89,7 @@ def test_more_layers_do_better_than_principal_components(X, tied):
         {"hidden_layer_sizes": (64, 64), "residual": True, "tied_weights": True, "batch_norm": True},
     ],
 )
-def test_halves_make_the_whole(X, params, dtype):
+def test_decoded_codes_equal_the_reconstruction(X, params, dtype):
     X = X.astype(dtype)
     coder = MLPAutoencoder(max_iter=3, random_state=0).set_params(**params).fit(X)
     codes = coder.transform(X)
@@ -112,7 +112,7 @@ def test_codes_are_the_values_of_the_narrowest_layer(X):
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_untied_it_is_the_regressor_of_its_own_input(X, solver):
+def test_untied_autoencoder_equals_a_regressor_of_its_input(X, solver):
     shared = {"activation": "tanh", "solver": solver, "alpha": 0.1, "max_iter": 5, "random_state": 0}
     coder = MLPAutoencoder((20, 4), **shared).fit(X)
     regressor = MLPRegressor(hidden_layer_sizes=(20, 4, 20), **shared).fit(X, X)
@@ -122,7 +122,7 @@ def test_untied_it_is_the_regressor_of_its_own_input(X, solver):
     assert coder.loss_ == regressor.loss_
 
 
-def test_log_loss_is_that_of_the_twin(X):
+def test_log_loss_matches_the_formula(X):
     coder = MLPAutoencoder(4, "relu", loss="log_loss", batch_size=2000, shuffle=False, max_iter=1, random_state=0)
     coder.set_params(solver="sgd", learning_rate_init=1e-300, alpha=3.0)
     with pytest.warns(match="clipped"):
@@ -159,8 +159,8 @@ def test_gradient_of_tied_weights(X, loss, batch_norm):
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_steps_of_tied_weights_are_those_of_the_twin(X, solver, rounding_error):
-    """The optimizer of the twin, on free parameters only, with the sum of both uses' gradients."""
+def test_steps_of_tied_weights_match_the_reference(X, solver, rounding_error):
+    """Compared with the reference optimizer on the free parameters, with the sum of the gradients of both uses."""
     start = MLPAutoencoder((6, 3), "tanh", solver=solver, random_state=0, tied_weights=True, shuffle=False, alpha=0.2)
     start.set_params(learning_rate_init=0.02)
     coefs = [np.random.default_rng(l).normal(scale=0.2, size=shape) for l, shape in enumerate([(64, 6), (6, 3)])]
@@ -197,7 +197,7 @@ def test_steps_of_tied_weights_are_those_of_the_twin(X, solver, rounding_error):
     assert len(coder.loss_curve_) == len(curve)
 
 
-def test_tied_weights_know_all_that_training_knows(X):
+def test_tied_weights_support_all_options_of_training(X):
     """Early stopping, schedules, warm start, sample weights, partial_fit and divergence."""
     coder = MLPAutoencoder(6, "tanh", random_state=0, tied_weights=True, early_stopping=True, max_iter=30).fit(X)
     assert coder.best_validation_score_ == max(coder.validation_scores_)
@@ -230,7 +230,7 @@ def test_sparse_data(X, tied):
     assert_allclose(coder.score(scipy.sparse.csr_matrix(X)), coder.score(X), rtol=1e-12)
 
 
-def test_in_a_pipeline(X):
+def test_autoencoder_in_a_pipeline(X):
     y = load_digits(return_X_y=True)[1]
     model = make_pipeline(
         MLPAutoencoder((64, 16), "tanh", max_iter=60, learning_rate_init=0.003, random_state=0),
@@ -269,6 +269,6 @@ def test_bad_data_are_refused(X):
         coder.transform(X[:, :5])
 
 
-def test_untied_maxout_and_stopped_fits_warn():
+def test_reaching_max_iter_warns():
     with pytest.warns(ConvergenceWarning, match="Maximum iterations"):
         MLPAutoencoder(2, "maxout", max_iter=2).fit(np.eye(5))

@@ -1,4 +1,4 @@
-"""What is refused: with scikit-learn's type of error, naming the parameter, the value and what is allowed."""
+"""Invalid input raises scikit-learn's types of error, which name the parameter, its value and what is allowed."""
 
 import copy
 import inspect
@@ -21,7 +21,7 @@ from fastmlp.training import _memory
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 NAMES = ["MLPClassifier", "MLPRegressor"]
-# Each parameter meets each value: of a wrong type, below what is allowed, above it, and what is no number.
+# Each parameter is set to each of these values: wrong types, values below and above the range, and non-finite numbers.
 VALUES = {
     "string": "fast",
     "bytes": b"adam",
@@ -43,7 +43,7 @@ VALUES = {
     "minus inf": -np.inf,
     "none": None,
 }
-# Allowed, and then long: these values have tests of their own.
+# These parameters allow large values, which take long or much memory; other tests check them.
 TOO_LARGE = ("max_iter", "max_fun", "hidden_layer_sizes", "batch_size")
 SHARED = [
     (name, parameter, value)
@@ -55,7 +55,7 @@ SHARED = [
 
 
 def outcome(function, *args):
-    """Type and text of the exception of a call, or None; sets have no order in the text, nor objects an address."""
+    """Return type and text of the exception of a call, or None; sets in the text are sorted."""
     try:
         function(*args)
     except Exception as error:
@@ -73,12 +73,12 @@ def kind_of(name):
 
 
 @pytest.mark.parametrize(("name", "parameter", "value"), SHARED)
-def test_shared_parameters_meet_scikit_learns_errors(name, parameter, value, problems):
+def test_invalid_shared_parameters_raise_the_errors_of_scikit_learn(name, parameter, value, problems):
     X, y = small(problems[kind_of(name)])
     params = {"max_iter": 2, "hidden_layer_sizes": 3, "random_state": 0, parameter: VALUES[value]}
     outcomes = [outcome(getattr(package, name)(**params).fit, X, y) for package in (fastmlp, sklearn.neural_network)]
     if parameter == "hidden_layer_sizes" and outcomes[1] is not None and outcomes[1][0] is TypeError:
-        # Theirs stumbles over it somewhere ("an integer is required"): the same type, a better text.
+        # scikit-learn fails later ("an integer is required"): fastmlp raises the same type with a better text.
         assert outcomes[0][0] is TypeError
         assert "hidden_layer_sizes must be integers > 0, got" in outcomes[0][1]
     elif parameter == "learning_rate" and outcomes[1] is not None:
@@ -116,7 +116,7 @@ OWN_OF_CLASSIFIERS = {
         for value in values
     ],
 )
-def test_own_parameters(name, parameter, value, problems):
+def test_invalid_own_parameters_are_refused(name, parameter, value, problems):
     X, y = small(problems[kind_of(name)])
     with pytest.raises(InvalidParameterError) as error:
         getattr(fastmlp, name)(hidden_layer_sizes=3, max_iter=2, **{parameter: value}).fit(X, y)
@@ -127,7 +127,7 @@ def test_own_parameters(name, parameter, value, problems):
     assert repr(one) in text
 
 
-def test_combinations_that_cannot_be(problems):
+def test_impossible_combinations_are_refused(problems):
     X, y = small(problems["multiclass"])
     two = np.where(y > 4, "high", "low")
     labels = np.column_stack([y > 4, y % 2 == 0]).astype(int)
@@ -141,7 +141,7 @@ def test_combinations_that_cannot_be(problems):
         MLPClassifier(hidden_layer_sizes=(5, 7), residual=True).fit(X, y)
 
 
-def test_initial_arrays(problems, rng):
+def test_invalid_initial_arrays_are_refused(problems, rng):
     X, y = small(problems["regression"])
     coefs = [rng.normal(size=(10, 4)), rng.normal(size=(4, 1))]
     intercepts = [np.zeros(4), np.zeros(1)]
@@ -210,7 +210,7 @@ GOOD_DATA = {
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("change", BAD_DATA)
 @pytest.mark.parametrize("name", NAMES)
-def test_bad_data_meet_scikit_learns_errors(name, change, solver, problems):
+def test_invalid_data_raise_the_errors_of_scikit_learn(name, change, solver, problems):
     X, y = BAD_DATA[change](*small(problems[kind_of(name)]))
     ours, theirs = (
         outcome(getattr(package, name)(solver=solver, max_iter=2).fit, X, y)
@@ -224,7 +224,7 @@ def test_bad_data_meet_scikit_learns_errors(name, change, solver, problems):
 @pytest.mark.parametrize("change", GOOD_DATA)
 @pytest.mark.parametrize("name", NAMES)
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.DataConversionWarning")
-def test_odd_data_are_taken_as_scikit_learn_takes_them(name, change, solver, problems):
+def test_unusual_data_are_treated_as_in_scikit_learn(name, change, solver, problems):
     X, y = GOOD_DATA[change](*small(problems[kind_of(name)]))
     ours, theirs = (
         getattr(package, name)(solver=solver, max_iter=2, hidden_layer_sizes=5, random_state=0).fit(X, y)
@@ -237,22 +237,22 @@ def test_odd_data_are_taken_as_scikit_learn_takes_them(name, change, solver, pro
     assert_array_equal(np.round(predicted[0], 6), np.round(predicted[1], 6))
 
 
-def test_strings_are_no_numbers(problems):
-    """scikit-learn's regressor stumbles over y in the first update; ours says so before."""
+def test_regression_targets_must_be_numbers(problems):
+    """scikit-learn's regressor fails in the first update; fastmlp raises an error before training."""
     X, y = small(problems["regression"])
     with pytest.raises(TypeError, match="y must be numbers, got an array of <U"):
         MLPRegressor().fit(X, y.astype(str))
 
 
-def test_counts_are_not_negative(problems):
+def test_poisson_targets_must_not_be_negative(problems):
     X, y = small(problems["poisson"])
     with pytest.raises(ValueError, match=r"loss='poisson' needs y >= 0, got -3\.0"):
         MLPRegressor(loss="poisson").fit(X, np.where(np.arange(len(y)) == 3, -3.0, y))
     MLPRegressor(loss="poisson", max_iter=2).fit(X, np.zeros(len(y)))
 
 
-def test_sparse_matrices_out_of_order(problems):
-    """Unsorted and double entries are put right in a copy."""
+def test_unsorted_and_duplicate_entries_of_sparse_matrices(problems):
+    """They are sorted and summed in a copy; the input is not changed."""
     X, y = small(problems["multiclass"])
     m, d = X.shape
     backwards = scipy.sparse.csr_array(
@@ -287,7 +287,7 @@ WEIGHTS = {
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("weights", WEIGHTS)
 @pytest.mark.parametrize("name", NAMES)
-def test_bad_sample_weights_meet_scikit_learns_errors(name, weights, solver, problems, needs_sklearn):
+def test_invalid_sample_weights_raise_the_errors_of_scikit_learn(name, weights, solver, problems, needs_sklearn):
     if weights == "all zero":
         needs_sklearn("1.9", "an error for sample weights that are all zero")
     needs_sklearn("1.7", "sample_weight of its multilayer perceptrons")
@@ -315,7 +315,7 @@ def test_sample_weights_are_refused_under_every_version_of_scikit_learn(weights,
         MLPRegressor(max_iter=2).fit(X, y, WEIGHTS[weights](50))
 
 
-def test_one_sample_weight_is_that_of_all_rows(problems):
+def test_a_single_sample_weight_applies_to_all_rows(problems):
     X, y = problems["regression"].X[:50], problems["regression"].y[:50]
     one, ones, zero = (MLPRegressor(max_iter=2, random_state=0) for _ in range(3))
     assert_array_equal(one.fit(X, y, 2).coefs_[0], ones.fit(X, y, np.full(50, 2.0)).coefs_[0])
@@ -324,7 +324,7 @@ def test_one_sample_weight_is_that_of_all_rows(problems):
 
 
 def test_a_batch_without_weight_changes_nothing(problems, needs_sklearn):
-    """scikit-learn divides by zero there."""
+    """scikit-learn divides by zero in this case."""
     needs_sklearn("1.7", "sample_weight of its multilayer perceptrons")
     problem = problems["regression"]
     X, y = small(problem)
@@ -379,7 +379,7 @@ def test_prediction_refuses_what_scikit_learn_refuses(name, problems):
         [{"classes": range(10)}, {"y": 11}],
     ],
 )
-def test_unknown_classes_meet_scikit_learns_errors(calls, problems):
+def test_unknown_classes_raise_the_errors_of_scikit_learn(calls, problems):
     X, y = small(problems["multiclass"])
     outcomes = []
     for package in (fastmlp, sklearn.neural_network):
@@ -394,7 +394,7 @@ def test_unknown_classes_meet_scikit_learns_errors(calls, problems):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_partial_fit_and_warm_start_keep_their_shapes(name, problems):
+def test_partial_fit_and_warm_start_require_the_same_shapes(name, problems):
     X, y = small(problems[kind_of(name)])
     Estimator = getattr(fastmlp, name)
     classes = {"classes": range(10)} if name == "MLPClassifier" else {}
@@ -402,7 +402,7 @@ def test_partial_fit_and_warm_start_keep_their_shapes(name, problems):
     with pytest.raises(ValueError, match=f"X has {X.shape[1] - 1} features, but {name} is expecting"):
         model.partial_fit(X[:, 1:], y)
     model.set_params(hidden_layer_sizes=3)
-    with pytest.raises(ValueError, match=r"same network: .*hidden_layer_sizes=3 and the data ask for"):
+    with pytest.raises(ValueError, match=r"same network: .*hidden_layer_sizes=3 and the data require"):
         model.partial_fit(X, y)
     model = Estimator(warm_start=True, max_iter=2).fit(X, y)
     with pytest.raises(ValueError, match=r"same network: .*hidden_layer_sizes=\(7, 7\)"):
@@ -410,7 +410,7 @@ def test_partial_fit_and_warm_start_keep_their_shapes(name, problems):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_early_stopping_needs_rows_to_set_aside(name, problems, needs_sklearn):
+def test_early_stopping_requires_enough_rows_for_validation(name, problems, needs_sklearn):
     needs_sklearn("1.7", "an error for a validation set that is too small")
     X, y = small(problems[kind_of(name)])
     for params, rows in (({"validation_fraction": 0.0}, 40), ({"validation_fraction": 0.9999}, 40), ({}, 4)):
@@ -426,11 +426,11 @@ def test_early_stopping_needs_rows_to_set_aside(name, problems, needs_sklearn):
         )
 
 
-# ---- A refused fit leaves what there was
+# ---- A failed fit leaves the model unchanged
 
 
 def numbers(model):
-    """Everything that was learnt, copied."""
+    """Return copies of all fitted attributes."""
     return {
         key: np.concatenate([np.ravel(part) for part in value]) if isinstance(value, list) else value
         for key, value in vars(copy.deepcopy(model)).items()
@@ -453,7 +453,7 @@ def numbers(model):
         ({"init": ([], [])}, None),
     ],
 )
-def test_a_refused_fit_leaves_the_model_as_it_was(params, change, problems):
+def test_a_failed_fit_leaves_the_model_unchanged(params, change, problems):
     X, y = small(problems["multiclass"])
     model = MLPClassifier(max_iter=3, random_state=0).fit(X, y)
     before, expected = numbers(model), model.predict_proba(X)
@@ -472,7 +472,7 @@ def test_a_refused_fit_leaves_the_model_as_it_was(params, change, problems):
         assert_array_equal(a, b)
 
 
-def test_networks_beyond_memory_are_refused(problems):
+def test_networks_too_large_for_the_memory_are_refused(problems):
     X, y = small(problems["regression"])
     for sizes in (10**9, (10**6, 10**6), 10**15, 10**30):
         with pytest.raises(
@@ -487,8 +487,8 @@ def test_networks_beyond_memory_are_refused(problems):
 @pytest.mark.parametrize(
     ("said", "smaller"), [("1000000", True), ("max", False), ("9223372036854771712", False), (None, False)]
 )
-def test_the_limit_of_a_container_counts(said, smaller, tmp_path, monkeypatch):
-    """Beyond it the system would end the process without a word."""
+def test_the_memory_limit_of_a_container_is_respected(said, smaller, tmp_path, monkeypatch):
+    """Beyond it, the operating system would end the process without an error."""
     machine = _memory._memory()
     limit = tmp_path / "memory.max"
     if said is not None:
@@ -501,8 +501,8 @@ def test_the_limit_of_a_container_counts(said, smaller, tmp_path, monkeypatch):
         _memory._memory.cache_clear()
 
 
-def test_activations_beyond_memory_are_refused(monkeypatch, problems):
-    """A wide layer between one feature and one output: its weights are few, its activations are not."""
+def test_activations_too_large_for_the_memory_are_refused(monkeypatch, problems):
+    """A wide layer between one feature and one output has few weights, but many activations."""
     monkeypatch.setattr("fastmlp.training._memory._memory", lambda: 1e8)
     X, y = problems["regression"].X[:200, :1], problems["regression"].y[:200]
     with pytest.raises(MemoryError, match="hidden_layer_sizes=50000 with 1 features"):
@@ -525,7 +525,7 @@ def test_batches_larger_than_the_data_are_clipped_with_a_warning(problems):
 @pytest.mark.parametrize("n_jobs", [1, 2])
 @pytest.mark.parametrize("batch_size", [10, 240])
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_divergence_says_where_and_keeps_finite_weights(solver, batch_size, n_jobs, dtype, problems):
+def test_divergence_reports_its_place_and_keeps_finite_weights(solver, batch_size, n_jobs, dtype, problems):
     problem = problems["regression"]
     rate = 10.0 if solver == "sgd" else 1e30 if dtype is np.float32 else 1e200
     model = MLPRegressor(
@@ -550,7 +550,7 @@ def test_divergence_says_where_and_keeps_finite_weights(solver, batch_size, n_jo
     for array in [*model.coefs_, *model.intercepts_]:
         assert np.isfinite(array).all()
     assert np.isfinite(model.loss_curve_).all()
-    # And the estimator can be used again.
+    # The estimator can be fitted again.
     calm = model.set_params(learning_rate_init=1e-3, max_iter=2).fit(problem.X.astype(dtype), problem.y)
     assert np.isfinite(calm.predict(problem.X)).all()
 

@@ -1,4 +1,4 @@
-"""What the estimators are to their users: parameters, attributes, tags, memory, files, words."""
+"""The public interface of the estimators: parameters, attributes, tags, use of memory, pickles, output."""
 
 import copy
 import inspect
@@ -49,11 +49,11 @@ def both(name):
     return getattr(fastmlp, name), getattr(sklearn.neural_network, name)
 
 
-# ---- The same signatures
+# ---- Signatures
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_parameters_are_scikit_learns_and_then_ours(name, needs_sklearn):
+def test_parameters_of_scikit_learn_come_first(name, needs_sklearn):
     if name == "MLPRegressor":
         needs_sklearn("1.7", "the parameter loss of MLPRegressor")
     ours, theirs = (inspect.signature(Estimator).parameters for Estimator in both(name))
@@ -67,7 +67,7 @@ def test_parameters_are_scikit_learns_and_then_ours(name, needs_sklearn):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_methods_are_scikit_learns(name, needs_sklearn):
+def test_methods_match_scikit_learn(name, needs_sklearn):
     needs_sklearn("1.7", "sample_weight of its multilayer perceptrons")
     ours, theirs = both(name)
     public = [method for method in dir(theirs) if not method.startswith("_")]
@@ -83,13 +83,13 @@ def test_methods_are_scikit_learns(name, needs_sklearn):
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("name", NAMES)
-def test_tags_are_scikit_learns(name, solver, needs_sklearn):
+def test_tags_match_scikit_learn(name, solver, needs_sklearn):
     needs_sklearn("1.7", "the tag for sparse input of its multilayer perceptrons")
     ours, theirs = (get_tags(Estimator(solver=solver)) for Estimator in both(name))
     assert ours == theirs
 
 
-def test_partial_fit_belongs_to_the_stochastic_solvers():
+def test_only_stochastic_solvers_have_partial_fit():
     for Estimator in (MLPClassifier, MLPRegressor):
         assert hasattr(Estimator(solver="sgd"), "partial_fit")
         assert hasattr(Estimator(solver="adam"), "partial_fit")
@@ -108,7 +108,7 @@ def test_every_parameter_is_documented(name):
         assert attribute in attributes
 
 
-# ---- Data are read where they lie
+# ---- Input arrays
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -163,7 +163,7 @@ def test_contiguous_input_is_not_copied(kind, dtype, rng):
         predict_peak = tracemalloc.get_traced_memory()[1]
     finally:
         tracemalloc.stop()
-    # Targets, and for the validity check of X one number a row, are all that grows with the rows.
+    # Only the targets, and one number per row for the validation of X, grow with the number of rows.
     allowance = 6 * len(y) * 8
     assert fit_peak < allowance + values / 4
     assert predict_peak < allowance + values / 4
@@ -172,8 +172,8 @@ def test_contiguous_input_is_not_copied(kind, dtype, rng):
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("name", NAMES)
-def test_dtypes_follow_the_input(name, solver, dtype, problems):
-    """As in scikit-learn: weights have the dtype of X; L-BFGS computes in float64, and leaves that."""
+def test_dtypes_match_scikit_learn(name, solver, dtype, problems):
+    """Weights have the dtype of X; L-BFGS computes in float64 and its weights stay in float64."""
     problem = problems[KINDS[name]]
     X = problem.X.astype(dtype)
     models = [Estimator(solver=solver, max_iter=3, random_state=0).fit(X, problem.y) for Estimator in both(name)]
@@ -188,7 +188,7 @@ def test_dtypes_follow_the_input(name, solver, dtype, problems):
 
 
 @pytest.mark.parametrize("name", NAMES)
-def test_sparse_and_dense_are_the_same(name, problems):
+def test_sparse_and_dense_input_give_the_same_model(name, problems):
     Estimator, _ = both(name)
     problem = problems[KINDS[name]]
     X = problem.X * (abs(problem.X) > np.median(abs(problem.X)))
@@ -202,7 +202,7 @@ def test_sparse_and_dense_are_the_same(name, problems):
 
 
 def test_results_do_not_depend_on_threads(problems, rng):
-    """A network large enough for a team."""
+    """The network is large enough that several threads are used."""
     X, y = rng.normal(size=(600, 64)), rng.integers(5, size=600)
     for solver in ("sgd", "adam", "lbfgs"):
         results = []
@@ -214,12 +214,12 @@ def test_results_do_not_depend_on_threads(problems, rng):
                 assert_array_equal(a, b)
 
 
-# ---- Copies and files
+# ---- Copies and pickles
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("name", NAMES)
-def test_copies_predict_and_go_on_alike(name, solver, tmp_path, problems):
+def test_copies_predict_and_continue_training_identically(name, solver, tmp_path, problems):
     Estimator, _ = both(name)
     problem = problems[KINDS[name]]
     X, y = problem.X, problem.y
@@ -251,7 +251,7 @@ def test_copies_predict_and_go_on_alike(name, solver, tmp_path, problems):
             assert_array_equal(other.coefs_[0], model.coefs_[0], err_msg=how)
 
 
-def test_a_pickle_holds_each_weight_once(problems):
+def test_a_pickle_contains_each_weight_once(problems):
     problem = problems["multiclass"]
     model = MLPClassifier((200, 200), solver="lbfgs", max_iter=2).fit(problem.X, problem.y)
     weights = sum(array.nbytes for array in [*model.coefs_, *model.intercepts_])
@@ -259,7 +259,7 @@ def test_a_pickle_holds_each_weight_once(problems):
 
 
 def test_a_fitted_model_keeps_its_network(tmp_path, problems):
-    """Parameters set after `fit` are for the next one; a copy knows that as well as the model."""
+    """Parameters that are set after `fit` take effect in the next fit, also in copies of the model."""
     problem = problems["multiclass"]
     model = MLPClassifier((6, 6), activation=["maxout", "tanh"], max_iter=3).fit(problem.X, problem.y)
     expected = model.predict_proba(problem.X)
@@ -269,7 +269,7 @@ def test_a_fitted_model_keeps_its_network(tmp_path, problems):
         assert_array_equal(other.predict_proba(problem.X), expected)
 
 
-def test_clone_forgets_what_was_learnt(problems):
+def test_clone_is_unfitted(problems):
     problem = problems["multiclass"]
     model = MLPClassifier(hidden_layer_sizes=(3,), activation=["gelu"], n_jobs=2, max_iter=2).fit(problem.X, problem.y)
     other = clone(model)
@@ -288,7 +288,7 @@ def test_public_arrays_can_be_changed_and_replaced(problems):
     assert_array_equal(pickle.loads(pickle.dumps(model)).predict(problem.X), model.predict(problem.X))
 
 
-# ---- Names and routed weights
+# ---- Feature names and metadata routing
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -326,7 +326,7 @@ def test_routed_sample_weights(name, problems, rng, needs_sklearn):
     assert_allclose(*scores, rtol=1e-9)
 
 
-# ---- Words
+# ---- Output and warnings
 
 
 @pytest.mark.parametrize(
@@ -341,7 +341,7 @@ def test_routed_sample_weights(name, problems, rng, needs_sklearn):
     ],
 )
 @pytest.mark.parametrize("name", NAMES)
-def test_verbose_says_what_scikit_learn_says(name, params, capsys, problems):
+def test_verbose_output_matches_scikit_learn(name, params, capsys, problems):
     problem = problems[KINDS[name]]
     texts = []
     for Estimator in both(name):
@@ -353,7 +353,7 @@ def test_verbose_says_what_scikit_learn_says(name, params, capsys, problems):
     assert "Iteration 1, loss = " in texts[0]
 
 
-def test_silence_is_the_default(capfd, problems):
+def test_nothing_is_printed_by_default(capfd, problems):
     problem = problems["regression"]
     for solver in ("sgd", "adam", "lbfgs"):
         MLPRegressor(solver=solver, max_iter=3).fit(problem.X, problem.y).predict(problem.X)
@@ -374,8 +374,8 @@ def test_convergence_warnings(problems):
 @pytest.mark.parametrize(
     "params", [{}, {"early_stopping": True}, {"solver": "lbfgs", "max_fun": 10**9, "hidden_layer_sizes": (400, 400)}]
 )
-def test_interrupted_training_keeps_what_was_learnt(params, problems):
-    """Ctrl-C ends a fit that would take for ever; the model can be used."""
+def test_interrupted_training_keeps_the_current_weights(params, problems):
+    """Ctrl-C ends a fit that would never end; the model can be used."""
     problem = problems["multiclass"]
     endless = {"tol": 0.0, "n_iter_no_change": np.inf, "max_iter": 10**7}
     model = MLPClassifier(**{"hidden_layer_sizes": 60, "random_state": 0, **endless, **params})
@@ -407,7 +407,7 @@ def test_interrupted_training_keeps_what_was_learnt(params, problems):
         ("poisson", {"solver": "lbfgs"}),
     ],
 )
-def test_attributes_of_each_solver_are_scikit_learns(kind, params, problems, needs_sklearn):
+def test_attributes_of_each_solver_match_scikit_learn(kind, params, problems, needs_sklearn):
     if kind == "poisson":
         needs_sklearn("1.7", "the parameter loss of MLPRegressor")
     problem = problems[kind]
@@ -425,8 +425,8 @@ def test_attributes_of_each_solver_are_scikit_learns(kind, params, problems, nee
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_warm_start_with_early_stopping_returns_to_the_best(solver, problems):
-    """scikit-learn loses the best weights of the fit before, where no later epoch is better: they are one array."""
+def test_warm_start_with_early_stopping_restores_the_best_weights(solver, problems):
+    """scikit-learn loses the best weights of the previous fit if no later epoch is better, because it does not copy."""
     problem = problems["strings"]
     model = MLPClassifier(
         solver=solver, early_stopping=True, warm_start=True, learning_rate_init=0.02, max_iter=40, random_state=0
@@ -449,7 +449,7 @@ def test_no_hidden_layer_is_logistic_regression(problems):
     assert_allclose(ours.predict_proba(problem.X), theirs.predict_proba(problem.X), atol=1e-3)
 
 
-# ---- Parameters of ours
+# ---- Parameters that scikit-learn does not have
 
 
 @pytest.mark.parametrize("activation", ["leaky_relu", "elu", "selu", "gelu", "silu", "softplus", "maxout"])
@@ -485,7 +485,7 @@ def test_a_list_of_equal_activations_changes_nothing(problems):
     ],
 )
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
-def test_own_parameters_learn_and_survive_a_file(solver, params, kind, problems):
+def test_models_with_own_parameters_learn_and_can_be_pickled(solver, params, kind, problems):
     problem = problems[kind]
     model = problem.ours(
         hidden_layer_sizes=(16, 16),
@@ -503,7 +503,7 @@ def test_own_parameters_learn_and_survive_a_file(solver, params, kind, problems)
     assert hasattr(model, "gammas_") == hasattr(model, "betas_") == model.batch_norm
 
 
-def test_initial_arrays_are_the_starting_point(problems, rng):
+def test_training_starts_from_given_initial_arrays(problems, rng):
     problem = problems["regression"]
     coefs = [rng.normal(size=(10, 6)), rng.normal(size=(6, 1))]
     intercepts = [rng.normal(size=6), rng.normal(size=1)]
@@ -518,8 +518,8 @@ def test_initial_arrays_are_the_starting_point(problems, rng):
         assert_array_equal(a, b)
 
 
-def test_the_sum_penalty_is_the_mean_penalty_times_the_rows(problems):
-    """One batch of m rows: alpha / 2 in the one scaling is (alpha m) / (2 m) in the other."""
+def test_sum_penalty_equals_mean_penalty_with_alpha_times_the_rows(problems):
+    """For one batch of m rows, alpha / 2 with one scaling equals (alpha m) / (2 m) with the other."""
     problem = problems["regression"]
     m = len(problem.y)
     options = {"batch_size": m, "max_iter": 10, "random_state": 0}
@@ -529,7 +529,7 @@ def test_the_sum_penalty_is_the_mean_penalty_times_the_rows(problems):
     assert_allclose(total.coefs_[0], mean.coefs_[0], rtol=1e-9)
 
 
-def test_one_against_all(problems):
+def test_one_vs_all_outputs(problems):
     problem = problems["multiclass"]
     options = {"activation": "tanh", "max_iter": 150, "learning_rate_init": 0.01, "random_state": 0}
     for loss in ("log_loss", "squared_error"):
@@ -539,7 +539,7 @@ def test_one_against_all(problems):
         assert_allclose(probabilities.sum(axis=1), 1)
         assert_array_equal(model.classes_[probabilities.argmax(axis=1)], model.predict(problem.X))
         assert model.score(problem.X, problem.y) > 0.9
-    # Each class against the rest, without a hidden layer, is a network of its own.
+    # Without a hidden layer, the outputs of the classes are trained independently of each other.
     few = np.isin(problem.y, [0, 1, 2])
     X, y = problem.X[few], problem.y[few]
     many = MLPClassifier((), out_activation="logistic", solver="lbfgs", alpha=1.0, max_iter=500, tol=1e-8).fit(X, y)
@@ -548,10 +548,13 @@ def test_one_against_all(problems):
 
 
 @pytest.mark.parametrize("labels", [np.array([3]), np.array([-1, 4]), np.array(["a", "b", "c"]), np.arange(10) > 4])
-def test_predictions_are_what_label_binarizer_makes_of_the_outputs(labels):
+def test_predictions_match_label_binarizer(labels):
     X, y = load_digits(return_X_y=True)
     y = labels[y % len(labels)]
     model = MLPClassifier((4,), max_iter=3, random_state=0).fit(X / 16, y)
     outputs = model.predict_proba(X / 16)
-    expected = model._label_binarizer.inverse_transform(outputs if model.n_outputs_ > 1 else outputs[:, 1])
+    assert outputs.shape == (len(y), len(model.classes_))
+    # The output of a single unit is the probability of the second class; there may be none.
+    single = outputs[:, 1] if len(model.classes_) == 2 else 1 - outputs[:, 0]
+    expected = model._label_binarizer.inverse_transform(outputs if model.n_outputs_ > 1 else single)
     np.testing.assert_array_equal(model.predict(X / 16), expected, strict=True)

@@ -1,4 +1,4 @@
-"""Pipelines and searches: the same scores whoever runs them, in one process or several, in threads or not."""
+"""Pipelines and searches: the same scores with one process, several processes or threads."""
 
 import joblib
 import numpy as np
@@ -16,7 +16,7 @@ from fastmlp import MLPClassifier, MLPRegressor
 
 pytestmark = [
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # A matter of joblib's with a machine that is busy: the worker is started again.
+    # joblib warns on a busy machine and starts the worker again.
     pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given to the executor"),
 ]
 
@@ -37,7 +37,7 @@ def search(problem, n_jobs, estimator, **grid):
         ("regression", MLPRegressor, {"solver": ["sgd", "adam", "lbfgs"], "activation": ["tanh", "relu"]}),
     ],
 )
-def test_scores_do_not_depend_on_who_searches(kind, Estimator, grid, problems):
+def test_scores_do_not_depend_on_the_joblib_backend(kind, Estimator, grid, problems):
     problem = problems[kind]
     estimator = Estimator(max_iter=12, random_state=0)
     expected, scores = search(problem, 1, estimator, **grid)
@@ -54,7 +54,7 @@ def test_scores_do_not_depend_on_who_searches(kind, Estimator, grid, problems):
         assert_array_equal(found.predict(problem.X), expected.predict(problem.X))
 
 
-def test_scores_are_those_of_scikit_learn(problems):
+def test_scores_match_scikit_learn(problems):
     problem = problems["binary"]
     grid = {"hidden_layer_sizes": [4, 9], "alpha": [1e-4, 3.0]}
     ours, _ = search(problem, 1, problem.ours(max_iter=10, random_state=0), **grid)
@@ -83,7 +83,7 @@ def test_random_search_over_own_parameters(problems):
     assert found.best_score_ > 0.9
 
 
-def test_inside_other_estimators(problems):
+def test_estimators_inside_other_estimators(problems):
     problem = problems["regression"]
     regressor = MLPRegressor(hidden_layer_sizes=12, solver="lbfgs", alpha=20, max_iter=60, random_state=0)
     model = TransformedTargetRegressor(make_pipeline(StandardScaler(), PCA(8), regressor), transformer=StandardScaler())
@@ -96,8 +96,8 @@ def test_inside_other_estimators(problems):
     assert cross_val_predict(bag, problem.X, problem.y, cv=3, method="predict_proba").shape == (len(problem.y), 2)
 
 
-def test_many_threads_fit_at_once(problems):
-    """Every fit has its own team and memory: nothing is shared between threads."""
+def test_concurrent_fits_in_threads(problems):
+    """Every fit has its own threads and memory."""
     problem = problems["multiclass"]
     models = [MLPClassifier(max_iter=15, random_state=seed, n_jobs=seed % 3 + 1) for seed in range(6)]
     alone = [[coef.copy() for coef in model.fit(problem.X, problem.y).coefs_] for model in models]
@@ -108,7 +108,7 @@ def test_many_threads_fit_at_once(problems):
             assert_array_equal(a, b)
 
 
-def test_many_threads_predict_with_one_model(problems):
+def test_concurrent_predictions_with_one_model(problems):
     problem = problems["multiclass"]
     model = MLPClassifier(max_iter=5, random_state=0).fit(problem.X, problem.y)
     expected = model.predict_proba(problem.X)

@@ -1,7 +1,7 @@
-"""The same seed gives the same weights as scikit-learn, in float64 to 1e-7 of the largest in each array.
+"""The same seed gives the same weights as scikit-learn, in float64 to 1e-7 of the largest number in each array.
 
-The figures seen are some 1e-13; the bound leaves room for other CPUs' BLAS under scikit-learn, whose sums it
-orders as it likes.
+The differences measured are about 1e-13. The bound is larger because scikit-learn uses BLAS, whose order of summation
+depends on the CPU.
 """
 
 import numpy as np
@@ -72,7 +72,7 @@ def skip_what_scikit_learn_lacks(request, needs_sklearn):
 
 
 def difference(ours, theirs):
-    """Largest difference, as a share of the largest number of `theirs`."""
+    """Return the largest difference, relative to the largest number of `theirs`."""
     ours, theirs = np.asarray(ours, float), np.asarray(theirs, float)
     assert ours.shape == theirs.shape
     if theirs.size == 0:
@@ -82,14 +82,14 @@ def difference(ours, theirs):
 
 
 def same(name, ours, theirs):
-    """Whether two values of an attribute are the same, numbers up to the tolerance."""
+    """Whether two values of an attribute are equal, numbers up to the tolerance."""
     if theirs is None or isinstance(theirs, (str, int)):
         return ours == theirs
     return difference(ours, theirs) <= TOLERANCE
 
 
 def assert_parity(ours, theirs, X, record):
-    """All that a fit leaves behind is the same."""
+    """Compare all public attributes and the predictions."""
     worst = max(
         difference(a, b)
         for mine, other in ((ours.coefs_, theirs.coefs_), (ours.intercepts_, theirs.intercepts_))
@@ -156,8 +156,8 @@ def test_sample_weight(solver, kind, early_stopping, problems, rng, record):
 @pytest.mark.parametrize("kind", KINDS)
 def test_warm_start(kind, solver, problems, record):
     problem = problems[kind]
-    # A small rate: a pixel that is never on has a gradient of nothing but its penalty. Adam brings its weights to
-    # zero, and from there a new Adam takes whole steps by the sign of what is mere rounding.
+    # A small rate: the gradient of a pixel that is always 0 consists of the penalty only. Adam brings its weights to
+    # zero, where a new Adam would take full steps in the direction of rounding errors.
     slow = {"warm_start": True, "max_iter": 8, "learning_rate_init": 0.002}
     ours, theirs = pair(problem, **{**SOLVERS[solver], **slow})
     for _ in range(3):
@@ -195,8 +195,8 @@ def test_partial_fit(kind, solver, after_fit, problems, rng, record):
 
 @pytest.mark.parametrize("change", [{"learning_rate_init": 0.1}, {"momentum": 0.1, "beta_1": 0.1}, {"solver": None}])
 @pytest.mark.parametrize("solver", ["nesterov", "invscaling", "adam"])
-def test_partial_fit_keeps_its_optimizer(solver, change, problems, record):
-    """Parameters of the optimizer that change between two passes wait for the next `fit`, as in scikit-learn."""
+def test_partial_fit_keeps_the_settings_of_its_optimizer(solver, change, problems, record):
+    """Parameters of the optimizer that change between two passes take effect in the next `fit`, as in scikit-learn."""
     problem = problems["regression"]
     ours, theirs = pair(problem, **SOLVERS[solver])
     other = "adam" if ours.solver == "sgd" else "sgd"
@@ -215,7 +215,7 @@ def test_partial_fit_keeps_its_optimizer(solver, change, problems, record):
 @pytest.mark.parametrize("kind", ["binary", "regression"])
 @pytest.mark.filterwarnings("ignore:Got `batch_size` less than 1 or larger")
 def test_random_state_instance(kind, early_stopping, shuffle, batch_size, generator, problems, record):
-    """A generator of the user's has moved on by as many draws afterwards, whatever kind it is."""
+    """Training draws as many numbers from a generator of the user as scikit-learn does, for any bit generator."""
     problem = problems[kind]
     options = {"early_stopping": early_stopping, "shuffle": shuffle, "batch_size": batch_size, "max_iter": 7}
     ours, theirs = pair(problem, **options)
@@ -228,8 +228,8 @@ def test_random_state_instance(kind, early_stopping, shuffle, batch_size, genera
     assert_array_equal(ours.random_state.randint(1 << 30, size=700), theirs.random_state.randint(1 << 30, size=700))
 
 
-def test_the_global_generator(problems, record):
-    """random_state=None draws from NumPy's global generator, as many numbers as scikit-learn does."""
+def test_global_random_state(problems, record):
+    """random_state=None draws as many numbers from NumPy's global generator as scikit-learn does."""
     problem = problems["multiclass"]
     ours, theirs = pair(problem, random_state=None, max_iter=3)
     shared = np.random.mtrand._rand
@@ -284,7 +284,7 @@ LBFGS = {"solver": "lbfgs", "max_iter": 15}
 @pytest.mark.parametrize("kind", [kind for kind in KINDS if kind != "outputs"])
 @pytest.mark.parametrize("activation", ACTIVATIONS)
 def test_lbfgs(activation, kind, weighted, problems, rng, record):
-    """The loss at which L-BFGS ends; its iterates drift apart more quickly than those of the other solvers."""
+    """The final loss is compared: iterates of L-BFGS drift apart more quickly than those of the other solvers."""
     problem = problems[kind]
     weights = {"sample_weight": rng.uniform(0.1, 3, size=len(problem.y))} if weighted else {}
     ours, theirs = pair(problem, **LBFGS, activation=activation)
@@ -296,8 +296,8 @@ def test_lbfgs(activation, kind, weighted, problems, rng, record):
     assert ours.n_iter_ == theirs.n_iter_
 
 
-def test_lbfgs_of_many_outputs(problems, record):
-    """Their loss is the mean over the outputs, their gradient that of the sum: only a minimum of both is the same."""
+def test_lbfgs_with_several_outputs(problems, record):
+    """scikit-learn's loss is the mean over the outputs, its gradient that of the sum: only the minimum is the same."""
     problem = problems["outputs"]
     ours, theirs = pair(problem, solver="lbfgs", hidden_layer_sizes=(), alpha=0, max_iter=500, tol=1e-9)
     ours.fit(problem.X, problem.y)
@@ -310,7 +310,7 @@ def test_lbfgs_of_many_outputs(problems, record):
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32(kind, solver, problems):
-    """In float32 the two round differently; they still learn the same."""
+    """In float32 the rounding differs, so the tolerance is larger."""
     problem = problems[kind]
     ours, theirs = pair(problem, solver=solver, activation="tanh", max_iter=10)
     X = problem.X.astype(np.float32)
@@ -322,7 +322,7 @@ def test_float32(kind, solver, problems):
     assert difference(ours.loss_curve_, theirs.loss_curve_) < 1e-4
 
 
-def test_the_warnings_are_the_same(problems):
+def test_warnings_match_scikit_learn(problems):
     problem = problems["binary"]
     texts = []
     for model in pair(problem, max_iter=2):

@@ -7,11 +7,11 @@ from fastmlp import MLPClassifier, MLPRegressor
 
 SOLVERS = ["sgd", "adam", "lbfgs"]
 
-# max_iter as in scikit-learn's own tests of its own classes.
+# max_iter as in scikit-learn's tests of its own classes.
 ESTIMATORS = [
     Estimator(solver=solver, max_iter=100) for Estimator in (MLPClassifier, MLPRegressor) for solver in SOLVERS
 ]
-# The checks know nothing of the parameters that are only ours.
+# The checks do not set the parameters that only fastmlp has.
 ESTIMATORS += [
     Estimator(
         hidden_layer_sizes=(8, 8),

@@ -1,4 +1,4 @@
-"""The ways past scikit-learn's validation lead to where it leads."""
+"""The fast paths of the validation give the results of scikit-learn's validation."""
 
 import numpy as np
 import pytest
@@ -21,7 +21,7 @@ INTEGERS = ("bool", "int8", "uint8", "int16", "uint16", "int32", "uint32", "int6
 
 @st.composite
 def labels(draw):
-    """Integer labels of any dtype, some at the ends of its range, each of them twice or more often."""
+    """Draw integer labels of any dtype, some at the ends of its range, each at least twice."""
     dtype = np.dtype(draw(st.sampled_from(INTEGERS)))
     ends = (0, 1) if dtype.kind == "b" else (np.iinfo(dtype).min, np.iinfo(dtype).max)
     start = draw(st.integers(*ends))
@@ -31,7 +31,7 @@ def labels(draw):
 
 
 @given(y=labels())
-def test_classes_and_places_are_those_of_label_binarizer(y):
+def test_count_labels_matches_label_binarizer(y):
     binarizer = LabelBinarizer().fit(y)
     classes, places = count_labels(y)
     assert_array_equal(classes[places], y)
@@ -54,15 +54,15 @@ def test_classes_and_places_are_those_of_label_binarizer(y):
         np.array([-(2**63), 2**63 - 1] * 2),
         np.array([1, 2, 3]),
     ],
-    ids=["floats", "strings", "objects", "indicators", "none", "far apart", "as far apart as can be", "unrepeated"],
+    ids=["floats", "strings", "objects", "indicators", "none", "large range", "largest range", "not repeated"],
 )
-def test_other_labels_are_left_to_scikit_learn(y):
+def test_count_labels_leaves_other_labels_to_scikit_learn(y):
     assert count_labels(y) is None
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @given(data=st.data())
-def test_plain_data_are_what_scikit_learn_passes_as_they_are(dtype, data):
+def test_plain_data_are_those_that_scikit_learn_returns_unchanged(dtype, data):
     shape = data.draw(hnp.array_shapes(min_dims=1, max_dims=3, min_side=0, max_side=5))
     X = data.draw(hnp.arrays(dtype, shape))
     try:
@@ -97,12 +97,12 @@ def test_other_targets_are_not_plain(y):
     assert not is_plain_target(y, 2)
 
 
-def test_numbers_whose_sum_is_infinite_are_finite():
+def test_finite_numbers_with_an_infinite_sum_are_plain():
     assert is_plain(np.full((3, 2), np.finfo(np.float32).max, dtype=np.float32))
 
 
 @pytest.mark.parametrize("dtype", ["int8", "int64", "uint16"])
-def test_partial_fit_sees_some_of_the_classes(dtype):
+def test_partial_fit_with_a_subset_of_the_classes(dtype):
     X, y = load_digits(return_X_y=True)
     X, y = X / 16, y.astype(dtype)
     parts = [y < 4, y > 6]
@@ -115,7 +115,7 @@ def test_partial_fit_sees_some_of_the_classes(dtype):
 
 
 @pytest.mark.parametrize(("estimator", "targets"), [(MLPClassifier, np.int64), (MLPRegressor, np.float64)])
-def test_plain_data_take_the_short_way(estimator, targets, monkeypatch):
+def test_plain_data_skip_the_validation_of_scikit_learn(estimator, targets, monkeypatch):
     skipped = []
 
     def spy(*args, **options):
@@ -131,7 +131,7 @@ def test_plain_data_take_the_short_way(estimator, targets, monkeypatch):
     assert skipped == [True, False]
 
 
-def test_parameter_names_are_scikit_learns():
+def test_parameter_names_of_subclasses():
     class Deep(MLPClassifier):
         def __init__(self, depth=2):
             super().__init__((10,) * depth)

@@ -1,4 +1,4 @@
-"""Each illness is named where it was built in, none where the network is healthy; fit warns of scales that kill."""
+"""Each problem that a test builds in is reported, none for networks that learn; fit warns of unscaled columns."""
 
 import contextlib
 import doctest
@@ -16,7 +16,7 @@ from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor, cost_and_gradie
 from fastmlp.inspection import _diagnostics
 from fastmlp.reference import vectorized
 
-# A fit that diverges warns of the scales and fails; these tests are about the first.
+# A fit that diverges warns of the scales and then fails; these tests check the warning.
 SCALES = "X has columns with root mean squares from"
 
 
@@ -27,7 +27,7 @@ def digits():
 
 
 def fit(model, *args):
-    """Fit without the warning that so few epochs bring."""
+    """Fit without the convergence warning that so few epochs cause."""
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(*args)
@@ -37,11 +37,11 @@ def test_docstrings():
     assert doctest.testmod(_diagnostics).failed == 0
 
 
-# ---- Illnesses ----
+# ---- Problems ----
 
 
 @pytest.mark.parametrize("trained", [False, True])
-def test_ten_logistic_layers_vanish(digits, trained):
+def test_ten_logistic_layers_have_vanishing_gradients(digits, trained):
     model = MLPClassifier((20,) * 10, "logistic", random_state=0, max_iter=20)
     diagnosis = diagnose(fit(model, *digits) if trained else model, *digits)
     assert list(diagnosis.findings) == ["vanishing gradients"]
@@ -57,7 +57,7 @@ def test_remedies_of_vanishing_gradients_help(digits, remedy):
 
 
 @pytest.mark.parametrize(
-    ("activation", "illness"),
+    ("activation", "problem"),
     [
         ("relu", "exploding gradients"),
         ("gelu", "exploding gradients"),
@@ -65,15 +65,15 @@ def test_remedies_of_vanishing_gradients_help(digits, remedy):
         ("logistic", "saturated units"),
     ],
 )
-def test_huge_weights(digits, activation, illness):
+def test_huge_weights_are_reported(digits, activation, problem):
     model = MLPClassifier((50,) * 4, activation, init="uniform", init_scale=5, random_state=0)
     diagnosis = diagnose(model, *digits)
-    assert list(diagnosis.findings) == [illness]
-    assert "begin with smaller weights" in diagnosis.findings[illness]
+    assert list(diagnosis.findings) == [problem]
+    assert "begin with smaller weights" in diagnosis.findings[problem]
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
-def test_huge_rate_kills_relu_units(digits, solver):
+def test_a_huge_learning_rate_leaves_dead_relu_units(digits, solver):
     model = MLPClassifier((50, 50), solver=solver, learning_rate_init=1.0, random_state=0, max_iter=20)
     diagnosis = diagnose(fit(model, *digits), *digits)
     assert list(diagnosis.findings) == ["dead units"]
@@ -81,7 +81,7 @@ def test_huge_rate_kills_relu_units(digits, solver):
     assert diagnosis.layers[1].stuck > 0.9
 
 
-def test_columns_scaled_by_1000(digits):
+def test_unscaled_columns_are_reported(digits):
     X, y = digits
     diagnosis = diagnose(MLPClassifier(random_state=0), 1000 * X, y)
     assert list(diagnosis.findings) == ["unscaled inputs"]
@@ -90,7 +90,7 @@ def test_columns_scaled_by_1000(digits):
         assert "unscaled inputs" in diagnose(MLPClassifier(random_state=0), *load(return_X_y=True)).findings
 
 
-def test_weights_beyond_all_bounds_explode(digits):
+def test_overflow_is_reported_as_exploding_gradients(digits):
     W = [np.full((64, 5), 1e200), np.full((5, 10), 1e200)]
     W[0][:, 0] = 2e200
     model = MLPClassifier((5,), init=(W, [np.zeros(5), np.zeros(10)]))
@@ -101,8 +101,8 @@ def test_weights_beyond_all_bounds_explode(digits):
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "elu", "gelu", "maxout", "leaky_relu"])
-def test_healthy_networks_are_left_alone(activation, solver):
-    """New and trained; L-BFGS trains until the data are known by heart, saturated units or not."""
+def test_nothing_is_reported_for_networks_that_learn(activation, solver):
+    """New and trained networks; L-BFGS fits the data exactly, sometimes with saturated units."""
     for load in (load_iris, load_wine, load_digits, load_diabetes):
         X, y = (part[:400] for part in load(return_X_y=True))
         Estimator = MLPRegressor if load is load_diabetes else MLPClassifier
@@ -116,10 +116,10 @@ def test_healthy_networks_are_left_alone(activation, solver):
             assert str(diagnosis).endswith("Nothing unusual.")
 
 
-# ---- The numbers ----
+# ---- Measurements ----
 
 
-def test_numbers_are_those_of_the_twin(digits):
+def test_measurements_match_the_reference(digits):
     X, y = digits
     weights = np.random.default_rng(0).uniform(size=len(y))
     model = fit(MLPClassifier((12, 7), ["tanh", "relu"], alpha=2.0, max_iter=20, random_state=0), X, y)
@@ -163,7 +163,7 @@ def test_every_kind_of_estimator_and_data(digits):
 
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer])
 @pytest.mark.parametrize("sparse", [False, True])
-def test_fit_warns_of_scales_before_classifiers_get_stuck(load, sparse):
+def test_fit_warns_of_unscaled_columns_in_classification(load, sparse):
     X, y = load(return_X_y=True)
     X = scipy.sparse.csr_matrix(X) if sparse else X
     model = MLPClassifier(solver="sgd", max_iter=2, random_state=0)
@@ -172,7 +172,7 @@ def test_fit_warns_of_scales_before_classifiers_get_stuck(load, sparse):
     assert len(caught) == 1
 
 
-def test_fit_warns_of_scales_before_regressors_diverge():
+def test_fit_warns_of_unscaled_columns_in_regression():
     X, y = load_diabetes(return_X_y=True)
     model = MLPRegressor(solver="sgd", random_state=0, learning_rate_init=0.01)
     with (
@@ -183,7 +183,7 @@ def test_fit_warns_of_scales_before_regressors_diverge():
     fit(model, scale(X), scale(y))
 
 
-def test_batch_normalisation_takes_any_scale():
+def test_batch_normalisation_trains_on_unscaled_columns():
     X, y = load_diabetes(return_X_y=True)
     model = MLPRegressor(solver="sgd", random_state=0, learning_rate_init=0.01, max_iter=30, batch_norm=True)
     assert fit(model, 1000 * scale(X), scale(y)).score(1000 * scale(X), scale(y)) > 0.3
@@ -191,14 +191,14 @@ def test_batch_normalisation_takes_any_scale():
 
 @pytest.mark.parametrize("load", [load_wine, load_breast_cancer, load_digits, load_iris])
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
-def test_fit_does_not_warn_where_training_works(load, solver):
+def test_fit_does_not_warn_if_training_works(load, solver):
     X, y = load(return_X_y=True)
     fit(MLPClassifier(solver=solver, max_iter=3, random_state=0), X, y)
 
 
 @pytest.mark.parametrize("factor", [0.01, 1, 3])
-def test_fit_does_not_warn_of_columns_that_are_fine(factor, rng):
-    """Many columns and large rates are no matter of scale."""
+def test_fit_does_not_warn_of_scaled_columns(factor, rng):
+    """Many columns and large learning rates are not reported as a problem of scale."""
     X, y = rng.normal(size=(50, 3000)) * factor, rng.normal(size=50)
     model = MLPRegressor(solver="sgd", max_iter=1, random_state=0, hidden_layer_sizes=2, learning_rate_init=0.02)
     with contextlib.suppress(ValueError):  # diverged, for the larger of them: the rate was too large

@@ -1,4 +1,4 @@
-"""The pictures show the numbers they are made of, and cost nothing before they are asked for."""
+"""The displays show the numbers of their source; matplotlib is imported only when one is drawn."""
 
 import doctest
 import subprocess
@@ -42,7 +42,7 @@ def fitted(digits):
 
 @pytest.fixture(autouse=True)
 def close_figures():
-    """Forget what was drawn."""
+    """Close all figures."""
     yield
     plt.close("all")
 
@@ -51,12 +51,12 @@ def test_docstrings():
     assert doctest.testmod(_display).failed == 0
 
 
-def test_matplotlib_is_imported_when_a_picture_is_drawn():
+def test_matplotlib_is_not_imported_with_fastmlp():
     code = "import sys, fastmlp; assert not [name for name in sys.modules if name.startswith('matplotlib')]"
     subprocess.run([sys.executable, "-c", code], check=True)
 
 
-def test_without_matplotlib_the_error_says_what_to_install(fitted, monkeypatch):
+def test_missing_matplotlib_is_reported_with_the_command_to_install_it(fitted, monkeypatch):
     monkeypatch.setitem(sys.modules, "matplotlib.pyplot", None)
     with pytest.raises(ImportError, match=r'pip install "fastmlp\[app\]"'):
         LossCurveDisplay.from_estimator(fitted["plain"])
@@ -88,7 +88,7 @@ def test_loss_curve_on_given_axes(fitted):
     assert len(ax.lines) == 2
 
 
-def test_loss_curve_needs_one(digits):
+def test_loss_curve_requires_a_stochastic_solver(digits):
     with pytest.raises(NotFittedError):
         LossCurveDisplay.from_estimator(MLPClassifier())
     model = MLPClassifier((5,), solver="lbfgs", tol=1.0, random_state=0).fit(*digits)
@@ -99,7 +99,7 @@ def test_loss_curve_needs_one(digits):
 # ---- Weights ----
 
 
-def test_weight_images_are_the_columns_strongest_first(fitted):
+def test_weight_images_are_columns_ordered_by_norm(fitted):
     W = fitted["stopped early"].coefs_[0]
     display = WeightImageDisplay.from_estimator(fitted["stopped early"])
     mosaic = np.ma.getdata(display.im_.get_array())
@@ -128,7 +128,7 @@ def test_weight_images_of_other_layers_and_shapes(fitted, digits):
         ({"layer": 3}, "layer must be a place in the 3 arrays of coefs_, got 3"),
     ],
 )
-def test_weight_images_refuse_what_does_not_fit(fitted, options, message):
+def test_invalid_arguments_of_weight_images_are_refused(fitted, options, message):
     with pytest.raises(ValueError, match=message):
         WeightImageDisplay.from_estimator(fitted["plain"], **options)
 
@@ -136,7 +136,7 @@ def test_weight_images_refuse_what_does_not_fit(fitted, options, message):
 # ---- Diagnostics ----
 
 
-def test_diagnostics(fitted, digits):
+def test_diagnostics_display(fitted, digits):
     diagnosis = diagnose(fitted["plain"], *digits)
     for display in (diagnosis.plot(), DiagnosticsDisplay.from_estimator(fitted["plain"], *digits)):
         flow, values, stuck = display.ax_
@@ -148,7 +148,7 @@ def test_diagnostics(fitted, digits):
         display.figure_.canvas.draw()
 
 
-def test_diagnostics_on_given_axes(fitted, digits):
+def test_diagnostics_display_on_given_axes(fitted, digits):
     figure, axes = plt.subplots(1, 3)
     display = diagnose(fitted["plain"], *digits).plot(axes)
     assert display.figure_ is figure

@@ -1,4 +1,4 @@
-"""The gradient check confirms right gradients, finds wrong ones, and is not deceived by kinks."""
+"""The gradient check confirms right gradients, finds wrong ones, and recognises kinks."""
 
 import doctest
 from itertools import product
@@ -75,14 +75,14 @@ def test_estimators_are_checked_as_fit_would_train_them(problems, kind):
     assert max(row.checked for row in check.arrays) <= 30
     with pytest.warns(match="converge"):
         model.fit(X, y)
-    # The first rows of wine are all of one class: a sample of a fitted estimator's data may lack classes.
+    # The first rows of wine are all of one class: the data given for a fitted estimator may lack classes.
     fitted = check_gradient(model, X[:40], y[:40], sample_weight=weights, max_params=30)
     assert fitted, fitted
     assert [row.size for row in fitted.arrays] == [row.size for row in check.arrays]
     assert [row.absolute for row in fitted.arrays] != [row.absolute for row in check.arrays]
 
 
-def test_check_is_in_double_precision_whatever_the_data():
+def test_the_check_is_in_float64_for_float32_data():
     X, y = load_digits(return_X_y=True)
     model = MLPClassifier((8,), activation="gelu", random_state=0, out_activation="logistic", loss="squared_error")
     check = check_gradient(model, X[:50].astype(np.float32) / 16, y[:50])
@@ -90,7 +90,7 @@ def test_check_is_in_double_precision_whatever_the_data():
     assert check.relative < 1e-7
 
 
-def test_biases_before_a_batch_normalisation_have_no_gradient():
+def test_biases_before_batch_normalisation_have_no_gradient():
     X, y = load_digits(return_X_y=True)
     check = check_gradient(MLPClassifier(5, batch_norm=True, random_state=0), X[:50] / 16, y[:50])
     row = next(row for row in check.arrays if row.name == "intercepts[0]")
@@ -121,8 +121,8 @@ def test_a_wrong_gradient_is_found(monkeypatch, error):
 
 @pytest.mark.parametrize("distance", [0, 0.01, 1 / 48, 0.03, 0.06, 0.1, 0.3, 0.7, 0.999, 1.001])
 @pytest.mark.parametrize("side", [-1, 1])
-def test_a_kink_is_never_called_wrong(distance, side):
-    """One relu unit whose bend is `distance` steps away, for its weight and its bias alike."""
+def test_a_kink_is_never_reported_as_wrong(distance, side):
+    """One relu unit whose kink is `distance` steps away, for its weight and for its bias."""
     z = side * distance * 1e-4
     network = [[[0.5 + z]], [[2.0]]], [[-0.5], [0.3]]
     check = check_gradient(network, [[1.0]], [[4.0]], output="identity")
@@ -139,8 +139,8 @@ def test_a_kink_is_never_called_wrong(distance, side):
         assert check
 
 
-def test_a_wrong_gradient_is_found_beside_kinks(monkeypatch):
-    """Two relu units, one exactly at its bend."""
+def test_a_wrong_gradient_is_found_next_to_kinks(monkeypatch):
+    """Two relu units, one exactly at its kink."""
     network = [[[0.5, 0.7]], [[2.0], [1.0]]], [[-0.5, 0.1], [0.3]]
     check = check_gradient(network, [[1.0]], [[4.0]], output="identity")
     assert check

@@ -1,4 +1,4 @@
-"""The public cost and gradient: the kernels agree with both twins, whatever the network and the options."""
+"""The public cost and gradient: the kernels match both reference implementations for every network and option."""
 
 import doctest
 import inspect
@@ -20,14 +20,14 @@ TOLERANCE = {np.float64: 1e-12, np.float32: 2e-5}
 
 
 def flatten(nested):
-    """All numbers of a result in one vector, whatever it nests."""
+    """Return all numbers of a nested result as one vector."""
     if isinstance(nested, (list, tuple)):
         return np.concatenate([flatten(part) for part in nested]) if len(nested) else np.empty(0)
     return np.ravel(nested)
 
 
 def problem(widths, activation, pair, seed, dtype=np.float64, m=7, residual=False, batch_norm=False):
-    """Arguments and options of `cost`; penalty, alpha and sample weights vary with the seed."""
+    """Return arguments and options of `cost`; penalty, alpha and sample weights vary with the seed."""
     rng = np.random.default_rng(seed)
     pieces = [PIECES if activation == "maxout" else 1] * (len(widths) - 2) + [1]
     columns = [n * p for n, p in zip(widths[1:], pieces, strict=True)]
@@ -62,7 +62,7 @@ def problem(widths, activation, pair, seed, dtype=np.float64, m=7, residual=Fals
     ], options
 
 
-def test_signatures_are_those_of_the_twins():
+def test_signatures_match_the_reference():
     for name in ("cost", "cost_and_gradient"):
         ours, theirs = (
             [(p.name, p.kind, p.default) for p in inspect.signature(f).parameters.values()]
@@ -78,8 +78,8 @@ def test_docstrings():
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
 @pytest.mark.parametrize("activation", vectorized.ACTIVATIONS)
-def test_kernels_agree_with_the_twin(activation, dtype):
-    """Shapes below and beyond the tiles of the kernels; the twin computes in float64."""
+def test_kernels_match_the_reference(activation, dtype):
+    """Shapes smaller and larger than the tiles of the kernels; the reference computes in float64."""
     shapes = [(2, 5, 3), (4, 4, 4, 1), (20, 33, 33, 17)]
     switches = product(shapes, vectorized.OUTPUTS, [False, True], [False, True])
     for seed, (widths, pair, residual, batch_norm) in enumerate(switches):
@@ -100,15 +100,15 @@ def test_kernels_agree_with_the_twin(activation, dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-def test_logistic_and_linear_regression_have_no_hidden_layer(dtype):
+def test_networks_without_hidden_layer_match_the_reference(dtype):
     for seed, pair in enumerate(vectorized.OUTPUTS):
         args, options = problem((3, 2), "relu", pair, seed, dtype)
         ours = cost_and_gradient(*args, **options)
         assert_allclose(flatten(ours), flatten(loops.cost_and_gradient(*args, **options)), atol=TOLERANCE[dtype])
 
 
-def test_loops_agree():
-    """The plain text of the algorithm, with everything at once."""
+def test_kernels_match_the_reference_with_loops():
+    """All options at once."""
     for pair in loops.OUTPUTS:
         args, options = problem((4, 4, 4, 3), "maxout", pair, 5, residual=True, batch_norm=True)
         ours, theirs = (f(*args, **options) for f in (cost_and_gradient, loops.cost_and_gradient))
@@ -117,7 +117,7 @@ def test_loops_agree():
 
 @pytest.mark.parametrize("batch_norm", [False, True])
 def test_many_rows_are_one_batch(batch_norm):
-    """More rows than one pass of the kernel takes, so that the gradient is summed over several."""
+    """More rows than one pass of the kernel takes, so that the gradient is summed over several passes."""
     args, options = problem(
         (30, 200, 200, 5), "tanh", ("softmax", "log_loss"), 5, m=6000, residual=True, batch_norm=batch_norm
     )
@@ -132,7 +132,7 @@ def test_one_activation_per_hidden_layer():
     assert_allclose(flatten(ours), flatten(theirs), atol=1e-13)
 
 
-def test_lists_integers_and_read_only_arrays_are_taken_and_left_alone():
+def test_lists_integers_and_read_only_arrays_are_accepted_and_not_changed():
     args, options = problem((4, 5, 3), "relu", ("softmax", "log_loss"), 0)
     expected = flatten(cost_and_gradient(*args, **options))
     for array in [*args[0], *args[1], *args[2:]]:
@@ -150,7 +150,7 @@ def test_lists_integers_and_read_only_arrays_are_taken_and_left_alone():
 
 
 def test_losses_are_not_capped():
-    """Fit reports log losses of at most 36 (float64), as scikit-learn; J is the formula."""
+    """`fit` reports log losses of at most 36 (float64), as scikit-learn does; J is not capped."""
     for z in (40.0, 1000.0):
         assert cost([[[1.0]]], [[0.0]], [[-z]], [[1]], output="logistic") == z
         assert cost([np.eye(2)], [np.zeros(2)], [[z, 0.0]], [[0, 1]]) == z

@@ -1,4 +1,4 @@
-"""scikit-learn's own tests of its multilayer perceptron, run against ours."""
+"""scikit-learn's own tests of its multilayer perceptrons, run with the classes of fastmlp."""
 
 import importlib.util
 import types
@@ -6,32 +6,32 @@ from pathlib import Path
 
 import pytest
 
-# Each with its reason.
+# Tests that are left out, and why.
 LEFT_OUT = {
-    "test_gradient": "calls the private _loss_grad_lbfgs; our gradients meet central differences in other files",
+    "test_gradient": "calls the private _loss_grad_lbfgs; other files compare our gradients with central differences",
 }
 
 IMPORT = "from sklearn.neural_network import MLPClassifier, MLPRegressor"
 
 
-def borrowed():
-    """Their module with our classes: replaced in the source, since decorators read the names while it runs."""
+def load_module():
+    """Load scikit-learn's test module with our classes; the source is edited because decorators use the names."""
     spec = importlib.util.find_spec("sklearn.neural_network.tests.test_mlp")
     source = Path(spec.origin).read_text(encoding="utf-8")
     assert source.count(IMPORT) == 1
-    module = types.ModuleType("borrowed_test_mlp")
+    module = types.ModuleType("sklearn_test_mlp")
     ours = source.replace(IMPORT, "from fastmlp import MLPClassifier, MLPRegressor")
     exec(compile(ours, spec.origin, "exec"), vars(module))
     return module
 
 
-MODULE = borrowed()
+MODULE = load_module()
 TESTS = {name: test for name, test in vars(MODULE).items() if name.startswith("test_")}
 
 pytestmark = [
-    # As in scikit-learn's own configuration, where such a warning is no error.
+    # In scikit-learn's own configuration, this warning is no error.
     pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # Ours, and in place: that test makes training diverge.
+    # A warning that only fastmlp gives, in a test in which training diverges.
     pytest.mark.filterwarnings("ignore:X has columns with root mean squares:UserWarning"),
 ]
 
@@ -40,15 +40,15 @@ globals().update({name: test for name, test in TESTS.items() if name not in LEFT
 
 @pytest.fixture
 def global_random_seed():
-    """The seed that scikit-learn takes where none is asked for."""
+    """The default seed of scikit-learn's tests."""
     return 42
 
 
-def test_the_borrowed_classes_are_ours():
+def test_the_tested_classes_are_those_of_fastmlp():
     assert MODULE.MLPClassifier.__module__.startswith("fastmlp")
     assert MODULE.MLPRegressor.__module__.startswith("fastmlp")
 
 
-def test_the_tests_left_out_exist():
+def test_the_tests_that_are_left_out_exist():
     assert set(LEFT_OUT) <= set(TESTS)
     assert len(TESTS) > 30
