@@ -83,7 +83,7 @@ def rounding_error():
     """
 
     def bound(train, start, dtype=np.float64):
-        eps = np.finfo(dtype).eps
+        eps = float(np.finfo(dtype).eps)
         exact = flatten(train(*start))
         worst = eps
         for seed in range(3):
