@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
 import sklearn
@@ -11,6 +12,11 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.preprocessing import scale
 
 import fastmlp
+
+
+# The same examples in every run, and no time limit for one, which a busy machine would exceed.
+hypothesis.settings.register_profile("fastmlp", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("fastmlp")
 
 
 class Problem(NamedTuple):

@@ -1,13 +1,14 @@
 """The same seed gives the same weights as scikit-learn, in float64 to 1e-7 of the largest in each array.
 
-The figures seen are some 1e-13; the bound leaves room for other CPUs' BLAS under scikit-learn, whose sums it
-orders as it likes.
+That is the promise. Rounding alone makes some 1e-13, and more on CPUs for which scikit-learn's BLAS orders its sums
+otherwise; what lies between is room for Adam, which enlarges the rounding of gradients that are nearly zero.
 """
 
 import numpy as np
 import pytest
 import scipy.sparse
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 TOLERANCE = 1e-7
@@ -310,16 +311,23 @@ def test_lbfgs_of_many_outputs(problems, record):
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32(kind, solver, problems):
-    """In float32 the two round differently; they still learn the same."""
+    """In float32 the two round differently; they still learn the same.
+
+    How far scikit-learn's float32 is from its own float64 shows what rounding does: about 5e-7 here. The two may differ
+    by twice that; the bound is 30 times it.
+    """
     problem = problems[kind]
     ours, theirs = pair(problem, solver=solver, activation="tanh", max_iter=10)
     X = problem.X.astype(np.float32)
     ours.fit(X, problem.y)
     theirs.fit(X, problem.y)
-    for mine, other in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True):
+    exact = clone(theirs).fit(X.astype(np.float64), problem.y)
+    parts = [[*model.coefs_, *model.intercepts_] for model in (ours, theirs, exact)]
+    rounding = max(difference(other, true) for other, true in zip(*parts[1:], strict=True))
+    for mine, other in zip(*parts[:2], strict=True):
         assert mine.dtype == other.dtype == np.float32
-        assert difference(mine, other) < 1e-3
-    assert difference(ours.loss_curve_, theirs.loss_curve_) < 1e-4
+        assert difference(mine, other) < 30 * rounding
+    assert difference(ours.loss_curve_, theirs.loss_curve_) < 30 * rounding
 
 
 def test_the_warnings_are_the_same(problems):
