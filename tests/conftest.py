@@ -13,7 +13,6 @@ from sklearn.preprocessing import scale
 
 import fastmlp
 
-
 # The same examples in every run, and no time limit for one, which a busy machine would exceed.
 hypothesis.settings.register_profile("fastmlp", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("fastmlp")
