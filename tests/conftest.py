@@ -3,6 +3,7 @@
 from pathlib import Path
 from typing import NamedTuple
 
+import hypothesis
 import numpy as np
 import pytest
 import sklearn
@@ -11,6 +12,10 @@ from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits, loa
 from sklearn.preprocessing import scale
 
 import fastmlp
+
+# The same examples in every run, and no time limit for one, which a busy machine would exceed.
+hypothesis.settings.register_profile("fastmlp", derandomize=True, deadline=None, database=None)
+hypothesis.settings.load_profile("fastmlp")
 
 
 class Problem(NamedTuple):
@@ -83,7 +88,7 @@ def rounding_error():
     """
 
     def bound(train, start, dtype=np.float64):
-        eps = np.finfo(dtype).eps
+        eps = float(np.finfo(dtype).eps)
         exact = flatten(train(*start))
         worst = eps
         for seed in range(3):

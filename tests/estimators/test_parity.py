@@ -1,13 +1,15 @@
 """The same seed gives the same weights as scikit-learn, in float64 to 1e-7 of the largest number in each array.
 
-The differences measured are about 1e-13. The bound is larger because scikit-learn uses BLAS, whose order of summation
-depends on the CPU.
+The bound is part of the documentation. The measured differences are about 1e-13, and larger on CPUs for which
+scikit-learn's BLAS sums in another order; the rest is a margin for Adam, which enlarges the rounding of gradients that
+are nearly zero.
 """
 
 import numpy as np
 import pytest
 import scipy.sparse
 from numpy.testing import assert_array_equal
+from sklearn.base import clone
 from sklearn.exceptions import ConvergenceWarning
 
 TOLERANCE = 1e-7
@@ -310,16 +312,23 @@ def test_lbfgs_with_several_outputs(problems, record):
 @pytest.mark.parametrize("solver", ["sgd", "adam"])
 @pytest.mark.parametrize("kind", KINDS)
 def test_float32(kind, solver, problems):
-    """In float32 the rounding differs, so the tolerance is larger."""
+    """In float32 the rounding differs.
+
+    The distance of scikit-learn's float32 from its own float64 shows the effect of rounding: about 5e-7 here. The two
+    may differ by twice that; the bound is 30 times it.
+    """
     problem = problems[kind]
     ours, theirs = pair(problem, solver=solver, activation="tanh", max_iter=10)
     X = problem.X.astype(np.float32)
     ours.fit(X, problem.y)
     theirs.fit(X, problem.y)
-    for mine, other in zip([*ours.coefs_, *ours.intercepts_], [*theirs.coefs_, *theirs.intercepts_], strict=True):
+    exact = clone(theirs).fit(X.astype(np.float64), problem.y)
+    parts = [[*model.coefs_, *model.intercepts_] for model in (ours, theirs, exact)]
+    rounding = max(difference(other, true) for other, true in zip(*parts[1:], strict=True))
+    for mine, other in zip(*parts[:2], strict=True):
         assert mine.dtype == other.dtype == np.float32
-        assert difference(mine, other) < 1e-3
-    assert difference(ours.loss_curve_, theirs.loss_curve_) < 1e-4
+        assert difference(mine, other) < 30 * rounding
+    assert difference(ours.loss_curve_, theirs.loss_curve_) < 30 * rounding
 
 
 def test_warnings_match_scikit_learn(problems):

@@ -56,9 +56,12 @@ def test_values_and_derivatives_are_the_references(name, dtype, rng):
     for n in SIZES:
         z, e = draw(rng, n, dtype)
         a, d = reference(name, z, e)
-        np.testing.assert_allclose(forward(name, z), a, rtol=8 * eps, atol=eps)
-        # A derivative in terms of f(z) is as exact as f(z) is, in absolute terms.
-        np.testing.assert_allclose(backward(name, z, e), d, rtol=16 * eps, atol=16 * eps)
+        # An elementary function is within 4 units in the last place (test_functions.py), NumPy's is too, and at most
+        # four more operations round on each side.
+        np.testing.assert_allclose(forward(name, z), a, rtol=16 * eps, atol=eps)
+        # A derivative in terms of f(z), of size 1 at most, is as exact as f(z) is, in absolute terms; it is
+        # multiplied by |e| < 4.
+        np.testing.assert_allclose(backward(name, z, e), d, rtol=32 * eps, atol=64 * eps)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)

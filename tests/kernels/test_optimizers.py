@@ -58,6 +58,7 @@ def test_steps_are_the_references(name, dtype, rng):
             g = rng.normal(size=n).astype(dtype)
             row.step(expected, g.astype(np.float64), expected_states, t, hyper)
             update(OPTIMIZERS[name].code, w, g, m, v, corrected(name, t))
+        # Five steps of ten operations, each rounded by half a unit of a number below 4.
         tolerance = 100 * np.finfo(dtype).eps
         np.testing.assert_allclose(w, expected, rtol=tolerance, atol=tolerance)
         for state, other in zip((m, v), expected_states, strict=False):

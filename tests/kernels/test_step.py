@@ -273,37 +273,39 @@ def parts_of(network, vector):
 @pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_cost_and_gradient_are_the_references(case, dtype, csr):
+def test_cost_and_gradient_are_the_references(case, dtype, csr, rounding_error):
     network, _, w, X, Y, weight = problem(case, dtype, csr)
     coefs, intercepts, gammas, betas = ([a.astype(np.float64) for a in arrays] for arrays in network.parts(w))
-    batch_norm = list(zip(gammas, betas, strict=True)) if network.batch_norm else None
-    twin = vectorized.cost_and_gradient(
-        coefs,
-        intercepts,
-        X.astype(dtype).astype(np.float64),
-        np.eye(case.units[-1])[Y] if Y.ndim == 1 else Y.astype(dtype).astype(np.float64),
-        activation=case.activations or "relu",
-        output=case.output[0],
-        loss=case.output[1],
-        alpha=0.5,
-        penalty=case.penalty,
-        sample_weight=None if weight is None else weight.astype(dtype).astype(np.float64),
-        residual=network.residual,
-        batch_norm=batch_norm,
-        maxout_pieces=network.maxout_pieces,
-    )
-    cost, *gradients = twin
+
+    def twin(coefs, intercepts, gammas, betas):
+        return vectorized.cost_and_gradient(
+            coefs,
+            intercepts,
+            X.astype(dtype).astype(np.float64),
+            np.eye(case.units[-1])[Y] if Y.ndim == 1 else Y.astype(dtype).astype(np.float64),
+            activation=case.activations or "relu",
+            output=case.output[0],
+            loss=case.output[1],
+            alpha=0.5,
+            penalty=case.penalty,
+            sample_weight=None if weight is None else weight.astype(dtype).astype(np.float64),
+            residual=network.residual,
+            batch_norm=list(zip(gammas, betas, strict=True)) if network.batch_norm else None,
+            maxout_pieces=network.maxout_pieces,
+        )
+
+    start = (coefs, intercepts, gammas, betas)
+    cost, *gradients = twin(*start)
     expected = [*gradients[0], *gradients[1]]
     if network.batch_norm:
         expected += [g for g, _ in gradients[2]] + [b for _, b in gradients[2]]
-    tolerance = 2e-4 if dtype == np.float32 else 1e-11
+    tolerance = rounding_error(twin, start, dtype)
     for team in TEAMS:
         engine = build(case, dtype, csr=csr, optimizer="store", team=team)
         run(engine, 1)
-        assert engine.history[0] == pytest.approx(cost, rel=tolerance)
+        assert engine.history[0] == pytest.approx(cost, rel=tolerance, abs=tolerance)
         for ours, other in zip(parts_of(network, engine.g), expected, strict=True):
-            scale = max(np.abs(other).max(), 1e-3)
-            np.testing.assert_allclose(ours, other, rtol=tolerance, atol=tolerance * scale)
+            np.testing.assert_allclose(ours, other, rtol=tolerance, atol=tolerance)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
