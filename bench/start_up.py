@@ -48,18 +48,18 @@ def process(code: str, expected: str | None, fresh_cache: bool = False) -> Trial
             )
         return done.stdout
 
-    def judge(printed: str) -> dict[str, Any]:
+    def check(printed: str) -> dict[str, Any]:
         wanted = run(expected) if expected else ""
         assert printed == wanted, f"printed {printed!r}, scikit-learn {wanted!r}"
         return {}
 
-    return Trial({"a process": run}, judge)
+    return Trial({"a process": run}, check)
 
 
 def cases(effort: Effort) -> list[Case]:
     """Return the cases; compiling takes long, so not in a hurry."""
     made = [
-        Case(Key("start_up", "import", name), partial(process, code, None), needs)
+        Case(Key("start_up", "import", "none", name), partial(process, code, None), needs)
         for name, (code, needs) in IMPORTS.items()
     ]
     firsts = {"first fit": FIT, "first grid search": GRID}
@@ -67,8 +67,8 @@ def cases(effort: Effort) -> list[Case]:
         sklearns = IMPORTS["scikit-learn"][0] + code
         for name in ("scikit-learn", "fastmlp"):
             make = partial(process, IMPORTS[name][0] + code, sklearns)
-            made.append(Case(Key("start_up", workload, name), make))
+            made.append(Case(Key("start_up", workload, "float64", name), make))
     if effort == Effort.FULL:
         make = partial(process, IMPORTS["fastmlp"][0] + FIT, IMPORTS["scikit-learn"][0] + FIT, fresh_cache=True)
-        made.append(Case(Key("start_up", "first fit after installation", "fastmlp"), make))
+        made.append(Case(Key("start_up", "first fit after installation", "float64", "fastmlp"), make))
     return made
