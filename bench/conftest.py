@@ -12,7 +12,7 @@ from . import isa
 from .harness import Case, Effort, Key, Ready, Unavailable, in_turns, prepare
 from .store import Run, statistics
 
-SUITES = ("training", "gradient", "kernels", "grid_search", "predict", "start_up", "scaling")
+SUITES = ("training", "one_core_busy", "gradient", "kernels", "grid_search", "predict", "start_up", "scaling")
 ROOFS = "peak"  # measured in every run, because shares of the peak need the peak of the same process
 TURNS = {Effort.CHECK: 1, Effort.QUICK: 1, Effort.FULL: 3}
 
