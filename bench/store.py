@@ -17,12 +17,14 @@ import cpuinfo
 import pandas as pd
 from pytest_benchmark.utils import get_commit_info
 
+import fastmlp
+
 from .harness import CORES, Key
 
 __all__ = ["RESULTS", "Run", "statistics", "table_of_cases"]
 
 RESULTS = Path(__file__).parent / "results"  # one file for each instruction set; the report shows all of them
-LIBRARIES = ("fastmlp", "numpy", "numba", "scikit-learn", "scipy", "torch", "jax", "skorch")
+LIBRARIES = ("numpy", "numba", "scikit-learn", "scipy", "torch", "jax", "skorch")
 KEY = list(Key._fields)
 DIGITS = 4  # significant digits of a timing
 
@@ -52,7 +54,7 @@ def _machine() -> dict[str, Any]:
 
 def _versions() -> dict[str, str | None]:
     """Return the version of each library; None if it is not installed."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    versions: dict[str, str | None] = {"python": platform.python_version(), "fastmlp": fastmlp.__version__}
     for name in LIBRARIES:
         versions[name] = None
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
