@@ -2,14 +2,18 @@
 
 import importlib
 import time
+from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from . import isa
 from .harness import Case, Effort, Key, Ready, Unavailable, in_turns, prepare
-from .store import Run
+from .store import Run, statistics
 
-SUITES = ("training", "gradient", "kernels", "grid_search", "predict", "start_up", "scaling")
+SUITES = ("training", "one_core_busy", "gradient", "kernels", "grid_search", "predict", "start_up", "scaling")
+ROOFS = "peak"  # measured in every run, because shares of the peak need the peak of the same process
 TURNS = {Effort.CHECK: 1, Effort.QUICK: 1, Effort.FULL: 3}
 
 
@@ -18,9 +22,17 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     group = parser.getgroup("fastmlp benchmarks")
     group.addoption("--suites", default=",".join(SUITES), help="comma-separated suites")
     group.addoption("--only", default="", help="comma-separated workloads")
-    group.addoption("--quick", action="store_true", help="fewer workloads and turns, no slow contestants")
+    group.addoption("--quick", action="store_true", help="fewer workloads and turns, no slow implementations")
     group.addoption("--store", type=Path, help="write the run to this file")
     group.addoption("--command", default="python -m pytest bench", help="command to be stated in the run")
+    group.addoption("--isa", default="native", help="refuse to run if the kernels use another instruction set")
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    """Refuse to measure another instruction set than the one that was asked for."""
+    wanted, found = config.option.isa, isa.current()
+    if wanted not in ("native", found):
+        raise pytest.UsageError(f"--isa: this process compiles for {found}, not {wanted}: use python -m bench --isa")
 
 
 def pytest_xdist_auto_num_workers() -> int:
@@ -29,24 +41,29 @@ def pytest_xdist_auto_num_workers() -> int:
 
 
 def _effort(config: pytest.Config) -> Effort:
-    """What the options ask for; pytest-benchmark lets --benchmark-enable override --benchmark-disable."""
+    """Return what the options ask for; pytest-benchmark lets --benchmark-enable override --benchmark-disable."""
     if config.option.benchmark_disable and not config.option.benchmark_enable:
         return Effort.CHECK
     return Effort.QUICK if config.option.quick else Effort.FULL
 
 
+def _cases_of(suite: str, effort: Effort) -> list[Case]:
+    return importlib.import_module(f"bench.{suite}").cases(effort)
+
+
 def _cases(config: pytest.Config) -> list[Case]:
-    """The cases that the options ask for."""
+    """Return the cases that the options ask for, the measurements of the peak first."""
+    effort = _effort(config)
     cases: list[Case] = []
     for suite in config.option.suites.split(","):
         if suite not in SUITES:
             raise pytest.UsageError(f"--suites: there is no suite {suite!r}; there are {', '.join(SUITES)}")
-        cases += importlib.import_module(f"bench.{suite}").cases(_effort(config))
+        cases += _cases_of(suite, effort)
     wanted = set(filter(None, config.option.only.split(",")))
     unknown = wanted - {case.key.workload for case in cases}
     if unknown:
         raise pytest.UsageError(f"--only: no such workload in these suites: {', '.join(sorted(unknown))}")
-    return [case for case in cases if not wanted or case.key.workload in wanted]
+    return _cases_of(ROOFS, effort) + [case for case in cases if not wanted or case.key.workload in wanted]
 
 
 def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
@@ -58,18 +75,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
     metafunc.parametrize(("case", "turn"), order, ids=[f"{case.key}-{turn}" for case, turn in order])
 
 
-class Workshop:
-    """Keeps the checked trials of one workload, all that is needed while its contestants take turns."""
+class Session:
+    """Keeps the checked trials of one workload while they are timed alternately, and the records of all cases."""
 
-    def __init__(self, run: Run, effort: Effort) -> None:
-        self.run, self.effort = run, effort
+    def __init__(self, effort: Effort) -> None:
+        self.effort = effort
+        self.records: dict[Key, dict[str, Any]] = {}
+        self.skipped: dict[Key, str] = {}
         self._group: tuple[str, ...] = ()
         self._ready: dict[Key, Ready | Exception] = {}
 
     def ready(self, case: Case) -> Ready:
-        """Return the case checked and warm; skip it where it cannot run; fail in every turn if it failed once."""
-        if self._group != case.key[:2]:
-            self._group = case.key[:2]
+        """Return the case, checked and warm; skip it if it cannot run; fail in every turn if it failed once."""
+        if self._group != case.key[:3]:
+            self._group = case.key[:3]
             self._ready.clear()
         if case.key not in self._ready:
             try:
@@ -78,20 +97,26 @@ class Workshop:
                 self._ready[case.key] = error
         ready = self._ready[case.key]
         if isinstance(ready, Unavailable):
-            self.run.skipped[case.key] = str(ready)
+            self.skipped[case.key] = str(ready)
             pytest.skip(str(ready))
         if isinstance(ready, Exception):
             raise ready
         return ready
 
+    def record(self, key: Key, ready: Ready) -> None:
+        """Keep the statistics of all turns so far."""
+        self.records[key] = key._asdict() | statistics([s / ready.per for s in ready.seconds]) | ready.facts
+
 
 @pytest.fixture(scope="session")
-def workshop(request: pytest.FixtureRequest):
-    """The session's trials; at its end the run is stored."""
+def session(request: pytest.FixtureRequest) -> Iterator[Session]:
+    """Return the session's trials; store the run at the end."""
     option = request.config.option
-    run = Run(command=option.command)
+    session = Session(_effort(request.config))
     begin = time.perf_counter()
-    yield Workshop(run, _effort(request.config))
-    run.minutes = round((time.perf_counter() - begin) / 60, 1)
+    yield session
     if option.store:
-        run.save(option.store)
+        minutes = round((time.perf_counter() - begin) / 60, 1)
+        skipped = [[*key, reason] for key, reason in session.skipped.items()]
+        records = session.records.values()
+        Run.here(option.command, isa.current(), records, minutes=minutes, skipped=skipped).save(option.store)

@@ -1,7 +1,7 @@
 """The worst error of every elementary function over all 2^32 float32 numbers.
 
 Run `python -m bench.exhaustive_functions`, with or without names of functions; each takes a minute or two.
-The tests do the same over a thinned set, and over random float64 numbers.
+The tests do the same over a subset, and over random float64 numbers.
 """
 
 import sys
@@ -9,11 +9,12 @@ from collections.abc import Callable
 
 import numpy as np
 from fastmlp.kernels import functions
-from fastmlp.kernels._jit import OPTIONS
 from numba import njit
 from scipy import special
 
-# In float64, whose errors are far below one unit in the last place of float32.
+from .harness import OPTIONS
+
+# In float64, whose errors are much smaller than one unit in the last place of float32.
 EXACT: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "exp": np.exp,
     "expm1": np.expm1,
@@ -28,7 +29,7 @@ CHUNK = 2**22
 
 
 def loop(function):
-    """The kernel `out <- function(x)`, element by element."""
+    """Return the kernel `out <- function(x)`, element by element."""
 
     @njit(**OPTIONS)
     def elementwise(x, out):
@@ -39,7 +40,7 @@ def loop(function):
 
 
 def ulps(y: np.ndarray, exact: np.ndarray) -> np.ndarray:
-    """|y - exact| in units in the last place of `exact`; infinite if only one is NaN or overflows."""
+    """Return |y - exact| in units in the last place of `exact`; infinite if only one is NaN or overflows."""
     rounded = exact.astype(y.dtype)
     unit = np.spacing(np.minimum(np.abs(rounded), np.finfo(y.dtype).max))
     error = np.abs(y - exact) / unit

@@ -1,4 +1,4 @@
-"""One gradient of one mini-batch: loops, vectorised NumPy, and the kernels."""
+"""Cost and gradient of one mini-batch: loops, vectorised NumPy, and the public function."""
 
 from functools import partial
 from typing import Any
@@ -7,18 +7,15 @@ import numpy as np
 from threadpoolctl import ThreadpoolController
 
 from fastmlp import cost_and_gradient
-from fastmlp.inspection._objective import Objective
 from fastmlp.reference import loops, vectorized
-from fastmlp.training._engine import prepare_data
-from fastmlp.training._network import Network
 
-from .harness import CORES, Case, Effort, Key, Trial, thread_counts
-from .workloads import ALPHA, TRAINING, WORKLOADS, Workload, start_of
+from .harness import Case, Effort, Key, Trial, thread_counts
+from .workloads import ALPHA, TRAINING, Workload, in_dtypes, start_of
 
 __all__ = ["cases"]
 
 LOOP_ROWS = 4
-TOLERANCE = 2e-5  # of the largest component, in float32
+TOLERANCE = {"float32": 2e-5, "float64": 1e-12}  # of the largest component
 
 
 def problem(workload: Workload, rows: int) -> tuple[tuple[Any, ...], dict[str, Any]]:
@@ -30,31 +27,33 @@ def problem(workload: Workload, rows: int) -> tuple[tuple[Any, ...], dict[str, A
 
 def trial(workload: Workload, rows: int, runs: dict[str, Any]) -> Trial:
     """Return a trial of runs that return (J, coef_grads, intercept_grads) for the first `rows` rows."""
-    arrays, options = problem(workload, rows)
+    (coefs, intercepts, X, Y), options = problem(workload, rows)
+    coefs, intercepts = ([array.astype(np.float64) for array in arrays] for arrays in (coefs, intercepts))
     J, *expected = vectorized.cost_and_gradient(
-        *([W.astype(np.float64) for W in a] if isinstance(a, list) else a.astype(np.float64) for a in arrays), **options
+        coefs, intercepts, X.astype(np.float64), Y.astype(np.float64), **options
     )
+    tolerance = TOLERANCE[workload.dtype]
 
-    def judge(found: tuple[Any, ...]) -> dict[str, Any]:
-        np.testing.assert_allclose(found[0], J, rtol=TOLERANCE)
+    def check(found: tuple[Any, ...]) -> dict[str, Any]:
+        np.testing.assert_allclose(found[0], J, rtol=tolerance)
         for ours, theirs in zip([*found[1], *found[2]], [*expected[0], *expected[1]], strict=True):
-            np.testing.assert_allclose(ours, theirs, rtol=0, atol=TOLERANCE * np.abs(theirs).max())
+            np.testing.assert_allclose(ours, theirs, rtol=0, atol=tolerance * np.abs(theirs).max())
         return {}
 
     batch = min(workload.batch, workload.rows)
     facts = {"flops": workload.flops * batch / workload.rows, "rows": batch, "rows measured": rows}
     # Seconds for a mini-batch; the loops get a few of its rows.
-    return Trial(runs, judge, per=rows / batch, facts=facts)
+    return Trial(runs, check, per=rows / batch, facts=facts)
 
 
 def in_loops(workload: Workload) -> Trial:
-    """The loops, on a few rows; the time is scaled to the mini-batch."""
+    """Time the loops on a few rows; the time is scaled to the mini-batch."""
     arrays, options = problem(workload, LOOP_ROWS)
     return trial(workload, LOOP_ROWS, {"1 thread": partial(loops.cost_and_gradient, *arrays, **options)})
 
 
 def in_numpy(workload: Workload) -> Trial:
-    """The vectorised reference in float32, with the better number of BLAS threads."""
+    """Time the vectorised reference, with the better number of BLAS threads."""
     arrays, options = problem(workload, workload.batch)
     blas = ThreadpoolController()
 
@@ -65,40 +64,19 @@ def in_numpy(workload: Workload) -> Trial:
     return trial(workload, workload.batch, {name: partial(run, n) for name, n in thread_counts().items()})
 
 
-def in_public(workload: Workload) -> Trial:
-    """`fastmlp.cost_and_gradient`, which checks its arguments and gathers the weights."""
+def ours(workload: Workload) -> Trial:
+    """Time `fastmlp.cost_and_gradient`, which checks its arguments and chooses its number of threads."""
     arrays, options = problem(workload, workload.batch)
-    return trial(workload, workload.batch, {"all threads": partial(cost_and_gradient, *arrays, **options)})
-
-
-def in_kernels(workload: Workload, threads: int) -> Trial:
-    """What L-BFGS evaluates: the kernels, prepared once for the data."""
-    (coefs, intercepts, X, Y), _ = problem(workload, workload.batch)
-    network = Network(
-        workload.units,
-        ("relu",) * len(workload.hidden),
-        workload.output,
-        "log_loss",
-    )
-    w = network.pack((coefs, intercepts, [], []), workload.dtype)
-    objective = Objective(network, prepare_data(X, Y, None, w.dtype), w, ALPHA, "mean", threads)
-
-    def run() -> tuple[Any, ...]:
-        J, g = objective.cost_and_gradient()
-        parts = network.parts(g)
-        return J, parts.coefs, parts.intercepts
-
-    return trial(workload, workload.batch, {f"at most {threads}": run})
+    run = partial(cost_and_gradient, *arrays, **options)
+    return trial(workload, workload.batch, {"threads chosen by fastmlp": run})
 
 
 def cases(effort: Effort) -> list[Case]:
     """Return the cases, workload by workload."""
-    contestants = {"loops": in_loops, "NumPy": in_numpy, "fastmlp, 1 thread": partial(in_kernels, threads=1)}
-    if CORES > 1:
-        contestants["fastmlp"] = partial(in_kernels, threads=CORES)
-    contestants["cost_and_gradient"] = in_public
+    implementations = {"loops": in_loops, "NumPy": in_numpy, "fastmlp": ours}
     return [
-        Case(Key("gradient", name, contestant), partial(make, WORKLOADS[name]))
-        for name in TRAINING[: 3 if effort < Effort.FULL else None]
-        for contestant, make in contestants.items()
+        Case(Key("gradient", workload.name, workload.dtype, name), partial(make, workload))
+        for workload in in_dtypes(*TRAINING[: 3 if effort < Effort.FULL else None])
+        for name, make in implementations.items()
+        if name != "loops" or workload.dtype == "float32"
     ]

@@ -1,8 +1,8 @@
-"""GridSearchCV over penalty and hidden size, the job that fastmlp is made for: wall time of the whole search.
+"""GridSearchCV over penalty and hidden size: wall time of the whole search.
 
 A pipeline of scaler and classifier, float64, all cores, refit included. Both estimators must choose the same
-parameters with the same scores. joblib's processes are warm, as in the second search of a session; the start of the
-first one is in `start_up`.
+parameters with the same scores. joblib's processes are already running, as in the second search of a session; the start
+of the first one is in `start_up`.
 """
 
 from dataclasses import replace
@@ -40,13 +40,13 @@ _found: dict[Workload, GridSearchCV] = {}
 
 
 def expected(workload: Workload) -> GridSearchCV:
-    """Return scikit-learn's search: that of the first contestant if it has run."""
+    """Return scikit-learn's search: the one that was timed, if it has run."""
     if workload not in _found:
         _found[workload] = search("scikit-learn", *workload.data(), CORES, GRID)
     return _found[workload]
 
 
-def judge(workload: Workload, name: str, found: GridSearchCV) -> dict[str, Any]:
+def check(workload: Workload, name: str, found: GridSearchCV) -> dict[str, Any]:
     """Compare best parameters and all scores with scikit-learn's."""
     if name == "scikit-learn":
         _found.setdefault(workload, found)
@@ -57,30 +57,33 @@ def judge(workload: Workload, name: str, found: GridSearchCV) -> dict[str, Any]:
     np.testing.assert_allclose(scores, wanted, atol=0.5 / len(workload.data()[1]))
     return {
         "accuracy": float(found.best_score_),
-        "best": ", ".join(f"{key.split('__')[1]}={value}" for key, value in found.best_params_.items()),
+        "best_parameters": ", ".join(f"{key.split('__')[1]}={value}" for key, value in found.best_params_.items()),
     }
 
 
 def trial(workload: Workload, name: str, backend: str) -> Trial:
-    """One search with one of joblib's backends."""
+    """Time one search with one of joblib's backends."""
     X, y = workload.data()
     blas = ThreadpoolController()
 
     def run() -> GridSearchCV:
-        # Threads share one BLAS: left alone, each of them would start as many as there are cores.
+        # Without a limit, each of the workers would start as many BLAS threads as there are cores.
         with parallel_config(backend), blas.limit(limits=1 if backend == "threading" else None):
             return search(name, X, y, CORES, GRID)
 
     candidates = int(np.prod([len(values) for values in GRID.values()]))
     facts = {"fits": candidates * FOLDS + 1, "rows": workload.rows}
-    return Trial({f"{CORES} workers": run}, partial(judge, workload, name), facts=facts)
+    return Trial({f"{CORES} workers": run}, partial(check, workload, name), facts=facts)
 
 
 def cases(effort: Effort) -> list[Case]:
     """Return the cases, data set by data set."""
     workloads = [replace(WORKLOADS[name], dtype="float64") for name in GRIDS[: 1 if effort < Effort.FULL else None]]
     return [
-        Case(Key("grid_search", workload.name, f"{name}, {backend}"), partial(trial, workload, name, backend))
+        Case(
+            Key("grid_search", workload.name, workload.dtype, f"{name}, {backend}"),
+            partial(trial, workload, name, backend),
+        )
         for workload in workloads
         for backend in {Effort.CHECK: BACKENDS[-1:], Effort.QUICK: BACKENDS[:1], Effort.FULL: BACKENDS}[effort]
         for name in ESTIMATORS

@@ -1,8 +1,9 @@
-"""How a benchmark is run: checked first, then timed in turns with its rivals.
+"""How a benchmark runs: its result is checked first, then it is timed alternately with the alternatives.
 
-A case is one contestant at one workload. Its trial is checked before it is timed: every configuration runs once (so
-caches are warm and code is compiled) and its result is judged; a wrong result is an error, never a time. Of several
-configurations the fastest is taken. Cases of one workload take turns, so that drift of the machine hits all alike.
+A case is one implementation of one workload. Its trial is checked before it is timed: every configuration runs once,
+which also fills caches and compiles code, and its result is checked; a wrong result is an error, never a time. If there
+are several configurations, the fastest one is timed. The cases of one workload are timed alternately, so that a change
+in the speed of the machine affects all of them.
 """
 
 import gc
@@ -10,6 +11,7 @@ import importlib.util
 import math
 import time
 from collections.abc import Callable, Iterable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass, field
 from enum import IntEnum
 from itertools import groupby
@@ -20,6 +22,8 @@ from numba.core.event import install_recorder
 
 __all__ = [
     "CORES",
+    "DTYPES",
+    "OPTIONS",
     "Case",
     "Effort",
     "Key",
@@ -32,16 +36,18 @@ __all__ = [
     "timed",
 ]
 
+OPTIONS = {"nogil": True, "error_model": "numpy"}  # of compiled loops: with the default error model none is vectorised
 CORES = joblib.cpu_count()
-TURN_SECONDS = 0.1  # short runs are repeated, so that one turn outlasts an interruption
+DTYPES = ("float32", "float64")
+TURN_SECONDS = 0.1  # short runs are repeated, so that one turn takes longer than an interruption
 MOST_ROUNDS = 20
-SLOW_SECONDS, FAR_BEHIND = 1.0, 1.5
-LONG_SECONDS = 5.0  # a run that takes so long is not repeated, and needs no warm-up
-PAUSE_SECONDS = 0.02  # between rivals: OpenMP's threads go on spinning for some milliseconds
+SLOW_SECONDS, MUCH_SLOWER = 1.0, 1.5
+LONG_SECONDS = 5.0  # a run that takes so long is not repeated and needs no warm-up
+PAUSE_SECONDS = 0.02  # between implementations: threads of OpenMP keep spinning for some milliseconds
 
 
 class Effort(IntEnum):
-    """How much a suite shall do: check only, a first look, everything."""
+    """How much a suite measures: check results only, a first look, everything."""
 
     CHECK = 0
     QUICK = 1
@@ -49,7 +55,7 @@ class Effort(IntEnum):
 
 
 class Unavailable(Exception):
-    """A contestant cannot take part on this machine; the reason is named in the report."""
+    """A case cannot run on this machine; the report states the reason."""
 
 
 @dataclass
@@ -59,27 +65,31 @@ class Trial:
     Attributes
     ----------
     runs : dict
-        Configuration to function without arguments; all do the same work.
-    judge : callable
+        Configuration to function without arguments; all of them do the same work.
+    check : callable
         Takes what a run returned; raises AssertionError if it is wrong; returns facts about it, such as a score.
     per : float
-        Units of work (epochs, calls) in one run: stored times are seconds a unit.
+        Units of work (epochs, calls) in one run: stored times are seconds for one unit.
     facts : dict
-        What the report needs to know of one unit of work, such as `flops` and `bytes`.
+        What the report needs to know about one unit of work, such as `flops` and `bytes`.
+    during : callable
+        Returns the context manager inside which the trial runs.
     """
 
     runs: dict[str, Callable[[], Any]]
-    judge: Callable[[Any], dict[str, Any]]
+    check: Callable[[Any], dict[str, Any]]
     per: float = 1
     facts: dict[str, Any] = field(default_factory=dict)
+    during: Callable[[], AbstractContextManager[Any]] = nullcontext
 
 
 class Key(NamedTuple):
-    """Names a case: one contestant at one workload of one suite."""
+    """Name of a case: one implementation of one workload of one suite, in one dtype."""
 
     suite: str
     workload: str
-    contestant: str
+    dtype: str
+    implementation: str
 
     def __str__(self) -> str:
         return "-".join(self).replace(", ", ".").replace(" ", "_")
@@ -87,7 +97,7 @@ class Key(NamedTuple):
 
 @dataclass(frozen=True)
 class Case:
-    """A case and how to make its trial; `needs` names a package that may be missing."""
+    """A case and the function that makes its trial; `needs` names a package that may be missing."""
 
     key: Key
     make: Callable[[], Trial]
@@ -96,18 +106,19 @@ class Case:
 
 @dataclass
 class Ready:
-    """A checked, warm trial: what to time, how often in a turn, and what is known."""
+    """A checked and warm trial: what to time, how often in one turn, and the results so far."""
 
     run: Callable[[], Any]
     rounds: int
     per: float
     facts: dict[str, Any]
-    spent: float = 0.0  # seconds timed so far
-    known: list[float] = field(default_factory=list)  # seconds of a long run that was timed while it was checked
+    during: Callable[[], AbstractContextManager[Any]] = nullcontext
+    seconds: list[float] = field(default_factory=list)
+    once: bool = False  # a long run, which was timed while it was checked
 
 
 def thread_counts() -> dict[str, int]:
-    """Return the numbers of threads a contestant may choose from, by name."""
+    """Return the numbers of threads that an implementation may choose from, by name."""
     return {f"{n} thread{'s' * (n > 1)}": n for n in sorted({1, CORES})}
 
 
@@ -119,10 +130,16 @@ def timed(run: Callable[[], Any]) -> float:
 
 
 def prepare(case: Case, effort: Effort = Effort.FULL) -> Ready:
-    """Check every configuration of the case and choose the fastest; to check only, the first one is enough."""
+    """Check every configuration of the case and choose the fastest one; `Effort.CHECK` runs the first one only."""
     if case.needs and importlib.util.find_spec(case.needs) is None:
         raise Unavailable(f"{case.needs} is not installed")
     trial = case.make()
+    with trial.during():
+        return _check_and_choose(trial, effort)
+
+
+def _check_and_choose(trial: Trial, effort: Effort) -> Ready:
+    """Return the fastest configuration, checked."""
     facts, times, compiled = dict(trial.facts), {}, False
     for name, run in list(trial.runs.items())[: 1 if effort == Effort.CHECK else None]:
         with install_recorder("numba:compile") as compilations:
@@ -130,26 +147,28 @@ def prepare(case: Case, effort: Effort = Effort.FULL) -> Ready:
             result = run()
             times[name] = time.perf_counter() - begin
         compiled |= bool(compilations.buffer)
-        facts |= trial.judge(result)
+        facts |= trial.check(result)
     if effort > Effort.CHECK:
-        # Compilation and cold caches are over. A slow configuration needs no second look, if it is the only one or far
-        # behind, but for the first, which may have paid for what all have in common, and for one that compiled.
+        # The first timings may include compilation and cold caches. A slow configuration is not timed again if it is
+        # the only one or much slower than the best, unless it came first, and paid for what all of them share, or
+        # compiled something.
         best, first = min(times.values()), next(iter(times))
-        rivals = [name for name in times if name == first or times[name] < max(SLOW_SECONDS, FAR_BEHIND * best)]
-        if len(rivals) > 1 or best < SLOW_SECONDS or compiled:
-            times = {name: timed(trial.runs[name]) for name in rivals}
+        close = [name for name in times if name == first or times[name] < max(SLOW_SECONDS, MUCH_SLOWER * best)]
+        if len(close) > 1 or best < SLOW_SECONDS or compiled:
+            times = {name: timed(trial.runs[name]) for name in close}
         gc.collect()
     name = min(times, key=times.__getitem__)
-    long = effort > Effort.CHECK and times[name] > LONG_SECONDS
+    once = effort > Effort.CHECK and times[name] > LONG_SECONDS
     rounds = math.ceil(TURN_SECONDS / max(times[name], TURN_SECONDS / MOST_ROUNDS))
-    known = [times[name]] if long else []
-    return Ready(trial.runs[name], rounds, trial.per, facts | {"configuration": name}, known=known)
+    seconds = [times[name]] if once else []
+    facts |= {"configuration": name}
+    return Ready(trial.runs[name], rounds, trial.per, facts, trial.during, seconds, once)
 
 
 def in_turns(cases: Iterable[Case], turns: int) -> list[tuple[Case, int]]:
-    """Return (case, turn) in the order of timing: all contestants of a workload, then all again."""
+    """Return (case, turn) in the order of timing: all implementations of a workload, then all of them again."""
     order = []
-    for _, group in groupby(cases, key=lambda case: case.key[:2]):
-        rivals = list(group)
-        order += [(case, turn) for turn in range(turns) for case in rivals]
+    for _, group in groupby(cases, key=lambda case: case.key[:3]):
+        alternatives = list(group)
+        order += [(case, turn) for turn in range(turns) for case in alternatives]
     return order

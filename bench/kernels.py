@@ -1,6 +1,7 @@
-"""The kernels on one core, beside NumPy: matrix products, functions, optimizer steps.
+"""The kernels on one core, next to NumPy: matrix products, functions, optimizer steps.
 
-Our kernels are called in a compiled loop, NumPy's functions in a Python loop: that is how each is used.
+Products are called from Python, like NumPy's. Functions and optimizer steps have no wrapper for Python: they run in
+compiled loops, as in training.
 """
 
 from collections.abc import Callable
@@ -8,34 +9,24 @@ from functools import partial
 from typing import Any
 
 import numpy as np
-from fastmlp.kernels import functions
-from fastmlp.kernels._call import call
-from fastmlp.kernels._jit import OPTIONS
-from fastmlp.kernels._link import address
-from fastmlp.kernels._memory import at
-from fastmlp.kernels._records import KernelAddress
-from fastmlp.kernels.layout import HYPER, record_of
-from fastmlp.kernels.layout import Hyper as KernelHyper
-from fastmlp.kernels.matmul import gemm
-from fastmlp.kernels.tables import OPTIMIZERS
-from numba import from_dtype, njit, types
-from numba.extending import intrinsic
+from fastmlp.kernels import functions, optimizers
+from fastmlp.kernels.matmul import matmul
+from numba import njit
 from scipy import special
 from threadpoolctl import ThreadpoolController
 
 from fastmlp.reference import vectorized
 from fastmlp.reference._training import Hyper
 
-from . import peak
-from .harness import Case, Effort, Key, Trial
+from .harness import DTYPES, OPTIONS, Case, Effort, Key, Trial
 from .workloads import SEED
 
-__all__ = ["cases"]
+__all__ = ["ELEMENTS", "cases"]
 
 BATCH_SECONDS = 2e-3  # estimated length of one run
 GFLOPS = 1e11  # for that estimate
 
-# (m, k, n) of forward products and, where the first factor is transposed, of gradients.
+# (m, k, n) of forward products and, with a transposed first factor, of gradients.
 SHAPES = [(n, n, n) for n in (8, 16, 32, 64, 128, 256, 512, 1024)]
 SHAPES += [(32, 20, 32), (200, 64, 100), (200, 54, 128), (200, 784, 256), (256, 512, 512), (200, 100, 10)]
 TRANSPOSED = [(64, 200, 100), (784, 200, 256), (512, 256, 512)]
@@ -48,20 +39,20 @@ FUNCTIONS: dict[str, Callable[[np.ndarray], np.ndarray]] = {
     "gelu_cdf": special.ndtr,
 }
 ELEMENTS = 4096
-# Flops, and numbers read and written, for each weight; as the kernels' formulas stand.
+# Operations, and numbers read and written, for each weight, as in the formulas of the kernels.
 STEPS = {"sgd": (4, 5), "nesterov": (7, 5), "adam": (12, 7)}
-WEIGHTS = {"4,096 weights": 4096, "16,777,216 weights": 2**24}
+WEIGHTS = {"4096 weights": 2**12, "16777216 weights": 2**24}
 TOLERANCE = {"float32": 2e-6, "float64": 1e-13}
 
 
 def repeated(function: Callable[..., Any], times: int, *args: Any, **kwargs: Any) -> None:
-    """Call a function of NumPy `times` times."""
+    """Call a function `times` times."""
     for _ in range(times):
         function(*args, **kwargs)
 
 
 def in_one_thread(run: Callable[[], None]) -> Callable[[], None]:
-    """Return `run` with one BLAS thread, as our kernels use one."""
+    """Return `run` with one BLAS thread, because our kernels use one."""
     blas = ThreadpoolController()
 
     def limited() -> None:
@@ -74,15 +65,8 @@ def in_one_thread(run: Callable[[], None]) -> Callable[[], None]:
 # ---- matrix products
 
 
-@njit(**OPTIONS)
-def _products(A, B, C, start, a_row, a_col, times):
-    m, n = C.shape
-    for _ in range(times):
-        gemm(at(A, 0), a_row, a_col, at(B, 0), n, at(C, 0), n, m, B.shape[0], n, at(start, 0), 0)
-
-
-def product(shape: tuple[int, int, int], dtype: str, transposed: bool, ours: bool) -> Trial:
-    """C = A B, or A' B."""
+def product(shape: tuple[int, int, int], transposed: bool, dtype: str, ours: bool) -> Trial:
+    """Time C = A B, or A' B."""
     m, k, n = shape
     random = np.random.default_rng(SEED)
     A, B = (random.standard_normal(size).astype(dtype) for size in ((k, m) if transposed else (m, k), (k, n)))
@@ -90,26 +74,24 @@ def product(shape: tuple[int, int, int], dtype: str, transposed: bool, ours: boo
     flops = 2 * m * k * n
     times = max(1, round(BATCH_SECONDS * GFLOPS / flops))
     if ours:
-        strides = (1, m) if transposed else (k, 1)
-        run = partial(_products, A, B, C, np.zeros(n, dtype), *strides, times)
+        run = partial(repeated, matmul, times, A, B, C, transpose_a=transposed)
     else:
         run = in_one_thread(partial(repeated, np.matmul, times, A.T if transposed else A, B, out=C))
 
-    def judge(_: None) -> dict[str, Any]:
+    def check(_: None) -> dict[str, Any]:
         left = (A.T if transposed else A).astype(np.float64)
         bound = TOLERANCE[dtype] * np.sqrt(k) * (np.abs(left) @ np.abs(B))
         assert (np.abs(C - left @ B) <= bound).all(), "the product is wrong"
         return {}
 
     return Trial(
-        {"1 thread": run},
-        judge,
+        {"1 thread, called from Python": run},
+        check,
         per=times,
         facts={
             "flops": flops,
             "bytes": A.nbytes + B.nbytes + 2 * C.nbytes,
             "footprint": A.nbytes + B.nbytes + C.nbytes,
-            "dtype": dtype,
             "group": "products",
         },
     )
@@ -119,7 +101,7 @@ def product(shape: tuple[int, int, int], dtype: str, transposed: bool, ours: boo
 
 
 def _loop(function: Any) -> Any:
-    """The compiled loop Y <- function(X), element by element."""
+    """Return the compiled loop Y <- function(X), element by element."""
 
     @njit(**OPTIONS)
     def elementwise(X, Y, times):
@@ -131,7 +113,7 @@ def _loop(function: Any) -> Any:
 
 
 def elementary(name: str, dtype: str, ours: bool) -> Trial:
-    """A function over an array in the first-level cache."""
+    """Time a function over an array in the first-level cache."""
     X = np.random.default_rng(SEED).uniform(0.1, 4, ELEMENTS).astype(dtype)
     Y = np.empty_like(X)
     times = 200
@@ -141,52 +123,48 @@ def elementary(name: str, dtype: str, ours: bool) -> Trial:
         else partial(repeated, FUNCTIONS[name], times, X, out=Y)
     )
 
-    def judge(_: None) -> dict[str, Any]:
+    def check(_: None) -> dict[str, Any]:
         np.testing.assert_allclose(Y, FUNCTIONS[name](X.astype(np.float64)), rtol=TOLERANCE[dtype])
         return {}
 
-    facts = {"bytes": X.nbytes + Y.nbytes, "elements": ELEMENTS, "dtype": dtype, "group": "functions"}
-    return Trial({"1 thread": run}, judge, per=times, facts=facts)
+    facts = {"bytes": X.nbytes + Y.nbytes, "elements": ELEMENTS, "group": "functions"}
+    configuration = "1 thread, in a compiled loop" if ours else "1 thread, called from Python"
+    return Trial({configuration: run}, check, per=times, facts=facts)
 
 
 # ---- optimizer steps
 
 
-@intrinsic
-def _update(typingctx, address, w):
-    """The address of the kernel `update`, as `call` wants it."""
-    kind = KernelAddress("update", w.dtype)
-
-    def codegen(context, builder, sig, args):
-        return builder.inttoptr(args[0], context.get_value_type(kind))
-
-    return kind(address, w), codegen
-
-
-@intrinsic
-def _hyper(typingctx, address):
-    """A pointer to the record at an address."""
-    kind = types.CPointer(from_dtype(HYPER))
-
-    def codegen(context, builder, sig, args):
-        return builder.inttoptr(args[0], context.get_value_type(kind))
-
-    return kind(address), codegen
+@njit(**OPTIONS)
+def _sgd_steps(w, g, m, v, rate, momentum, beta_1, beta_2, epsilon, times):
+    real = w.dtype.type
+    for _ in range(times):
+        optimizers.sgd(w, g, m, real(rate), real(momentum))
 
 
 @njit(**OPTIONS)
-def _steps(where, hyper, w, g, m, v, rate, times):
-    update = _update(where, w)
+def _nesterov_steps(w, g, m, v, rate, momentum, beta_1, beta_2, epsilon, times):
+    real = w.dtype.type
     for _ in range(times):
-        call(update, _hyper(hyper), at(w, 0), at(g, 0), at(m, 0), at(v, 0), w.size, rate)
+        optimizers.nesterov(w, g, m, real(rate), real(momentum))
+
+
+@njit(**OPTIONS)
+def _adam_steps(w, g, m, v, rate, momentum, beta_1, beta_2, epsilon, times):
+    real = w.dtype.type
+    gain_1, gain_2 = real(1.0 - beta_1), real(1.0 - beta_2)
+    for _ in range(times):
+        optimizers.adam(w, g, m, v, real(rate), real(beta_1), real(beta_2), gain_1, gain_2, real(epsilon))
+
+
+OURS = {"sgd": _sgd_steps, "nesterov": _nesterov_steps, "adam": _adam_steps}
 
 
 def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
-    """The first step of an optimizer over a whole weight vector, again and again."""
+    """Time the first step of an optimizer over a whole weight vector."""
     random = np.random.default_rng(SEED)
     start, g = (random.standard_normal(size).astype(dtype) for _ in range(2))
     times = max(1, 2**22 // size)
-    update = address("update", dtype)
     hyper = Hyper(nesterovs_momentum=name == "nesterov")
     reference = vectorized.OPTIMIZERS["adam" if name == "adam" else "sgd"]
     rate = hyper.learning_rate_init
@@ -195,14 +173,11 @@ def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
 
     def step(w: np.ndarray, m: np.ndarray, v: np.ndarray, times: int) -> None:
         if ours:
-            _, momentum, _, beta_1, beta_2, epsilon = hyper
-            code = OPTIMIZERS[name].code
-            options = record_of(KernelHyper(code, 0, momentum=momentum, beta_1=beta_1, beta_2=beta_2, epsilon=epsilon))
-            _steps(update, options.ctypes.data, w, g, m, v, rate, times)
+            OURS[name](w, g, m, v, rate, hyper.momentum, hyper.beta_1, hyper.beta_2, hyper.epsilon, times)
         else:
             repeated(reference.step, times, w, g, [m, v][: reference.n_states], 1, hyper)
 
-    def judge(_: None) -> dict[str, Any]:
+    def check(_: None) -> dict[str, Any]:
         w, expected = start.copy(), start.astype(np.float64)
         step(w, np.zeros_like(w), np.zeros_like(w), 1)
         state = [np.zeros_like(expected) for _ in range(reference.n_states)]
@@ -215,30 +190,26 @@ def optimizer(name: str, size: int, dtype: str, ours: bool) -> Trial:
         "flops": flops * size,
         "bytes": numbers * start.nbytes,
         "footprint": (2 + reference.n_states) * start.nbytes,
-        "dtype": dtype,
         "group": "optimizers",
     }
     run = partial(step, start.copy(), np.zeros_like(start), np.zeros_like(start), times)
-    return Trial({"1 thread": run}, judge, per=times, facts=facts)
+    configuration = "1 thread, in a compiled loop" if ours else "1 thread, called from Python"
+    return Trial({configuration: run}, check, per=times, facts=facts)
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Return the roofs, then every kernel beside NumPy."""
-    dtypes = ("float32",) if effort < Effort.FULL else ("float32", "float64")
+    """Return every kernel, ours and NumPy's."""
     made: dict[str, Callable[..., Trial]] = {}
-    for dtype in dtypes:
-        for transposed, shapes in ((False, SHAPES), (True, TRANSPOSED)):
-            for m, k, n in shapes[:: 3 if effort < Effort.FULL else 1]:
-                name = f"product {m}x{k}x{n}{' transposed' * transposed} {dtype}"
-                made[name] = partial(product, (m, k, n), dtype, transposed)
-        for name in FUNCTIONS:
-            made[f"{name} {dtype}"] = partial(elementary, name, dtype)
-        for size_name, size in WEIGHTS.items():
-            for name in STEPS:
-                made[f"{name} {size_name} {dtype}"] = partial(optimizer, name, size, dtype)
-    rivals = [
-        Case(Key("kernels", name, contestant), partial(make, ours=contestant == "fastmlp"))
+    for transposed, shapes in ((False, SHAPES), (True, TRANSPOSED)):
+        for m, k, n in shapes[:: 3 if effort < Effort.FULL else 1]:
+            made[f"product {m}x{k}x{n}{' transposed' * transposed}"] = partial(product, (m, k, n), transposed)
+    made |= {name: partial(elementary, name) for name in FUNCTIONS}
+    made |= {
+        f"{name} {size_name}": partial(optimizer, name, size) for size_name, size in WEIGHTS.items() for name in STEPS
+    }
+    return [
+        Case(Key("kernels", name, dtype, implementation), partial(make, dtype=dtype, ours=implementation == "fastmlp"))
+        for dtype in (DTYPES if effort > Effort.CHECK else DTYPES[:1])
         for name, make in made.items()
-        for contestant in ("fastmlp", "NumPy")
+        for implementation in ("fastmlp", "NumPy")
     ]
-    return peak.cases() + rivals

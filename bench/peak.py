@@ -1,7 +1,7 @@
-"""What the machine can do: the roofs that kernels are measured against.
+"""The limits of one core, which shares of the peak refer to; measured in every run, in the same process.
 
-Arithmetic: chains of fused multiply-adds that stay in registers. Memory: a <- a / 2 + b over arrays that fit the
-first-level cache, the second-level cache, or only memory.
+Arithmetic: chains of fused multiply-adds in registers, with the vectors of the instruction set that the kernels use.
+Memory: a <- a / 2 + b over arrays that fit into the first-level cache, the second-level cache, or only into memory.
 """
 
 from functools import partial
@@ -9,16 +9,15 @@ from typing import Any
 
 import numpy as np
 from fastmlp.kernels import _simd
-from fastmlp.kernels._jit import OPTIONS
 from numba import njit, types
 from numba.core import cgutils
 from numba.extending import intrinsic
 
-from .harness import Case, Key, Trial
+from .harness import DTYPES, OPTIONS, Case, Effort, Key, Trial
 
 __all__ = ["BANDWIDTHS", "cases"]
 
-CHAINS = 12  # two units, four or five cycles of latency: 8 to 10 chains are needed
+CHAINS = 12  # two units with a latency of four or five cycles need 8 to 10 chains
 STEPS = 1_000_000
 # Bytes of the two arrays together.
 BANDWIDTHS = {"16 KiB": 2**14, "384 KiB": 3 * 2**17, "128 MiB": 2**27}
@@ -62,35 +61,34 @@ def _sweep(a, b, times):
             a[i] = half * a[i] + b[i]
 
 
-def arithmetic(dtype: type) -> Trial:
-    """Fused multiply-adds of one core."""
+def arithmetic(dtype: str) -> Trial:
+    """Time fused multiply-adds of one core."""
     lanes = _simd.VECTOR_BYTES // np.dtype(dtype).itemsize
 
-    def judge(total: float) -> dict[str, Any]:
+    def check(total: float) -> dict[str, Any]:
         np.testing.assert_allclose(total, 2 * lanes * CHAINS, rtol=1e-6)
         return {}
 
-    return Trial(
-        {"1 thread": partial(_arithmetic, dtype(1), STEPS)}, judge, facts={"flops": 2 * STEPS * lanes * CHAINS}
-    )
+    run = partial(_arithmetic, np.dtype(dtype).type(1), STEPS)
+    return Trial({"1 thread": run}, check, facts={"flops": 2 * STEPS * lanes * CHAINS})
 
 
 def bandwidth(size: int) -> Trial:
-    """Bytes that one core reads and writes."""
+    """Time what one core reads and writes."""
     a, b = np.zeros(size // 8, np.float32), np.ones(size // 8, np.float32)
     times = max(1, SWEPT_BYTES // size)
 
-    def judge(_: None) -> dict[str, Any]:
+    def check(_: None) -> dict[str, Any]:
         a[:] = 1
         _sweep(a, b, 1)
         assert (a == 1.5).all()
         return {}
 
-    return Trial({"1 thread": partial(_sweep, a, b, times)}, judge, per=times, facts={"bytes": 3 * a.nbytes})
+    return Trial({"1 thread": partial(_sweep, a, b, times)}, check, per=times, facts={"bytes": 3 * a.nbytes})
 
 
-def cases() -> list[Case]:
-    """Return the cases: one suite of roofs."""
-    made = {f"arithmetic, {dtype.__name__}": partial(arithmetic, dtype) for dtype in (np.float32, np.float64)}
-    made |= {f"memory, {name}": partial(bandwidth, size) for name, size in BANDWIDTHS.items()}
-    return [Case(Key("kernels", "peak", name), make) for name, make in made.items()]
+def cases(effort: Effort) -> list[Case]:
+    """Return the limits of one core."""
+    made = {("arithmetic", dtype): partial(arithmetic, dtype) for dtype in DTYPES}
+    made |= {(f"memory, {name}", "float32"): partial(bandwidth, size) for name, size in BANDWIDTHS.items()}
+    return [Case(Key("peak", *names, "fastmlp"), make) for names, make in made.items()]

@@ -1,7 +1,8 @@
-"""Trainers of the peers, each in the fastest configuration that its documentation offers.
+"""Trainers of the other libraries, each in the fastest configuration that its documentation offers.
 
-Each returns functions by configuration; one call trains from the common start, in the common row orders (which the
-peers get for nothing: fastmlp and scikit-learn draw theirs within the timing), and returns (coefs, intercepts).
+Each returns functions by configuration; one call trains from the common initial weights, with the common row orders,
+and returns (coefs, intercepts). Drawing the row orders is not timed here, but it is for fastmlp and
+scikit-learn.
 No data loader: the rows of an epoch are gathered at once and cut into mini-batches.
 """
 
@@ -292,6 +293,7 @@ def jax_predictors(workload: Workload) -> dict[str, Callable[[np.ndarray], np.nd
     """JAX's probabilities of rows, NumPy in and out, compiled for the number of rows."""
     import jax
 
+    jax.config.update("jax_enable_x64", True)
     start = start_of(workload)
     params = jax.device_put(list(zip(start.coefs, start.intercepts, strict=True)))
     predict = jax.jit(lambda X: jax.nn.softmax(jax_forward(params, X)))

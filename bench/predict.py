@@ -1,4 +1,4 @@
-"""Probabilities of one row, a hundred, a hundred thousand: the network of the covertype-like workload."""
+"""Predicted probabilities of one row, a hundred and a hundred thousand: the network of the covertype-like workload."""
 
 from collections.abc import Callable
 from functools import partial
@@ -13,14 +13,14 @@ from fastmlp import MLPClassifier
 from . import peers
 from .harness import CORES, Case, Effort, Key, Trial, thread_counts
 from .training import classifier_options, outputs
-from .workloads import WORKLOADS, Workload, start_of
+from .workloads import Workload, in_dtypes, start_of
 
 __all__ = ["cases"]
 
 ROWS = (1, 100, 100_000)
-TOLERANCE = 1e-5
-CALLS = 200  # of one run, where a call takes microseconds
-FITTED_ROWS = 1000  # enough to know columns and classes
+TOLERANCE = {"float32": 1e-5, "float64": 1e-12}
+CALLS = 200  # of one run, if a call takes microseconds
+FITTED_ROWS = 1000  # enough to contain all classes
 
 
 def trial(workload: Workload, rows: int, predict: dict[str, Callable[[np.ndarray], np.ndarray]]) -> Trial:
@@ -33,14 +33,16 @@ def trial(workload: Workload, rows: int, predict: dict[str, Callable[[np.ndarray
             h = predict(X)
         return h
 
-    def judge(h: np.ndarray) -> dict[str, Any]:
+    def check(h: np.ndarray) -> dict[str, Any]:
         start = start_of(workload)
-        np.testing.assert_allclose(h, outputs(workload, start.coefs, start.intercepts, X), atol=TOLERANCE)
+        np.testing.assert_allclose(
+            h, outputs(workload, start.coefs, start.intercepts, X), atol=TOLERANCE[workload.dtype]
+        )
         return {}
 
     flops = 2 * rows * sum(a * b for a, b in zip(workload.units, workload.units[1:], strict=False))
     runs = {name: partial(run, function) for name, function in predict.items()}
-    return Trial(runs, judge, per=calls, facts={"rows": rows, "flops": flops})
+    return Trial(runs, check, per=calls, facts={"rows": rows, "flops": flops})
 
 
 def fitted(workload: Workload, classifier: type, **options: Any) -> Any:
@@ -48,7 +50,7 @@ def fitted(workload: Workload, classifier: type, **options: Any) -> Any:
     X, y = (array[:FITTED_ROWS] for array in workload.data())
     start = start_of(workload)
     model = classifier(**classifier_options(workload), **options).fit(X, y)
-    # In place: a model whose arrays were replaced is not what people predict with, and ours would pack them every time.
+    # In place: replacing the arrays would make our predict copy them into one vector in every call.
     arrays, wanted = model.coefs_ + model.intercepts_, list(start.coefs) + list(start.intercepts)
     for array, values in zip(arrays, wanted, strict=True):
         array[...] = values
@@ -56,13 +58,13 @@ def fitted(workload: Workload, classifier: type, **options: Any) -> Any:
 
 
 def fastmlp(workload: Workload, rows: int) -> Trial:
-    """Our `predict_proba`."""
+    """Time our `predict_proba`."""
     model = fitted(workload, MLPClassifier, n_jobs=CORES)
-    return trial(workload, rows, {f"at most {CORES}": model.predict_proba})
+    return trial(workload, rows, {f"at most {CORES} threads": model.predict_proba})
 
 
 def scikit_learn(workload: Workload, rows: int) -> Trial:
-    """scikit-learn's `predict_proba`, with the better number of BLAS threads."""
+    """Time scikit-learn's `predict_proba`, with the better number of BLAS threads."""
     model = fitted(workload, neural_network.MLPClassifier)
     blas = ThreadpoolController()
 
@@ -70,29 +72,33 @@ def scikit_learn(workload: Workload, rows: int) -> Trial:
         with blas.limit(limits=threads):
             return model.predict_proba(X)
 
-    # Changing the number of threads takes time too: it is left alone where all are wanted.
-    predictors = {"as many threads as BLAS likes": model.predict_proba}
+    # Changing the number of threads takes time too, so one configuration does not change it.
+    predictors = {"threads chosen by BLAS": model.predict_proba}
     if rows >= FITTED_ROWS:
         predictors |= {name: partial(predict, threads=n) for name, n in thread_counts().items()}
     return trial(workload, rows, predictors)
 
 
 def peer(workload: Workload, rows: int, predictors: Callable[..., Any]) -> Trial:
-    """A predictor of `peers`."""
+    """Time a predictor of `peers`."""
     return trial(workload, rows, predictors(workload))
 
 
 def cases(effort: Effort) -> list[Case]:
     """Return the cases by number of rows."""
-    workload = WORKLOADS["covertype-like"]
-    contestants = {
+    implementations = {
         "fastmlp": (fastmlp, ""),
         "scikit-learn": (scikit_learn, ""),
         "PyTorch": (partial(peer, predictors=peers.torch_predictors), "torch"),
         "JAX": (partial(peer, predictors=peers.jax_predictors), "jax"),
     }
     return [
-        Case(Key("predict", f"{rows:,} row{'s' * (rows > 1)}", name), partial(make, workload, rows), needs)
+        Case(
+            Key("predict", f"{rows:,} row{'s' * (rows > 1)}", workload.dtype, name),
+            partial(make, workload, rows),
+            needs,
+        )
+        for workload in in_dtypes("covertype-like")
         for rows in ROWS
-        for name, (make, needs) in contestants.items()
+        for name, (make, needs) in implementations.items()
     ]

@@ -1,6 +1,6 @@
 """How time and memory of a fit grow: rows, width, depth, batch size, threads, and candidates of a grid search.
 
-In float64, so that even the largest network can be checked strictly against the reference.
+In float64, so that even the largest network can be compared strictly with the reference.
 """
 
 import tracemalloc
@@ -24,7 +24,7 @@ BASE = Workload("scaling", 10_000, 20, (32, 32), 2, batch=200, epochs=2, dtype="
 
 @dataclass(frozen=True)
 class Series:
-    """A quantity, the values it takes, and the exponents that time and memory should have where it is large."""
+    """A quantity, its values, and the exponents that time and memory should have for large values."""
 
     name: str
     values: tuple[int, ...]
@@ -61,47 +61,47 @@ ALPHAS = np.logspace(-5, 1, 16)
 
 
 def fit(series: Series, value: int) -> Trial:
-    """Training, and the memory that it takes beyond the data: the peak of what `fit` allocates."""
+    """Time a training; measure the peak of the memory that `fit` allocates."""
     made = training.fastmlp(series.workload(value), threads=value if series.name == "threads" else CORES)
     (run,) = made.runs.values()
 
-    def judge(weights: training.Weights) -> dict[str, Any]:
-        made.judge(weights)
-        # In a run of its own: tracing slows what it traces, above all compilation, which is over now.
+    def check(weights: training.Weights) -> dict[str, Any]:
+        made.check(weights)
+        # In a run of its own, because tracing slows down what it traces, above all compilation, which is done now.
         tracemalloc.start()
         run()
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()
         return {"memory": peak}
 
-    return Trial(made.runs, judge, facts={"series": series.name, "value": value})
+    return Trial(made.runs, check, facts={"series": series.name, "value": value})
 
 
 def search(estimator: str, candidates: int) -> GridSearchCV:
-    """Return a search over the first so many alphas."""
+    """Return a finished search over the first `candidates` values of alpha."""
     grid = {"mlpclassifier__alpha": ALPHAS[:candidates]}
     with parallel_config("threading"), ThreadpoolController().limit(limits=1):
         return grid_search.search(estimator, *WORKLOADS["wine"].data(), CORES, grid)
 
 
 def candidates(series: Series, value: int) -> Trial:
-    """A grid search over so many candidates, on threads."""
+    """Time a grid search over `value` candidates, on threads."""
 
-    def judge(found: GridSearchCV) -> dict[str, Any]:
+    def check(found: GridSearchCV) -> dict[str, Any]:
         scores, wanted = (s.cv_results_["mean_test_score"] for s in (found, search("scikit-learn", value)))
         np.testing.assert_allclose(scores, wanted, atol=0.5 / WORKLOADS["wine"].rows)
         return {}
 
     facts = {"series": series.name, "value": value}
-    return Trial({f"{CORES} workers": partial(search, "fastmlp", value)}, judge, facts=facts)
+    return Trial({f"{CORES} workers": partial(search, "fastmlp", value)}, check, facts=facts)
 
 
 def cases(effort: Effort) -> list[Case]:
-    """Return the cases of every series; in a hurry without the largest values."""
+    """Return the cases of every series; `Effort.FULL` includes the largest values."""
     found = []
     for series in SERIES.values():
         make = candidates if series.name == "candidates" else fit
         for value in series.values[: 3 if effort < Effort.FULL else None]:
-            key = Key("scaling", f"{series.name} = {value:,}", "fastmlp")
+            key = Key("scaling", f"{series.name} = {value:,}", "float64", "fastmlp")
             found.append(Case(key, partial(make, series, value)))
     return found

@@ -1,53 +1,49 @@
-"""Stored runs: what was measured, on which machine, with which versions, by which command."""
+"""Stored runs: what was measured, on which machine, with which versions, by which command.
+
+A stored run is a file of JSON lines. The first line describes the run; every other line is one case.
+"""
 
 import contextlib
 import importlib.metadata
 import json
 import platform
-import subprocess
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable
+from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import cpuinfo
-import numpy as np
+import pandas as pd
+from pytest_benchmark.utils import get_commit_info
+
+import fastmlp
 
 from .harness import CORES, Key
 
-__all__ = ["FOLDER", "FULL_RUN", "Result", "Run"]
+__all__ = ["RESULTS", "Run", "statistics", "table_of_cases"]
 
-FOLDER = Path(__file__).parent / "results"
-FULL_RUN = FOLDER / "full.json"  # what the report shows
-LIBRARIES = ("fastmlp", "numpy", "numba", "scikit-learn", "scipy", "torch", "jax", "skorch")
+RESULTS = Path(__file__).parent / "results"  # one file for each instruction set; the report shows all of them
+LIBRARIES = ("numpy", "numba", "scikit-learn", "scipy", "torch", "jax", "skorch")
+KEY = list(Key._fields)
+DIGITS = 4  # significant digits of a timing
 
 
-@dataclass
-class Result:
-    """Times of one case: seconds a unit of work, one number for each timed run; and facts about a unit."""
+def statistics(seconds: list[float]) -> dict[str, float]:
+    """Return the statistics of the timings of one case: number of runs, minimum, quartiles and median."""
+    rounded = pd.Series(float(f"{s:.{DIGITS}g}") for s in seconds)
+    best, low, median, high = rounded.quantile([0, 0.25, 0.5, 0.75])
+    return {"runs": len(seconds), "best": best, "low": low, "median": median, "high": high}
 
-    seconds: list[float] = field(default_factory=list)
-    facts: dict[str, Any] = field(default_factory=dict)
 
-    @property
-    def median(self) -> float:
-        """The figure that is reported."""
-        return float(np.median(self.seconds))
-
-    @property
-    def best(self) -> float:
-        """The least disturbed run."""
-        return min(self.seconds)
-
-    @property
-    def spread(self) -> float:
-        """Half the distance of the quartiles, as a share of the median."""
-        low, high = np.quantile(self.seconds, (0.25, 0.75))
-        return float(high - low) / 2 / self.median
+def table_of_cases(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
+    """Return the records as a table indexed by `Key`; statistics and facts are its columns."""
+    records = list(records)
+    return pd.DataFrame(records, columns=None if records else [*KEY, *statistics([0.0])]).set_index(KEY)
 
 
 def _machine() -> dict[str, Any]:
-    """What two runs must share to be compared."""
+    """Return what two runs must have in common to be comparable."""
     return {
         "cpu": cpuinfo.get_cpu_info().get("brand_raw", platform.processor()),
         "cores": CORES,
@@ -57,8 +53,8 @@ def _machine() -> dict[str, Any]:
 
 
 def _versions() -> dict[str, str | None]:
-    """Version of each library; None where it is not installed."""
-    versions: dict[str, str | None] = {"python": platform.python_version()}
+    """Return the version of each library; None if it is not installed."""
+    versions: dict[str, str | None] = {"python": platform.python_version(), "fastmlp": fastmlp.__version__}
     for name in LIBRARIES:
         versions[name] = None
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
@@ -67,63 +63,75 @@ def _versions() -> dict[str, str | None]:
 
 
 def _commit() -> str:
-    """The commit that was measured, with a + if files differ from it; empty outside a repository."""
-    command = ["git", "describe", "--always", "--dirty=+", "--abbrev=10"]
-    try:
-        done = subprocess.run(command, cwd=FOLDER.parent, capture_output=True, text=True, check=True)
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return done.stdout.strip()
+    """Return the commit that is measured, followed by a plus sign if files differ from it."""
+    commit = get_commit_info(project_name="fastmlp")
+    return commit["id"][:10] + "+" * commit["dirty"]
+
+
+def _short(value: Any) -> Any:
+    """Return a whole number as int, because a column with gaps turns it into float; anything else unchanged."""
+    return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
 @dataclass
 class Run:
-    """One stored run."""
+    """One stored run.
 
-    command: str = ""
-    machine: dict[str, Any] = field(default_factory=_machine)
-    versions: dict[str, str | None] = field(default_factory=_versions)
-    commit: str = field(default_factory=_commit)
-    date: str = field(default_factory=lambda: datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"))
-    minutes: float = 0.0
-    results: dict[Key, Result] = field(default_factory=dict)
-    skipped: dict[Key, str] = field(default_factory=dict)
+    Attributes
+    ----------
+    command : str
+        The command that measured it.
+    isa : str
+        The instruction set that the kernels were compiled for, see `bench.isa`.
+    machine : dict
+        Processor, number of cores, operating system and architecture.
+    versions : dict
+        Library to version; None for libraries that are not installed.
+    commit, date : str
+    minutes : float
+        Duration of the run.
+    skipped : list of list of str
+        The cases that could not run: the fields of their `Key`, and the reason.
+    cases : DataFrame
+        One row for each case, indexed by `Key`. Times are seconds for one unit of work (an epoch, a call).
+    """
 
-    def add(self, key: Key, seconds: list[float], facts: dict[str, Any]) -> None:
-        """Add the times of one turn."""
-        result = self.results.setdefault(key, Result())
-        result.seconds += seconds
-        result.facts = facts
+    command: str
+    isa: str
+    machine: dict[str, Any]
+    versions: dict[str, str | None]
+    commit: str
+    date: str
+    minutes: float
+    skipped: list[list[str]]
+    cases: pd.DataFrame
 
-    def of(self, suite: str) -> dict[str, dict[str, Result]]:
-        """Return the results of a suite: workload to contestant to result."""
-        table: dict[str, dict[str, Result]] = {}
-        for key, result in self.results.items():
-            if key.suite == suite:
-                table.setdefault(key.workload, {})[key.contestant] = result
-        return table
+    @classmethod
+    def here(cls, command: str, isa: str, records: Iterable[dict[str, Any]], **rest: Any) -> "Run":
+        """Return a run of this machine, with the current versions, commit and date."""
+        date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
+        return cls(command, isa, _machine(), _versions(), _commit(), date, cases=table_of_cases(records), **rest)
+
+    def of(self, suite: str) -> pd.DataFrame:
+        """Return the cases of one suite, indexed by the rest of `Key`, with the columns that they use."""
+        cases = self.cases[self.cases.index.get_level_values("suite") == suite]
+        return cases.droplevel("suite").dropna(axis="columns", how="all")
 
     def save(self, path: Path) -> None:
         """Write the run."""
-        content = asdict(self)
-        content["results"] = [
-            {**key._asdict(), "seconds": [float(f"{s:.4g}") for s in result.seconds], "facts": result.facts}
-            for key, result in self.results.items()
-        ]
-        content["skipped"] = [{**key._asdict(), "reason": reason} for key, reason in self.skipped.items()]
+        about = {name: value for name, value in asdict(self).items() if name != "cases"}
+        records = (
+            {name: _short(value) for name, value in record.items() if pd.notna(value)}
+            for record in self.cases.reset_index().to_dict("records")
+        )
         path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps(content, indent=1) + "\n")
+        path.write_text("".join(json.dumps(line, ensure_ascii=False) + "\n" for line in (about, *records)), "utf-8")
 
     @classmethod
     def load(cls, path: Path) -> "Run":
-        """Read a run; a ValueError names a file that is none."""
+        """Read a run; raise ValueError if the file is not a stored run."""
         try:
-            content = json.loads(path.read_text())
-            results = {
-                Key(r["suite"], r["workload"], r["contestant"]): Result(r["seconds"], r["facts"])
-                for r in content.pop("results")
-            }
-            skipped = {Key(s["suite"], s["workload"], s["contestant"]): s["reason"] for s in content.pop("skipped")}
-            return cls(**content, results=results, skipped=skipped)
-        except (json.JSONDecodeError, KeyError, TypeError) as error:
+            about, *records = map(json.loads, path.read_text("utf-8").splitlines())
+            return cls(**about, cases=table_of_cases(records))
+        except (ValueError, KeyError, TypeError) as error:
             raise ValueError(f"{path} is not a stored run: {error!r}") from error

@@ -1,8 +1,8 @@
-"""Training for a fixed number of epochs: fastmlp, the references, scikit-learn and the peers.
+"""Training for a fixed number of epochs: fastmlp, the references, scikit-learn and other libraries.
 
 All start from the same weights and take the same mini-batches in the same order: mini-batch Adam with scikit-learn's
 defaults, no stopping. A run ends with the weights as NumPy arrays; their predictions must be those of the vectorised
-reference, trained alike in float64.
+reference after the same training in float64.
 """
 
 from collections.abc import Callable, Iterator
@@ -20,21 +20,21 @@ from fastmlp.reference import loops, vectorized
 
 from . import peers
 from .harness import CORES, Case, Effort, Key, Trial, thread_counts
-from .workloads import ALPHA, SEED, TRAINING, WORKLOADS, Workload, start_of
+from .workloads import ALPHA, SEED, TRAINING, Workload, in_dtypes, start_of
 
-__all__ = ["Weights", "cases", "classifier_options", "outputs"]
+__all__ = ["CHECKED_EPOCHS", "Weights", "cases", "classifier_options", "fastmlp", "outputs"]
 
 Weights = tuple[list[np.ndarray], list[np.ndarray]]
 
-# Mean difference of the predicted probabilities. In float32 rounding alone can switch single units on or off, and then
-# trainings part; so a rate that is wrong by 1 % is noticed in float64 only, other mini-batches are in both.
+# Mean difference of the predicted probabilities. In float32, rounding alone can switch single units on or off, after
+# which the weights diverge. So a rate that is wrong by 1 % is noticed in float64 only, wrong mini-batches in both.
 TOLERANCE = {"float32": 5e-3, "float64": 1e-6}
-CHECKED_EPOCHS = 1  # where nothing is timed
-LOOP_FLOPS = 2e7  # the loops get as few rows as need this much work: about two seconds
+CHECKED_EPOCHS = 1  # if nothing is timed
+LOOP_FLOPS = 2e7  # work of the rows that the loops get: about two seconds
 
 
 def classifier_options(workload: Workload) -> dict[str, Any]:
-    """Return what scikit-learn's classifier and ours are told."""
+    """Return the parameters of scikit-learn's classifier and ours."""
     return {
         "hidden_layer_sizes": workload.hidden,
         "alpha": ALPHA,
@@ -63,7 +63,7 @@ def outputs(workload: Workload, coefs: list[np.ndarray], intercepts: list[np.nda
 def expected(workload: Workload) -> np.ndarray:
     """Return the outputs after training in float64.
 
-    By the vectorised reference; for sparse data by scikit-learn, as the reference would need them dense.
+    By the vectorised reference; for sparse data by scikit-learn, because the reference needs dense arrays.
     """
     X, y = workload.data()
     if scipy.sparse.issparse(X):
@@ -84,8 +84,8 @@ def expected(workload: Workload) -> np.ndarray:
     return outputs(workload, coefs, intercepts)
 
 
-def judge(workload: Workload, weights: Weights) -> dict[str, Any]:
-    """Compare the predictions with the reference's; return the accuracy on the training rows."""
+def check(workload: Workload, weights: Weights) -> dict[str, Any]:
+    """Compare the predictions with those of the reference; return the accuracy on the training rows."""
     h = outputs(workload, *weights)
     difference = float(np.abs(h - expected(workload)).mean())
     assert difference <= TOLERANCE[workload.dtype], (
@@ -98,26 +98,26 @@ def judge(workload: Workload, weights: Weights) -> dict[str, Any]:
 
 def trial(workload: Workload, runs: dict[str, Callable[[], Weights]]) -> Trial:
     """Return a trial of `runs`, with the facts of an epoch."""
-    facts = {"flops": workload.flops, "rows": workload.rows, "epochs": workload.epochs, "what": str(workload)}
-    return Trial(runs, partial(judge, workload), per=workload.epochs, facts=facts)
+    facts = {"flops": workload.flops, "rows": workload.rows, "epochs": workload.epochs, "network": workload.network}
+    return Trial(runs, partial(check, workload), per=workload.epochs, facts=facts)
 
 
-# ---- contestants
+# ---- implementations
 
 
 def fastmlp(workload: Workload, threads: int) -> Trial:
-    """Our classifier's `fit`."""
+    """Time `fit` of our classifier."""
     X, y = workload.data()
 
     def fit() -> Weights:
         model = MLPClassifier(**classifier_options(workload), n_jobs=threads).fit(X, y)
         return model.coefs_, model.intercepts_
 
-    return trial(workload, {f"at most {threads}": fit})
+    return trial(workload, {f"at most {threads} thread{'s' * (threads > 1)}": fit})
 
 
 def scikit_learn(workload: Workload) -> Trial:
-    """scikit-learn's classifier's `fit`, with the better number of BLAS threads."""
+    """Time `fit` of scikit-learn's classifier, with the better number of BLAS threads."""
     X, y = workload.data()
     blas = ThreadpoolController()
 
@@ -130,7 +130,7 @@ def scikit_learn(workload: Workload) -> Trial:
 
 
 def vectorised(workload: Workload) -> Trial:
-    """The vectorised reference, in the workload's dtype."""
+    """Time the vectorised reference, in the dtype of the workload."""
     X, y = workload.data()
     Y = workload.targets(y)
     start = start_of(workload)
@@ -155,7 +155,7 @@ def vectorised(workload: Workload) -> Trial:
 
 
 def plain_loops(workload: Workload) -> Trial:
-    """The loops, on as few rows as one can wait for, as one mini-batch; the time is scaled to all rows."""
+    """Time the loops on a few rows, as one mini-batch; the time is scaled to all rows."""
     row_flops = workload.flops / workload.rows
     rows = int(min(workload.rows, workload.batch, max(2, LOOP_FLOPS // row_flops)))
     X, y = (array[:rows] for array in workload.data())
@@ -166,21 +166,21 @@ def plain_loops(workload: Workload) -> Trial:
         return loops.fit(start.coefs, start.intercepts, X, Y, **options)[:2]
 
     def same_as_vectorised(weights: Weights) -> dict[str, Any]:
-        twin = vectorized.fit(start.coefs, start.intercepts, X.astype(np.float64), Y, **options)
-        for ours, theirs in zip([*weights[0], *weights[1]], [*twin[0], *twin[1]], strict=True):
+        wanted = vectorized.fit(start.coefs, start.intercepts, X.astype(np.float64), Y, **options)
+        for ours, theirs in zip([*weights[0], *weights[1]], [*wanted[0], *wanted[1]], strict=True):
             np.testing.assert_allclose(ours, theirs, rtol=1e-5, atol=1e-7)
         return {}
 
-    facts = {"flops": workload.flops, "rows": workload.rows, "rows measured": rows, "what": str(workload)}
+    facts = {"flops": workload.flops, "rows": workload.rows, "rows measured": rows, "network": workload.network}
     return Trial({"1 thread": fit}, same_as_vectorised, per=rows / workload.rows, facts=facts)
 
 
 def peer(workload: Workload, train: Callable[..., dict[str, Callable[[], Weights]]]) -> Trial:
-    """A trainer of `peers`."""
+    """Time a trainer of `peers`."""
     return trial(workload, train(workload))
 
 
-def contestants(workload: Workload, effort: Effort) -> Iterator[tuple[str, Callable[..., Trial], str]]:
+def implementations(workload: Workload, effort: Effort) -> Iterator[tuple[str, Callable[..., Trial], str]]:
     """Yield (name, maker of the trial, package that is needed)."""
     yield "fastmlp", partial(fastmlp, threads=CORES), ""
     if CORES > 1:
@@ -199,14 +199,15 @@ def contestants(workload: Workload, effort: Effort) -> Iterator[tuple[str, Calla
 
 def cases(effort: Effort) -> list[Case]:
     """Return the cases, workload by workload."""
-    workloads = [WORKLOADS[name] for name in (TRAINING[:2] if effort == Effort.QUICK else TRAINING)]
-    if effort == Effort.CHECK:
-        workloads = [replace(workload, epochs=min(workload.epochs, CHECKED_EPOCHS)) for workload in workloads]
     if effort == Effort.FULL:
-        workloads += [WORKLOADS[name] for name in ("covertype-like", "text-like")]
-        workloads += [replace(WORKLOADS[name], name=f"{name}, float64", dtype="float64") for name in TRAINING]
+        workloads = in_dtypes(*TRAINING, "covertype-like", "text-like")
+    elif effort == Effort.QUICK:
+        workloads = in_dtypes(*TRAINING[:2])
+    else:
+        workloads = in_dtypes(*TRAINING, dtypes=("float32",)) + in_dtypes(*TRAINING[:2], dtypes=("float64",))
+        workloads = [replace(workload, epochs=CHECKED_EPOCHS) for workload in workloads]
     return [
-        Case(Key("training", workload.name, name), partial(make, workload), needs)
+        Case(Key("training", workload.name, workload.dtype, name), partial(make, workload), needs)
         for workload in workloads
-        for name, make, needs in contestants(workload, effort)
+        for name, make, needs in implementations(workload, effort)
     ]

@@ -1,10 +1,11 @@
-"""The one list of workloads: what is learnt, and how much work that is.
+"""The list of workloads: data, network, and the number of floating-point operations.
 
-Real data come with scikit-learn. Made data have the shape of a known data set and a fixed seed: normal columns,
-labels from a random network, a tenth of them replaced by chance. Speed does not depend on what is learnt, scores do.
+Real data come with scikit-learn. Generated data have the shape of a known data set and a fixed seed: normally
+distributed columns, labels from a random network, a tenth of them replaced by random ones. Speed does not
+depend on what is learnt, scores do.
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from typing import Any
 
@@ -12,11 +13,24 @@ import numpy as np
 import scipy.sparse
 from sklearn import datasets
 
-__all__ = ["ALPHA", "GRIDS", "SEED", "TRAINING", "WORKLOADS", "Start", "Workload", "row_orders", "start_of"]
+from .harness import DTYPES
+
+__all__ = [
+    "ALPHA",
+    "GRIDS",
+    "SEED",
+    "TRAINING",
+    "WORKLOADS",
+    "Start",
+    "Workload",
+    "in_dtypes",
+    "row_orders",
+    "start_of",
+]
 
 SEED = 0
 ALPHA = 1e-4  # scikit-learn's default penalty, for all
-CHANCE = 0.1  # share of made labels that nothing can learn
+CHANCE = 0.1  # share of random labels in generated data
 
 
 @dataclass(frozen=True)
@@ -32,11 +46,11 @@ class Workload:
     batch : int
         Rows of a mini-batch.
     epochs : int
-        Of one timed training; the time of an epoch is a share of it, so it carries its share of the preparations.
+        Of one timed training; the time of an epoch is a share of it, so it includes a share of the preparations.
     load : str
-        Name of the data set in `sklearn.datasets`; empty: made data.
+        Name of the data set in `sklearn.datasets`; empty: generated data.
     density : float
-        Share of entries of made data that are not zero; below 1 they are a CSR matrix.
+        Share of entries of generated data that are not zero; below 1, X is a CSR matrix.
     dtype : str
     """
 
@@ -77,9 +91,10 @@ class Workload:
         """Return the labels as the network's outputs: one-hot rows, or a column for one logistic unit."""
         return (np.eye(self.classes)[y] if self.output == "softmax" else y[:, np.newaxis]).astype(self.dtype)
 
-    def __str__(self) -> str:
-        widths = " → ".join(map(str, self.units))
-        return f"{self.name}: {self.rows:,} rows, {widths}, batches of {self.batch}, {self.dtype}"
+    @property
+    def network(self) -> str:
+        """Rows, widths of the layers and rows of a mini-batch, as the report states them."""
+        return f"{self.rows:,} rows, {' → '.join(map(str, self.units))}, batches of {self.batch}"
 
 
 WORKLOADS = {
@@ -101,15 +116,20 @@ TRAINING = ("tiny", "digits", "tabular-small", "tabular-mid", "mnist-shape", "wi
 GRIDS = ("wine", "breast-cancer", "digits")
 
 
+def in_dtypes(*names: str, dtypes: tuple[str, ...] = DTYPES) -> list[Workload]:
+    """Return the workloads with these names, in each of the dtypes."""
+    return [replace(WORKLOADS[name], dtype=dtype) for dtype in dtypes for name in names]
+
+
 @cache
 def _load(name: str) -> tuple[np.ndarray, np.ndarray]:
-    """A data set of scikit-learn."""
+    """Return a data set of scikit-learn."""
     return getattr(datasets, f"load_{name}")(return_X_y=True)
 
 
 @cache
 def _make(workload: Workload) -> tuple[np.ndarray | scipy.sparse.csr_matrix, np.ndarray]:
-    """Data of the workload's shape."""
+    """Return generated data of the shape of the workload."""
     random = np.random.default_rng(SEED)
     rows, columns, classes = workload.rows, workload.columns, workload.classes
     if workload.density < 1:
@@ -126,21 +146,21 @@ def _make(workload: Workload) -> tuple[np.ndarray | scipy.sparse.csr_matrix, np.
 
 @dataclass(frozen=True)
 class Start:
-    """Where every contestant starts: initial weights in Glorot's range, and the generator that drew them."""
+    """Where every implementation starts: initial weights in Glorot's range, and the generator that drew them."""
 
     coefs: list[np.ndarray]
     intercepts: list[np.ndarray]
     state: dict[str, Any]
 
     def random(self) -> np.random.RandomState:
-        """Return a generator that goes on from there."""
+        """Return a generator that continues from there."""
         random = np.random.RandomState()
         random.set_state(self.state)
         return random
 
 
 def start_of(workload: Workload) -> Start:
-    """Return the start that scikit-learn draws for the seed."""
+    """Return the initial weights that scikit-learn draws for the seed."""
     random = np.random.RandomState(SEED)
     coefs, intercepts = [], []
     for fan_in, fan_out in zip(workload.units, workload.units[1:], strict=False):
