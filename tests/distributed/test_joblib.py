@@ -1,5 +1,6 @@
 """Searches on joblib's Dask backend: the same scores, no compilation, and no more threads than cores."""
 
+import distributed
 import joblib
 import numpy as np
 import pytest
@@ -13,8 +14,6 @@ from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier
 from fastmlp.search import HyperbandSearchCV
-
-distributed = pytest.importorskip("distributed")
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
