@@ -6,7 +6,6 @@ from functools import partial
 from typing import Any, Self
 
 import numpy as np
-from dask.base import compute
 from dask.delayed import delayed
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import LabelBinarizer
@@ -20,6 +19,7 @@ from fastmlp.training._network import Network
 
 from ._collections import client_of, feature_names, is_collection, map_rows, partitions
 from ._partitions import Architecture, Facts, check_partition, encode, facts, pack
+from ._scores import accuracy, r2
 from ._training import Adam, Diverged, Momentum, Objective, Progress, minimize_lbfgs, train
 
 __all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]
@@ -397,19 +397,7 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight)
-        count = delayed(_right, pure=False)
-        model = delayed(self, pure=False, traverse=False)
-        sums = compute(*(count(model, *part) for part in partitions(X, y=y, sample_weight=sample_weight)))
-        right, weight = np.sum(sums, axis=0)
-        return float(right / weight)
-
-
-def _right(model: DaskMLPClassifier, X: Any, y: Any, sample_weight: Any) -> tuple[float, float]:
-    """Return the weight of the rows whose labels are all right, and the weight of all."""
-    right = np.asarray(y) == model.predict(X)
-    right = right.all(axis=1) if right.ndim == 2 else right
-    weights = np.ones(len(right)) if sample_weight is None else np.asarray(sample_weight, float)
-    return float(weights[right].sum()), float(weights.sum())
+        return accuracy(self, partitions(X, y=y, sample_weight=sample_weight))
 
 
 class DaskMLPRegressor(_DaskMLP, MLPRegressor):
@@ -483,27 +471,4 @@ class DaskMLPRegressor(_DaskMLP, MLPRegressor):
         """
         if not is_collection(X):
             return super().score(X, y, sample_weight)
-        parts = partitions(X, y=y, sample_weight=sample_weight)
-        model = delayed(self, pure=False, traverse=False)
-        moments, squares = (delayed(function, pure=False) for function in (_moments, _squares))
-        found = compute(*(moments(*part) for part in parts))
-        mean = sum(total for total, _ in found) / sum(weight for _, weight in found)
-        residual, total = np.sum(compute(*(squares(model, mean, *part) for part in parts)), axis=0)
-        return float(np.mean(1 - residual / total))
-
-
-def _moments(X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, float]:
-    """Return the weighted sum of y, output by output, and the sum of the weights."""
-    Y = np.asarray(y, float).reshape(len(y), -1)
-    weights = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
-    return weights @ Y, float(weights.sum())
-
-
-def _squares(
-    model: DaskMLPRegressor, mean: np.ndarray, X: Any, y: Any, sample_weight: Any
-) -> tuple[np.ndarray, np.ndarray]:
-    """Return the weighted sums of squares of the residuals and of y about its mean, output by output."""
-    Y = np.asarray(y, float).reshape(len(y), -1)
-    weights = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
-    residuals = Y - np.asarray(model.predict(X), float).reshape(len(Y), -1)
-    return weights @ residuals**2, weights @ (Y - mean) ** 2
+        return r2(self, partitions(X, y=y, sample_weight=sample_weight))

@@ -4,29 +4,28 @@ import time
 import warnings
 from collections import defaultdict
 from collections.abc import Sequence
-from functools import partial
 from numbers import Integral
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from joblib import effective_n_jobs
-from sklearn import get_config
 from sklearn.base import clone, is_classifier
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.model_selection import ParameterGrid, ParameterSampler, check_cv
 from sklearn.pipeline import Pipeline
 from sklearn.utils import Tags, indexable
-from sklearn.utils.metadata_routing import get_routing_for_object
 from sklearn.utils.parallel import Parallel, delayed
 
 from ._brackets import Bracket, brackets, deal
 from ._folds import Fold, Scoring, Training, fit_steps, train
+from ._parameters import key_of, share_params
 from ._sklearn import (
     BaseSearchCV,
     Interval,
     StrOptions,
     check_method_params,
     fit_context,
+    has_callbacks,
     insert_error_scores,
     metrics_of,
     warn_or_raise_about_fit_failures,
@@ -121,7 +120,8 @@ class HyperbandSearchCV(BaseSearchCV):
     ------
     ValueError
         From `fit`: the last step has no `max_iter` or `warm_start`, `max_iter` is searched, `min_resources` exceeds
-        the maximum, several metrics come without the name of one in `refit`, or all fits failed.
+        the maximum, several metrics come without the name of one in `refit`, the search itself was given callbacks, or
+        all fits failed.
 
     See Also
     --------
@@ -269,6 +269,8 @@ class HyperbandSearchCV(BaseSearchCV):
         self : object
             The fitted search.
         """
+        if has_callbacks(self):
+            raise ValueError("HyperbandSearchCV has no callbacks of its own: set them on the estimator.")
         scorers, refit_metric = self._get_scorers()
         metric = self._ranking_metric(scorers)
         prefix = self._prefix()
@@ -335,7 +337,9 @@ class HyperbandSearchCV(BaseSearchCV):
         pipelines: list[Any] = []
         for number, (b, params) in enumerate(zip(of_bracket, sampled, strict=True)):
             model = clone(self.estimator).set_params(**clone(params, safe=False))
-            key = _key({name: value for name, value in params.items() if not name.startswith(prefix)} if prefix else {})
+            key = key_of(
+                {name: value for name, value in params.items() if not name.startswith(prefix)} if prefix else {}
+            )
             if key not in settings:
                 settings[key] = len(pipelines)
                 pipelines.append(model)
@@ -346,7 +350,7 @@ class HyperbandSearchCV(BaseSearchCV):
         if not prefix or len(self.estimator.steps) == 1:
             own = {name.removeprefix(prefix): value for name, value in fit_params.items()}
             return candidates, [[Fold(X, y, train, test, own) for train, test in splits] for _ in pipelines]
-        shares = [_share_params(pipeline, fit_params) for pipeline in pipelines]
+        shares = [share_params(pipeline, fit_params) for pipeline in pipelines]
         folds = [[Fold(X, y, train_rows, test_rows, own) for train_rows, test_rows in splits] for _, own in shares]
         settled = parallel(
             delayed(fit_steps)(clone(pipeline[:-1]), fold, for_steps, self.error_score)
@@ -463,35 +467,3 @@ class HyperbandSearchCV(BaseSearchCV):
         tags = super().__sklearn_tags__()
         tags.array_api_support = False
         return tags
-
-
-def _key(params: dict[str, Any]) -> tuple[Any, ...]:
-    """Return something hashable that is the same for the same parameters."""
-
-    def of_value(value: Any) -> Any:
-        try:
-            hash(value)
-        except TypeError:
-            return id(value)  # alive as long as the candidates
-        return value
-
-    return tuple((name, type(value), of_value(value)) for name, value in sorted(params.items()))
-
-
-def _share_params(pipeline: Pipeline, fit_params: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
-    """Return the parameters of `fit` for the steps before the network, and those for the network."""
-    name, network = pipeline.steps[-1]
-    if not get_config()["enable_metadata_routing"]:
-        for parameter in fit_params:
-            if "__" not in parameter:
-                raise ValueError(f"Parameters of fit must name a step, as in '{name}__{parameter}', got {parameter!r}.")
-        own = {p.removeprefix(f"{name}__"): v for p, v in fit_params.items() if p.startswith(f"{name}__")}
-        return {p: v for p, v in fit_params.items() if not p.startswith(f"{name}__")}, own
-    # Metadata routing: each step has said what it takes.
-    take = partial(_consumed, params=fit_params)
-    return take(pipeline[:-1]), take(network)
-
-
-def _consumed(consumer: Any, params: dict[str, Any]) -> dict[str, Any]:
-    wanted = get_routing_for_object(consumer).consumes("fit", params.keys())
-    return {name: params[name] for name in wanted}

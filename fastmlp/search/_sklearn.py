@@ -21,6 +21,7 @@ __all__ = [
     "available_if",
     "check_method_params",
     "fit_context",
+    "has_callbacks",
     "insert_error_scores",
     "metrics_of",
     "safe_indexing",
@@ -31,6 +32,11 @@ __all__ = [
 ]
 
 fit_context = _fit_context
+
+
+def has_callbacks(search: Any) -> bool:
+    """Whether `set_callbacks` of scikit-learn 1.9 has given the search callbacks of its own."""
+    return bool(getattr(search, "_skl_callbacks", None))
 
 
 def metrics_of(scorer: Any) -> dict[str, Any] | None:

@@ -392,6 +392,14 @@ def test_the_search_is_an_estimator(problems):
     assert sklearn.base.is_classifier(search)
 
 
+def test_callbacks_are_not_ignored(problems):
+    callback = pytest.importorskip("sklearn.callback")
+    X, y = problems["binary"][2:4]
+    search = HyperbandSearchCV(classifier(), SPACE, **SETTINGS).set_callbacks(callback.ProgressBar())
+    with pytest.raises(ValueError, match="callbacks"):
+        search.fit(X, y)
+
+
 def test_progress_is_printed(problems, capsys):
     X, y = problems["binary"][2:4]
     HyperbandSearchCV(classifier(), SPACE, **SETTINGS, verbose=1).fit(X, y)
