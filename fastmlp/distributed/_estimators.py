@@ -15,6 +15,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.estimators._base import _BaseMLP
 from fastmlp.training._initialization import initial_weights
+from fastmlp.training._loops import NOT_FINITE
 from fastmlp.training._network import Network
 
 from ._collections import client_of, feature_names, is_collection, map_rows, partitions
@@ -143,12 +144,14 @@ class _DaskMLP(_BaseMLP):
         try:
             self._train(objective, progress, random, stochastic)
         except Diverged:
-            raise ValueError(
-                "Solver produced non-finite parameter weights. The input data may contain large values and need to be"
-                f" preprocessed. Training diverged in epoch {progress.n_iter + 1}, mini-batch {progress.batch + 1}, at"
-                f" learning rate {progress.rate:g}: scale the data or lower learning_rate_init. The last finite"
-                " weights are kept."
-            ) from None
+            where = "The cost of the initial weights is not finite: scale the data."
+            if stochastic:
+                where = (
+                    f"Training diverged in epoch {progress.n_iter + 1}, mini-batch {progress.batch + 1}, at learning"
+                    f" rate {progress.rate:g}: scale the data or lower learning_rate_init. The last finite weights are"
+                    " kept."
+                )
+            raise ValueError(f"{NOT_FINITE} {where}") from None
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
         finally:

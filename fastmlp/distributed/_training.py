@@ -193,10 +193,11 @@ def train(
         `progress` has the last finite weights, epoch and mini-batch.
     """
     m, rate_init = objective.rows, progress.rate
-    order = np.arange(m, dtype=np.int32)
+    numbers = np.int32 if m <= np.iinfo(np.int32).max else np.int64
+    order = np.arange(m, dtype=numbers)
     for _ in range(max_iter):
         if shuffle:
-            permutation = np.arange(m, dtype=np.int32)
+            permutation = np.arange(m, dtype=numbers)
             random.shuffle(permutation)
             if batch_size < m:  # the order of rows does not change a full batch
                 order = order[permutation]

@@ -20,10 +20,7 @@ from sklearn.preprocessing import scale
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.distributed import DaskMLPClassifier, DaskMLPRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    pytest.mark.filterwarnings("ignore:Sending large graph:UserWarning"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 SETTINGS = {"hidden_layer_sizes": 12, "max_iter": 3, "batch_size": 150, "learning_rate_init": 0.01, "random_state": 0}
 CLASSES = {"c": (MLPClassifier, DaskMLPClassifier), "r": (MLPRegressor, DaskMLPRegressor)}
@@ -279,6 +276,9 @@ def test_progress_is_printed_and_divergence_reported(threads, capsys):
     with pytest.raises(ValueError, match=r"diverged in epoch 1, mini-batch \d"):
         model.fit(*data, client=threads)
     assert all(np.isfinite(a).all() for a in weights(model))
+    model = DaskMLPRegressor(**SETTINGS, solver="lbfgs")
+    with pytest.raises(ValueError, match="cost of the initial weights is not finite"):
+        model.fit(data[0] * 1e200, data[1] * 1e200, client=threads)
 
 
 def test_ctrl_c_keeps_the_weights_so_far(threads):

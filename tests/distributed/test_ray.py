@@ -33,6 +33,7 @@ print("equal")
 """
 
 
+@pytest.mark.slow
 def test_scores_are_those_of_this_process():
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", SEARCH]
