@@ -2,6 +2,7 @@
 
 import multiprocessing
 import os
+import sys
 import threading
 from collections.abc import Callable
 from functools import partial
@@ -40,7 +41,8 @@ def available_threads(n_jobs: int | None) -> int:
     -------
     int
         At least 1. For None and negative numbers it is 1 inside a thread of a joblib worker, where the other workers
-        have the other cores, and inside a daemonic process.
+        have the other cores, and inside a daemonic process. In a task of a Dask worker it is a share of the cores: the
+        worker's threads run one task each.
     """
     if n_jobs is not None and n_jobs > 0:
         return n_jobs
@@ -51,7 +53,22 @@ def available_threads(n_jobs: int | None) -> int:
     # An explicit None would mean "all" and ignore the limit of 1 in daemonic multiprocessing workers.
     if multiprocessing.current_process().daemon:
         return 1
-    return max(1, _usable_cores() + 1 + n_jobs) if n_jobs is not None else _usable_cores()
+    cores = max(1, _usable_cores() + 1 + n_jobs) if n_jobs is not None else _usable_cores()
+    return max(1, cores // _threads_of_dask_worker())
+
+
+def _threads_of_dask_worker() -> int:
+    """Return the number of threads of the Dask worker that runs the current task; 1 outside of tasks.
+
+    Workers with a nanny, the default, set OMP_NUM_THREADS=1. A worker that is a part of the user's process does not.
+    """
+    module = sys.modules.get("distributed.worker")
+    if module is None:
+        return 1
+    try:
+        return int(module.get_worker().state.nthreads)
+    except ValueError:
+        return 1
 
 
 class Team:

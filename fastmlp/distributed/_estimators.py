@@ -1,0 +1,477 @@
+"""The estimators for Dask collections: the local ones, with another `fit` and lazy predictions."""
+
+import warnings
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Self
+
+import numpy as np
+from dask.delayed import delayed
+from sklearn.exceptions import ConvergenceWarning
+from sklearn.preprocessing import LabelBinarizer
+from sklearn.utils import check_random_state
+from sklearn.utils.validation import check_is_fitted
+
+from fastmlp.estimators import MLPClassifier, MLPRegressor
+from fastmlp.estimators._base import _BaseMLP
+from fastmlp.training._initialization import initial_weights
+from fastmlp.training._loops import NOT_FINITE
+from fastmlp.training._network import Network
+
+from ._collections import client_of, feature_names, is_collection, map_rows, partitions
+from ._partitions import Architecture, Facts, check_partition, encode, facts, pack
+from ._scores import accuracy, r2
+from ._training import Adam, Diverged, Momentum, Objective, Progress, minimize_lbfgs, train
+
+__all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]
+
+# What `fit` of this module takes account of. Others must have their defaults.
+UNDERSTOOD = {
+    *("loss", "hidden_layer_sizes", "activation", "out_activation", "maxout_pieces", "residual", "init", "init_scale"),
+    *("solver", "alpha", "penalty_scaling", "batch_size", "shuffle", "max_iter", "max_fun", "tol", "n_iter_no_change"),
+    *(
+        "learning_rate",
+        "learning_rate_init",
+        "power_t",
+        "momentum",
+        "nesterovs_momentum",
+        "beta_1",
+        "beta_2",
+        "epsilon",
+    ),
+    *("random_state", "verbose", "warm_start", "n_jobs", "validation_fraction"),
+}
+SOLVERS = ("adam", "sgd", "lbfgs")
+
+
+class _DaskMLP(_BaseMLP):
+    """What both estimators do differently from the local ones."""
+
+    loss: str
+
+    def _targets(self, known: list[Facts], warm: bool) -> dict[str, Any]:
+        """Return the fitted attributes that the targets of all partitions settle."""
+        return {}
+
+    def fit(self, X: Any, y: Any, sample_weight: Any = None, *, client: Any = None) -> Self:
+        """Train on all partitions.
+
+        Parameters
+        ----------
+        X : Dask array or data frame of shape (n_samples, n_features)
+            The input data; every partition holds whole rows.
+        y : Dask array, series or data frame of shape (n_samples,) or (n_samples, n_outputs)
+            The target values, in the same partitions.
+        sample_weight : Dask array or series of shape (n_samples,), default=None
+            Sample weights, not negative, in the same partitions.
+        client : distributed.Client, default=None
+            Whose workers train. None: the present client, see `distributed.get_client`.
+
+        Returns
+        -------
+        self : object
+            The fitted model. Its weights are arrays of this process.
+
+        Raises
+        ------
+        TypeError
+            X, y or sample_weight is no Dask collection.
+        ValueError
+            There is no client; a parameter is not supported; columns are chunked; the collections differ in
+            partitions, or a partition is empty or has wrong values: then the message says which; or training
+            diverged: the last finite weights are kept.
+        """
+        self._validate_params()
+        self._check_supported()
+        client = client_of(client)
+        rows = partitions(X, y=y, sample_weight=sample_weight)
+        dtype = _dtype_of(X)
+        warm = self.warm_start and hasattr(self, "coefs_")
+        stochastic = self.solver != "lbfgs"
+        if warm and stochastic:
+            dtype = np.result_type(*self.coefs_, np.float32)
+
+        classify = isinstance(self, MLPClassifier)
+        check = delayed(check_partition, pure=False)
+        parts = client.compute(
+            [check(*part, number, dtype.name, classify, self.loss == "poisson") for number, part in enumerate(rows)]
+        )
+        known: list[Facts] = client.gather(client.map(facts, parts, classify=classify, pure=False))
+        _check_same("columns in X", [one.columns for one in known])
+        _check_same("columns in y", [one.target_columns for one in known])
+        if not sum(one.weight for one in known) > 0:
+            raise ValueError("sample_weight must have a positive sum.")
+        targets = self._targets(known, warm)
+        parts = client.map(encode, parts, classes=targets.get("classes_"), pure=False)
+
+        # Everything that may be refused, on a copy: a refused fit leaves the model as it was.
+        model = type(self)(**self.get_params(deep=False))
+        model.__dict__.update(targets)
+        n_outputs = known[0].target_columns or (1 if classify is False else _outputs_for(targets["classes_"]))
+        units = [known[0].columns, *model._hidden_layer_sizes(), n_outputs]
+        network = model._network(units)
+        random = check_random_state(self.random_state)
+        if warm:
+            if [np.shape(coef) for coef in self.coefs_] != list(network.shapes()):
+                raise ValueError(
+                    "Training can only go on with the same network: coefs_ have the shapes "
+                    f"{[np.shape(coef) for coef in self.coefs_]}, the data and hidden_layer_sizes ask for "
+                    f"{list(network.shapes())}."
+                )
+            w = pack(self.coefs_, self.intercepts_)
+        else:
+            w = pack(
+                *network.parts(
+                    initial_weights(network, self.init, float(self.init_scale), random, dtype, self.activation)
+                )[:2]
+            )
+        objective = Objective(
+            client,
+            parts,
+            [one.rows for one in known],
+            _architecture(network),
+            float(self.alpha),
+            self.penalty_scaling,
+            1.0 / n_outputs if network.loss == "squared_error" else 1.0,
+        )
+        names = feature_names(X)
+        self.__dict__.pop("feature_names_in_", None)
+        self.__dict__.update(targets, n_outputs_=n_outputs, n_features_in_=units[0], n_layers_=len(units))
+        if names is not None:
+            self.feature_names_in_ = names
+        self.out_activation_ = network.link
+        progress = self._progress(w.astype(dtype if stochastic else float), warm)
+        try:
+            self._train(objective, progress, random, stochastic)
+        except Diverged:
+            where = "The cost of the initial weights is not finite: scale the data."
+            if stochastic:
+                where = (
+                    f"Training diverged in epoch {progress.n_iter + 1}, mini-batch {progress.batch + 1}, at learning"
+                    f" rate {progress.rate:g}: scale the data or lower learning_rate_init. The last finite weights are"
+                    " kept."
+                )
+            raise ValueError(f"{NOT_FINITE} {where}") from None
+        except KeyboardInterrupt:
+            warnings.warn("Training interrupted by user.", stacklevel=2)
+        finally:
+            self._keep(network, objective.architecture, progress, stochastic)
+        return self
+
+    def _check_supported(self) -> None:
+        """Refuse parameters that training on partitions does not take account of."""
+        defaults = type(self)().get_params(deep=False)
+        for name, value in self.get_params(deep=False).items():
+            if name not in UNDERSTOOD and value is not defaults[name] and value != defaults[name]:
+                raise ValueError(
+                    f"{type(self).__name__} does not support {name}={value!r}; allowed is {defaults[name]!r}."
+                )
+        if self.solver not in SOLVERS:
+            raise ValueError(f"solver must be one of {list(SOLVERS)} for Dask collections, got {self.solver!r}.")
+
+    def _progress(self, w: np.ndarray, warm: bool) -> Progress:
+        progress = Progress(w, rate=float(self.learning_rate_init))
+        if warm and hasattr(self, "loss_curve_"):
+            progress.loss_curve = self.loss_curve_
+            progress.best_loss = np.inf if self.best_loss_ is None else float(self.best_loss_)
+            progress.no_change, progress.t = self._no_improvement_count, self.t_
+        return progress
+
+    def _train(self, objective: Objective, progress: Progress, random: np.random.RandomState, stochastic: bool) -> None:
+        def report(line: str) -> None:
+            if self.verbose:
+                print(line)  # noqa: T201 -- what `verbose` asks for, as in scikit-learn
+
+        if not stochastic:
+            self.loss_, complaint = minimize_lbfgs(
+                objective, progress, max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, report=report
+            )
+            if complaint:
+                warnings.warn(
+                    f"lbfgs failed to converge after {progress.n_iter} iteration(s): {complaint}",
+                    ConvergenceWarning,
+                    stacklevel=3,
+                )
+            return
+        batch = min(200 if self.batch_size == "auto" else int(self.batch_size), objective.rows)
+        if self.solver == "adam":
+            optimizer: Adam | Momentum = Adam(progress.w, float(self.beta_1), float(self.beta_2), float(self.epsilon))
+        else:
+            optimizer = Momentum(progress.w, float(self.momentum), bool(self.nesterovs_momentum))
+        stopped = train(
+            objective,
+            progress,
+            optimizer,
+            random,
+            batch_size=batch,
+            shuffle=bool(self.shuffle),
+            max_iter=int(self.max_iter),
+            tol=float(self.tol),
+            patience=self.n_iter_no_change,
+            schedule=self.learning_rate if self.solver == "sgd" else "constant",
+            power_t=float(self.power_t),
+            report=report,
+        )
+        if not stopped:
+            warnings.warn(
+                f"Stochastic Optimizer: Maximum iterations ({self.max_iter}) reached and the optimization hasn't "
+                "converged yet.",
+                ConvergenceWarning,
+                stacklevel=3,
+            )
+
+    def _keep(self, network: Network, architecture: Architecture, progress: Progress, stochastic: bool) -> None:
+        """Show weights and progress in the public attributes."""
+        coefs, intercepts = architecture.unpack(progress.w)
+        self._set_weights(network, network.pack((coefs, intercepts, [], []), progress.w.dtype))
+        self.n_iter_, self.t_ = progress.n_iter, progress.t
+        if stochastic:
+            self.loss_curve_, self.best_loss_ = progress.loss_curve, progress.best_loss
+            self._no_improvement_count = progress.no_change
+            if progress.loss_curve:
+                self.loss_ = progress.loss_curve[-1]
+
+    def partial_fit(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> Self:
+        """Not for Dask collections; use `fit` with `warm_start=True`, or a local estimator."""
+        raise AttributeError(
+            f"{type(self).__name__} has no partial_fit: fit with warm_start=True goes on with all partitions."
+        )
+
+    def _lazily(self, X: Any, name: str, columns: Any, dtype: Any) -> Any:
+        check_is_fitted(self)
+        local: Callable[[Any], np.ndarray] = partial(_call, name, self)
+        return map_rows(local, X, columns, dtype)
+
+    def _score_dtype(self, X: Any) -> np.dtype[Any]:
+        return np.result_type(_dtype_of(X), *self.coefs_)
+
+
+def _call(name: str, model: Any, X: Any) -> np.ndarray:
+    """Call a method of the local class on one partition."""
+    return getattr(super(_DaskMLP, model), name)(X)
+
+
+def _dtype_of(X: Any) -> np.dtype[Any]:
+    """Return float32 if all columns are, else float64."""
+    kinds = {np.dtype(X.dtype)} if hasattr(X, "dtype") else set(X.dtypes)
+    return np.dtype(np.float32 if kinds == {np.dtype(np.float32)} else np.float64)
+
+
+def _check_same(what: str, counts: list[int]) -> None:
+    if len(set(counts)) > 1:
+        raise ValueError(f"All partitions must have the same number of {what}, got {counts}.")
+
+
+def _outputs_for(classes: np.ndarray) -> int:
+    return len(classes) if len(classes) > 2 else 1
+
+
+def _architecture(network: Network) -> Architecture:
+    options = {
+        "activation": list(network.activations),
+        "output": network.link,
+        "loss": network.loss,
+        "residual": network.residual,
+        "maxout_pieces": network.maxout_pieces,
+    }
+    return Architecture(network.shapes(), options)
+
+
+class DaskMLPClassifier(_DaskMLP, MLPClassifier):
+    """Multilayer perceptron classifier for Dask collections: data that need not fit into one machine's memory.
+
+    One network is trained synchronously on all partitions. In every step each worker computes the gradient of its rows,
+    this process adds the gradients in the order of the partitions and takes the step. The mini-batches are those of
+    `MLPClassifier` on the same rows with the same seed, so the weights equal its weights up to rounding, whatever the
+    partitions are; for given partitions they depend on neither the number of workers nor their speed, to the last
+    bit. If a worker is lost, Dask computes its partitions again on another one, and training goes on from the last
+    step.
+
+    A step waits for the scheduler and the network, so large mini-batches and 'lbfgs' are what profits; see
+    docs/scaling.md for the sizes below which one machine is faster.
+
+    Parameters
+    ----------
+    hidden_layer_sizes, activation, solver, ...
+        As of `MLPClassifier`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
+        `early_stopping` and `batch_norm` are not supported.
+
+    Attributes
+    ----------
+    classes_, coefs_, intercepts_, loss_, best_loss_, loss_curve_, n_iter_, t_, n_layers_, n_outputs_, \
+    out_activation_, n_features_in_, feature_names_in_
+        As of `MLPClassifier`, in this process.
+
+    See Also
+    --------
+    MLPClassifier : For data of one machine, in memory or memory-mapped.
+
+    Notes
+    -----
+    The gradients come from `fastmlp.cost_and_gradient`, in blocks of at most 65,536 rows. Its log loss has no cap, so
+    the reported loss differs from that of `MLPClassifier` where a probability is below the smallest number eps with
+    1 + eps > 1. Labels of mini-batches are drawn over all rows: the client holds one permutation of their numbers,
+    four bytes each.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from distributed import Client
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp.distributed import DaskMLPClassifier
+    >>> X, y = load_digits(return_X_y=True)
+    >>> X, y = da.from_array(X / 16, chunks=(900, -1)), da.from_array(y, chunks=900)
+    >>> with Client(processes=False, dashboard_address=":0") as client:
+    ...     clf = DaskMLPClassifier(solver="lbfgs", alpha=1, random_state=0).fit(X, y)
+    ...     accuracy = clf.score(X, y)
+    >>> bool(accuracy > 0.95)
+    True
+    """
+
+    def _targets(self, known: list[Facts], warm: bool) -> dict[str, Any]:
+        """Return the fitted attributes that the labels of all partitions settle."""
+        columns = known[0].target_columns
+        if columns:
+            labels: Any = np.eye(max(columns, 2), columns, dtype=int)
+        else:
+            labels = np.unique(np.concatenate([one.classes for one in known if one.classes is not None]))
+        binarizer = LabelBinarizer().fit(labels)
+        if warm and not np.array_equal(binarizer.classes_, self.classes_):
+            raise ValueError(
+                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
+                f"Previously got {self.classes_}, `y` has {binarizer.classes_}"
+            )
+        return {"_label_binarizer": binarizer, "classes_": binarizer.classes_}
+
+    def predict(self, X: Any) -> Any:
+        """Predict labels.
+
+        Parameters
+        ----------
+        X : Dask array or data frame, or array-like, of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : of shape (n_samples,) or (n_samples, n_classes)
+            The predicted labels: lazily, as a Dask array for a Dask array and as a series (data frame) with the same
+            index for a data frame; an array for local data.
+        """
+        if not is_collection(X):
+            return super().predict(X)
+        multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
+        dtype = np.dtype(int) if multilabel else self.classes_.dtype
+        return self._lazily(X, "predict", self.classes_ if multilabel else None, dtype)
+
+    def predict_proba(self, X: Any) -> Any:
+        """Estimate probabilities.
+
+        Parameters
+        ----------
+        X : Dask array or data frame, or array-like, of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y_prob : of shape (n_samples, n_classes)
+            Probabilities, in the order of `classes_`: lazily for Dask collections, see `predict`.
+        """
+        if not is_collection(X):
+            return super().predict_proba(X)
+        return self._lazily(X, "predict_proba", self.classes_, self._score_dtype(X))
+
+    def predict_log_proba(self, X: Any) -> Any:
+        """Return the logarithm of `predict_proba`, lazily for Dask collections."""
+        if not is_collection(X):
+            return super().predict_log_proba(X)
+        return self._lazily(X, "predict_log_proba", self.classes_, self._score_dtype(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the accuracy.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`, or all of them local.
+
+        Returns
+        -------
+        float
+        """
+        if not is_collection(X):
+            return super().score(X, y, sample_weight)
+        return accuracy(self, partitions(X, y=y, sample_weight=sample_weight))
+
+
+class DaskMLPRegressor(_DaskMLP, MLPRegressor):
+    """Multilayer perceptron regressor for Dask collections: data that need not fit into one machine's memory.
+
+    Trains as `DaskMLPClassifier` does.
+
+    Parameters
+    ----------
+    loss, hidden_layer_sizes, activation, solver, ...
+        As of `MLPRegressor`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
+        `early_stopping` and `batch_norm` are not supported.
+
+    Attributes
+    ----------
+    coefs_, intercepts_, loss_, best_loss_, loss_curve_, n_iter_, t_, n_layers_, n_outputs_, out_activation_, \
+    n_features_in_, feature_names_in_
+        As of `MLPRegressor`, in this process.
+
+    See Also
+    --------
+    MLPRegressor : For data of one machine, in memory or memory-mapped.
+
+    Examples
+    --------
+    >>> import dask.array as da
+    >>> from distributed import Client
+    >>> from sklearn.datasets import load_diabetes
+    >>> from sklearn.preprocessing import scale
+    >>> from fastmlp.distributed import DaskMLPRegressor
+    >>> X, y = load_diabetes(return_X_y=True)
+    >>> X, y = da.from_array(scale(X), chunks=(221, -1)), da.from_array(scale(y), chunks=221)
+    >>> with Client(processes=False, dashboard_address=":0") as client:
+    ...     reg = DaskMLPRegressor(hidden_layer_sizes=20, solver="lbfgs", alpha=10, random_state=0).fit(X, y)
+    ...     r2 = reg.score(X, y)
+    >>> bool(r2 > 0.5)
+    True
+    """
+
+    def predict(self, X: Any) -> Any:
+        """Predict values.
+
+        Parameters
+        ----------
+        X : Dask array or data frame, or array-like, of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        y : of shape (n_samples,) or (n_samples, n_outputs)
+            The predicted values: lazily, as a Dask array for a Dask array and as a series (data frame) with the same
+            index for a data frame; an array for local data.
+        """
+        if not is_collection(X):
+            return super().predict(X)
+        check_is_fitted(self)
+        columns = None if self.n_outputs_ == 1 else range(self.n_outputs_)
+        return self._lazily(X, "predict", columns, self._score_dtype(X))
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination, averaged over the outputs.
+
+        Parameters
+        ----------
+        X, y, sample_weight
+            As for `fit`, or all of them local.
+
+        Returns
+        -------
+        float
+        """
+        if not is_collection(X):
+            return super().score(X, y, sample_weight)
+        return r2(self, partitions(X, y=y, sample_weight=sample_weight))

@@ -1,0 +1,49 @@
+"""Scores of predictions that nobody holds as a whole: sums over partitions."""
+
+from typing import Any
+
+import numpy as np
+from dask.base import compute
+from dask.delayed import delayed
+
+__all__ = ["accuracy", "r2"]
+
+
+def accuracy(model: Any, parts: list[tuple[Any, ...]]) -> float:
+    """Return the weighted share of the rows whose labels are all right; `parts` are (X, y, sample_weight), delayed."""
+    count, lazy = delayed(_right, pure=False), delayed(model, pure=False, traverse=False)
+    right, weight = np.sum(compute(*(count(lazy, *part) for part in parts)), axis=0)
+    return float(right / weight)
+
+
+def r2(model: Any, parts: list[tuple[Any, ...]]) -> float:
+    """Return the coefficient of determination, averaged over the outputs; the mean of y takes a pass of its own."""
+    lazy = delayed(model, pure=False, traverse=False)
+    moments, squares = delayed(_moments, pure=False), delayed(_squares, pure=False)
+    found = compute(*(moments(*part) for part in parts))
+    mean = sum(total for total, _ in found) / sum(weight for _, weight in found)
+    residual, total = np.sum(compute(*(squares(lazy, mean, *part) for part in parts)), axis=0)
+    return float(np.mean(1 - residual / total))
+
+
+def _right(model: Any, X: Any, y: Any, sample_weight: Any) -> tuple[float, float]:
+    """Return the weight of the rows whose labels are all right, and the weight of all."""
+    right = np.asarray(y) == model.predict(X)
+    right = right.all(axis=1) if right.ndim == 2 else right
+    weights = np.ones(len(right)) if sample_weight is None else np.asarray(sample_weight, float)
+    return float(weights[right].sum()), float(weights.sum())
+
+
+def _moments(X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, float]:
+    """Return the weighted sum of y, output by output, and the sum of the weights."""
+    Y = np.asarray(y, float).reshape(len(y), -1)
+    weights = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
+    return weights @ Y, float(weights.sum())
+
+
+def _squares(model: Any, mean: np.ndarray, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:
+    """Return the weighted sums of squares of the residuals and of y about its mean, output by output."""
+    Y = np.asarray(y, float).reshape(len(y), -1)
+    weights = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
+    residuals = Y - np.asarray(model.predict(X), float).reshape(len(Y), -1)
+    return weights @ residuals**2, weights @ (Y - mean) ** 2
