@@ -8,7 +8,13 @@ from numpy.testing import assert_array_equal
 from sklearn.datasets import load_diabetes, load_wine
 
 from fastmlp.app import UserError
-from fastmlp.app.table import digits, read_table, shorten
+from fastmlp.app.table import digits
+from fastmlp.app.table import read_table as read_path
+from fastmlp.app.wording import shorten
+
+
+def read_table(path, target, task=None, **options):
+    return read_path(str(path), target, task, **options)
 
 
 def write(path, header, rows, delimiter=","):
