@@ -33,8 +33,6 @@ GROUPED = {
 }
 
 _DAYS = (
-    "%Y/%m/%d",
-    "%Y.%m.%d",
     "%d.%m.%Y",
     "%d.%m.%y",
     "%m/%d/%Y",
@@ -104,7 +102,8 @@ def find_numbers(column: pd.Series, decimal: str = ".") -> tuple[pd.Series, pd.S
         column = column.dt.total_seconds()
     if is_numeric(column):
         values = pd.Series(column.to_numpy(dtype=np.float64, na_value=np.nan), index=column.index, name=column.name)
-        return values, values.abs() >= LARGEST
+        odd = values.abs() >= LARGEST
+        return values.mask(odd), odd
     cells = text_cells(column)
     known = cells.dropna()
     joined = "\n".join(known)
@@ -116,8 +115,9 @@ def find_numbers(column: pd.Series, decimal: str = ".") -> tuple[pd.Series, pd.S
             pass
         else:
             values = pd.Series(np.nan, index=column.index, name=column.name)
-            values[known.index] = found
-            return values, values.abs() >= LARGEST
+            values[cells.notna()] = found
+            odd = values.abs() >= LARGEST
+            return values.mask(odd), odd
     values = pd.Series([_number(cell, decimal) for cell in cells], index=column.index, name=column.name, dtype=float)
     return values, values.isna() & cells.notna()
 

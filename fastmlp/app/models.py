@@ -15,7 +15,6 @@ from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostin
 from sklearn.linear_model import LogisticRegression, Ridge
 from sklearn.model_selection import cross_val_score
 from sklearn.pipeline import Pipeline
-
 from threadpoolctl import threadpool_limits
 
 from fastmlp.app import UserError

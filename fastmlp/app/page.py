@@ -9,7 +9,7 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from fastmlp.app import report
-from fastmlp.app.pictures import draw
+from fastmlp.app.pictures import DPI, draw
 
 
 def render(results: dict[str, Any]) -> str:
@@ -55,4 +55,4 @@ def render(results: dict[str, Any]) -> str:
 
 def _embedded(title: str, png: bytes) -> dict[str, Any]:
     width = struct.unpack(">I", png[16:20])[0]  # of the header chunk
-    return {"title": title, "width": width // 2, "data": base64.b64encode(png).decode("ascii")}
+    return {"title": title, "width": width * 96 // DPI, "data": base64.b64encode(png).decode("ascii")}

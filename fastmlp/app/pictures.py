@@ -12,6 +12,7 @@ from matplotlib.figure import Figure
 # On a white page: one strong colour for what is best, muted colours for the rest.
 STRONG, MUTED = "#1f6f8b", "#9db4bd"
 RC = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
+DPI = 144  # of screens with small pixels; the page says how large a picture is
 MOST_LABELED = 12  # classes whose counts are written into the confusion matrix
 
 
@@ -53,7 +54,7 @@ def _style() -> Any:
 
 def _png(figure: Figure) -> bytes:
     file = io.BytesIO()
-    figure.savefig(file, format="png", dpi=144)
+    figure.savefig(file, format="png", dpi=DPI)
     return file.getvalue()
 
 

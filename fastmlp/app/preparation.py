@@ -315,7 +315,7 @@ def _prepare(frame: pd.DataFrame, kinds: Mapping[str, str]) -> pd.DataFrame:
             dates = cells.read_dates(column, form)
             prepared[f"{name} (days)"] = (dates - pd.Timestamp(0)) / pd.Timedelta(days=1)
             prepared[f"{name} (month)"] = dates.dt.month.astype(np.float64)
-            prepared[f"{name} (weekday)"] = dates.dt.weekday.astype(np.float64)
+            prepared[f"{name} (weekday)"] = dates.dt.day_of_week.astype(np.float64)
             if what == TIME:
                 prepared[f"{name} (hour)"] = (dates - dates.dt.normalize()) / pd.Timedelta(hours=1)
     return pd.DataFrame(prepared, index=frame.index)

@@ -125,7 +125,7 @@ def _read_excel(name: str, content: bytes) -> Raw:
         with pd.ExcelFile(io.BytesIO(content)) as book:
             sheets = [str(sheet) for sheet in book.sheet_names]
             # Without a header, so that pandas renames no column, and as objects, so that each cell keeps its type.
-            frame = book.parse(book.sheet_names[0], header=None, dtype=object, keep_default_na=False)
+            frame = pd.read_excel(book, sheet_name=0, header=None, dtype=object, keep_default_na=False)
     except ImportError as error:
         raise UserError(f"{name} is an Excel file; {first_line(error)}") from error
     except Exception as error:  # openpyxl, zipfile and XML parsers each have exceptions of their own

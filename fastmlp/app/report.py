@@ -38,7 +38,9 @@ def findings(results: dict[str, Any]) -> list[str]:
         lines += comparison(ours, theirs)
     lines += advice(results)
     if results["models"] is not None:
-        lines += ["", *models(results), *conclusion(results)]
+        lines += ["", *models(results)]
+        for sentence in conclusion(results):
+            lines += textwrap.wrap(sentence, WIDTH, break_on_hyphens=False)
     return lines
 
 
@@ -119,11 +121,8 @@ def models(results: dict[str, Any]) -> list[str]:
     """Return the compared models, best on the rows set aside first, one a line."""
     compared = results["models"]["models"]
     scores = list(compared[0]["test"])
-    lines = [
-        f"{'on the test rows':<40}"
-        + "".join(f"{score if score != 'balanced accuracy' else 'balanced':>10}" for score in scores)
-        + f"{'s':>9}"
-    ]
+    heads = "".join(f"{score.replace('balanced accuracy', 'balanced'):>10}" for score in scores)
+    lines = [f"{'on the test rows':<40}{heads}{'s':>9}"]
     for model in compared:
         values = "".join(f"{short(model['test'][score]):>10}" for score in scores)
         mark = "*" if model["name"] == results["models"]["saved"] else " "
@@ -132,24 +131,21 @@ def models(results: dict[str, Any]) -> list[str]:
 
 
 def conclusion(results: dict[str, Any]) -> list[str]:
-    """Say which model predicts the rows set aside best, and which one is saved and why."""
-    compared = results["models"]["models"]
-    metric = results["metric"]
-    first = compared[0]
-    saved = next(model for model in compared if model["name"] == results["models"]["saved"])
-    ties = [model["title"] for model in compared[1:] if model["test"][metric] == first["test"][metric]]
-    what = f"best on the {results['rows']['test']} test rows: {first['title']}"
-    if ties:
-        what += f" (equal: {'; '.join(ties)})"
-    lines = textwrap.wrap(f"{what}, {metric} {short(first['test'][metric])}", WIDTH)
-    mlp = next(model for model in compared if model["name"] == "mlp")
-    if mlp is not first and mlp["test"][metric] != first["test"][metric]:
+    """Say in sentences which model predicts the rows set aside best, and which one is saved and why."""
+    compared, metric, rows = results["models"]["models"], results["metric"], results["rows"]["test"]
+    first, mlp, saved = (
+        compared[0],
+        next(model for model in compared if model["name"] == "mlp"),
+        next(model for model in compared if model["name"] == results["models"]["saved"]),
+    )
+    equal = [model["title"] for model in compared if model["test"][metric] == first["test"][metric]]
+    sentences = [f"Best on the {rows} test rows: {' and '.join(equal)}, {metric} {short(first['test'][metric])}."]
+    if mlp["title"] not in equal:
         gap = first["test"][metric] - mlp["test"][metric]
-        rows = round(gap * results["rows"]["test"])
-        by = f"{rows} of {results['rows']['test']} rows" if results["task"] == "classification" else f"{gap:.4f}"
-        lines.append(f"the MLP of fastmlp is worse by {by}")
-    lines += textwrap.wrap(f"* saved: {saved['title']}, {results['models']['why']}", WIDTH)
-    return [*lines, *results["models"].get("failures", [])]
+        by = f"{round(gap * rows)} of {rows} rows" if results["task"] == "classification" else f"{gap:.4f}"
+        sentences.append(f"fastmlp's MLP is behind by {by}.")
+    sentences.append(f"Saved (*): {saved['title']}, {results['models']['why']}.")
+    return sentences + [f"{failure}." for failure in results["models"]["failures"]]
 
 
 def short(value: float | None) -> str:
