@@ -18,7 +18,7 @@ ODD_COLUMNS = ["number", "town", "picked", "unit", "remark"]
 
 def run(*args, **options):
     return subprocess.run(
-        [sys.executable, "-m", "fastmlp", *map(str, args)], capture_output=True, timeout=600, **options
+        [sys.executable, "-m", "fastmlp", *map(str, args)], capture_output=True, timeout=1200, **options
     )
 
 
@@ -222,5 +222,5 @@ def test_reader_that_stops_early(folder):
     program.stdout.close()
     said = program.stderr.read()
     program.stderr.close()
-    assert program.wait(timeout=600) == 0
+    assert program.wait(timeout=1200) == 0
     assert said.splitlines() == ["wine.csv: ignored, not used by the model: cultivar"]

@@ -89,7 +89,7 @@ def test_page_in_a_browser(folder, tmp_path, width):
 def browse(tmp_path, page, width, *action):
     command = [CHROMIUM, *FLAGS, f"--user-data-dir={tmp_path / 'profile'}", f"--window-size={width},3000", *action]
     environment = {**os.environ, "HOME": str(tmp_path)}
-    done = subprocess.run([*command, Path(page).as_uri()], capture_output=True, timeout=600, env=environment)
+    done = subprocess.run([*command, Path(page).as_uri()], capture_output=True, timeout=1200, env=environment)
     assert done.returncode == 0, done.stderr.decode(errors="replace")[-2000:]
     return done.stdout.decode()
 
