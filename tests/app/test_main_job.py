@@ -9,7 +9,9 @@ import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
 import pandas as pd
@@ -312,6 +314,42 @@ def test_interrupt_ends_in_one_line(tmp_path):
     assert program.returncode == 130
     assert said.splitlines()[-1] == "python -m fastmlp: interrupted"
     assert "Traceback" not in said
+
+
+def children(pid):
+    """Return the command lines of the children of a process."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid:
+                found.append((folder / "cmdline").read_bytes())
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the test finds the workers in /proc")
+def test_interrupt_while_workers_start(wine, tmp_path):
+    """The workers of joblib get the signal as well; those that were importing printed a traceback each."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    with program:
+        while "60/60 fits" not in program.stderr.readline():
+            assert program.poll() is None
+        while sum(b"popen_loky" in command for command in children(program.pid)) < 2:
+            assert program.poll() is None
+        time.sleep(0.3)  # the workers import
+        os.killpg(program.pid, signal.SIGINT)
+        _, said = program.communicate(timeout=600)
+    assert program.returncode == 130
+    assert said == "python -m fastmlp: interrupted\n"
 
 
 def test_preprocessing_learns_from_training_rows_only(wine):
