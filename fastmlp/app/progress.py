@@ -82,6 +82,7 @@ def _bar(title: str, fits: int, stream: TextIO) -> Iterator[Show]:
         TextColumn("{task.fields[message]}"),
         TimeElapsedColumn(),
         console=Console(file=stream),
+        transient=True,  # the report says what the search found
     )
     with bar:
         task = bar.add_task(title, total=fits, message="")

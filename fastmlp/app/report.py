@@ -1,82 +1,153 @@
-"""The text of the report: what is searched, what was found, and how it compares with scikit-learn's."""
+"""The text of the report: what is searched, what was found, and how it compares with other models."""
 
 from __future__ import annotations
 
-import numpy as np
-import sklearn
+import textwrap
+from typing import Any
 
-import fastmlp
-from fastmlp.app.search import ALPHAS, FOLDS, SIZES, Outcome, Split
-from fastmlp.app.table import Table
-
-FITS = len(ALPHAS) * len(SIZES) * FOLDS
-METRIC = {"classification": "accuracy", "regression": "R2"}
+SHOWN = 5  # candidates on the screen; the page shows all
+WIDTH = 80
 
 
-def introduction(table: Table, data: Split, jobs: int) -> list[str]:
+def introduction(results: dict[str, Any]) -> list[str]:
     """Return what is known before the search."""
-    rows, columns = table.X.shape
-    classes = f", {len(np.unique(table.y))} classes" if table.task == "classification" else ""
+    table, search = results["table"], results["search"]
+    classes = f", {table['classes']} classes" if table["classes"] else ""
+    lines = [
+        ", ".join(f"{library} {version}" for library, version in results["versions"].items()),
+        f"{table['name']}: {table['rows']} rows, {table['columns']} columns{classes}",
+    ]
+    for note in table["notes"]:
+        lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
     return [
-        f"fastmlp {fastmlp.__version__}, scikit-learn {sklearn.__version__}",
-        f"{table.name}: {rows} rows, {columns} columns{classes}",
-        *(f"  {note}" for note in table.notes),
-        f"{len(data.y)} rows to search on, {len(data.y_test)} set aside for the test",
-        f"GridSearchCV over {len(ALPHAS)} alphas x {len(SIZES)} hidden_layer_sizes x {FOLDS} folds: "
-        f"{FITS} fits, {jobs} at a time",
-        "(the first run on a machine compiles fastmlp's kernels before the search; later runs load them)",
+        *lines,
+        f"{results['rows']['search']} rows to search on, {results['rows']['test']} set aside for the test",
+        f"GridSearchCV: {len(search['alphas'])} alphas x {len(search['sizes'])} hidden_layer_sizes x "
+        f"{search['folds']} folds = {search['fits']} fits, {results['jobs']} at a time",
     ]
 
 
-def findings(ours: Outcome, theirs: Outcome | None, metric: str) -> list[str]:
-    """Return the ranked table, the best of each library, and how they compare."""
+def findings(results: dict[str, Any]) -> list[str]:
+    """Return the best candidates, the best of each library, and how they compare."""
+    ours, theirs = results["ours"], results["theirs"]
     outcomes = [ours] if theirs is None else [ours, theirs]
-    lines = ["", *ranking(ours, theirs, metric), ""]
-    lines += [_best(outcome, metric) for outcome in outcomes]
+    lines = ["", *ranking(results), ""]
+    for outcome in outcomes:
+        lines += best(outcome, results["metric"])
     if theirs is not None:
-        lines.append(comparison(ours, theirs))
-    lines += [
-        f"{outcome.library}: {outcome.unconverged} of {FITS} fits reached max_iter before they converged"
-        for outcome in outcomes
-        if outcome.unconverged
-    ]
+        lines += comparison(ours, theirs)
+    lines += advice(results)
+    if results["models"] is not None:
+        lines += ["", *models(results)]
+        for sentence in conclusion(results):
+            lines += textwrap.wrap(sentence, WIDTH, break_on_hyphens=False)
     return lines
 
 
-def ranking(ours: Outcome, theirs: Outcome | None, metric: str) -> list[str]:
-    """Return the candidates, best first, one a line, with scikit-learn's score and time beside them."""
-    head = f"rank   alpha  hidden_layer_sizes  {metric:>8}     std  epochs    s/fit"
+def ranking(results: dict[str, Any], most: int = SHOWN) -> list[str]:
+    """Return the best candidates, one a line, with scikit-learn's score and time beside them."""
+    ours, theirs, metric = results["ours"], results["theirs"], results["metric"]
+    head = f"rank   alpha    hidden  {metric:>8}     std  epochs   s/fit"
     if theirs is not None:
-        head += f"  | scikit-learn: {metric:>8}    s/fit"
+        head += " | scikit-learn   s/fit"
     lines = [head]
-    found = ours.search.cv_results_
-    for i in np.argsort(found["rank_test_score"], kind="stable"):
+    for row in ours["candidates"][:most]:
         line = (
-            f"{found['rank_test_score'][i]:>4}  {ALPHAS[i // len(SIZES)]:>6g}  {SIZES[i % len(SIZES)]!s:>18}"
-            f"  {found['mean_test_score'][i]:>8.4f}  {found['std_test_score'][i]:>6.4f}"
-            f"  {found['mean_test_epochs'][i]:>6.0f}  {found['mean_fit_time'][i]:>7.3f}"
+            f"{row['rank']:>4}  {row['alpha']:>6g}  {size(row):>8}  {number(row['score']):>8}"
+            f"  {number(row['std']):>6}  {number(row['epochs'], 0):>6}  {number(row['seconds_per_fit'], 3):>6}"
         )
         if theirs is not None:
-            other = theirs.search.cv_results_
-            line += f"  | {other['mean_test_score'][i]:>22.4f}  {other['mean_fit_time'][i]:>7.3f}"
+            other = counterpart(row, theirs)
+            line += f" | {number(other['score']):>12}  {number(other['seconds_per_fit'], 3):>6}"
         lines.append(line)
     return lines
 
 
-def comparison(ours: Outcome, theirs: Outcome) -> str:
+def counterpart(row: dict[str, Any], theirs: dict[str, Any]) -> dict[str, Any]:
+    """Return the same candidate in the other search."""
+    same = ("alpha", "hidden_layer_sizes")
+    return next(other for other in theirs["candidates"] if all(other[key] == row[key] for key in same))
+
+
+def size(row: dict[str, Any]) -> str:
+    """Return the hidden layers as Python writes them."""
+    return str(tuple(row["hidden_layer_sizes"]))
+
+
+def number(value: float | None, digits: int = 4) -> str:
+    """Return a number with fixed decimals, or a dash if there is none."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def best(outcome: dict[str, Any], metric: str) -> list[str]:
+    """Return the best parameters of a search, its score on the rows set aside, and its times."""
+    found = outcome["best"]
+    return [
+        f"{outcome['library'] + ':':<13} alpha={found['alpha']:g}, hidden_layer_sizes={size(found)}, "
+        f"test {metric} {number(outcome['test_score'])};",
+        f"{'':<13} search {outcome['seconds']:.2f} s, after {outcome['ready']:.2f} s to start workers and load code",
+    ]
+
+
+def comparison(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """Say which library was faster, and whether both found the same."""
-    ratio = theirs.seconds / ours.seconds
+    ratio = theirs["seconds"] / ours["seconds"]
     speed = f"{ratio:.1f} times faster" if ratio >= 1 else f"{1 / ratio:.1f} times slower"
-    agreement = "the same best parameters" if ours.best == theirs.best else "other best parameters"
-    gap = float(np.max(np.abs(ours.scores - theirs.scores)))
+    agreement = "the same best parameters" if ours["best"] == theirs["best"] else "other best parameters"
+    pairs = [(row["score"], counterpart(row, theirs)["score"]) for row in ours["candidates"]]
+    gap = max((abs(a - b) for a, b in pairs if a is not None and b is not None), default=0.0)
     scores = f"mean scores that differ by at most {gap:.2g}" if gap else "the same mean scores"
-    return f"{ours.library} was {speed} and found {agreement}, with {scores}"
+    return textwrap.wrap(f"{ours['library']} was {speed} and found {agreement}, with {scores}", WIDTH)
 
 
-def _best(outcome: Outcome, metric: str) -> str:
-    best = outcome.best
-    return (
-        f"{outcome.library + ':':<13} alpha={best['alpha']:g}, "
-        f"hidden_layer_sizes={best['hidden_layer_sizes']}, test {metric} {outcome.test_score:.4f}; "
-        f"search {outcome.seconds:.2f} s, after {outcome.ready:.2f} s to get workers and code ready"
+def advice(results: dict[str, Any]) -> list[str]:
+    """Say which fits failed or did not converge, and what to do about it."""
+    fits, outcomes = results["search"]["fits"], [results["ours"], results["theirs"]]
+    lines = []
+    for what, key in (
+        ("failed", "failed"),
+        (f"reached max_iter={results['max_iter']} before they converged", "unconverged"),
+    ):
+        counts = [f"{found[key]} of {fits} fits ({found['library']})" for found in outcomes if found and found[key]]
+        if counts:
+            line = f"{', '.join(counts)} {what}"
+            if key == "unconverged":
+                line += f"; --max-iter {5 * results['max_iter']} trains longer"
+            lines += textwrap.wrap(line, WIDTH, break_on_hyphens=False)
+    return lines
+
+
+def models(results: dict[str, Any]) -> list[str]:
+    """Return the compared models, best on the rows set aside first, one a line."""
+    compared = results["models"]["models"]
+    scores = list(compared[0]["test"])
+    heads = "".join(f"{score.replace('balanced accuracy', 'balanced'):>10}" for score in scores)
+    lines = [f"{'on the test rows':<40}{heads}{'s':>9}"]
+    for model in compared:
+        values = "".join(f"{short(model['test'][score]):>10}" for score in scores)
+        mark = "*" if model["name"] == results["models"]["saved"] else " "
+        lines.append(f"{mark}{model['title']:<39}{values}{model['seconds']:>9.2f}")
+    return lines
+
+
+def conclusion(results: dict[str, Any]) -> list[str]:
+    """Say in sentences which model predicts the rows set aside best, and which one is saved and why."""
+    compared, metric, rows = results["models"]["models"], results["metric"], results["rows"]["test"]
+    first, mlp, saved = (
+        compared[0],
+        next(model for model in compared if model["name"] == "mlp"),
+        next(model for model in compared if model["name"] == results["models"]["saved"]),
     )
+    equal = [model["title"] for model in compared if model["test"][metric] == first["test"][metric]]
+    sentences = [f"Best on the {rows} test rows: {' and '.join(equal)}, {metric} {short(first['test'][metric])}."]
+    if mlp["title"] not in equal:
+        gap = first["test"][metric] - mlp["test"][metric]
+        by = f"{round(gap * rows)} of {rows} rows" if results["task"] == "classification" else f"{gap:.4f}"
+        sentences.append(f"fastmlp's MLP is behind by {by}.")
+    sentences.append(f"Saved (*): {saved['title']}, {results['models']['why']}.")
+    return sentences + [f"{failure}." for failure in results["models"]["failures"]]
+
+
+def short(value: float | None) -> str:
+    """Return a score in at most nine characters, or a dash if there is none."""
+    return "-" if value is None else f"{value:.4f}" if abs(value) < 100 else f"{value:.5g}"

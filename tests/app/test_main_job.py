@@ -1,15 +1,20 @@
 """``python -m fastmlp``, run as users run it: whole searches on real tables, and every way to be refused."""
 
+import base64
 import io
+import json
 import os
 import re
 import signal
 import subprocess
 import sys
 import threading
+import time
 import warnings
+from pathlib import Path
 
 import numpy as np
+import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
 
@@ -18,7 +23,8 @@ from fastmlp.app import progress, search
 from fastmlp.app.table import digits, read_table
 
 TOWNS = ["Rome", "Oslo", "Kyōto"]
-PICTURES = ["alpha_size_heatmap.png", "first_layer_weights.png", "loss_curves.png"]
+WRITTEN = ["metrics.json", "model.skops", "report.html"]
+PICTURES = ["Mean score of each candidate", "Loss curves", "First-layer weights"]
 
 
 def write_table(path, data, target):
@@ -56,6 +62,14 @@ def run(*args, runner=("-m", "fastmlp"), **options):
     )
 
 
+def pictures(page):
+    """Return the titles of the pictures in a page, which must be PNG files in the page itself."""
+    found = re.findall(r'<img alt="([^"]+)" width="\d+" src="data:image/png;base64,([^"]+)">', page)
+    assert len(found) == page.count("<img")
+    assert all(base64.b64decode(data).startswith(b"\x89PNG") for _, data in found)
+    return [title for title, _ in found]
+
+
 def ranks(report):
     """Return the rows of the ranked table: rank, alpha, size, score, ..."""
     (table,) = (part for part in report.split("\n\n") if part.startswith("rank"))
@@ -64,25 +78,34 @@ def ranks(report):
 
 def test_classification_beside_scikit_learn(wine, tmp_path, capsys):
     folder = tmp_path / "report"
-    assert main([str(wine), "--target", "cultivar", "--output", str(folder)]) == 0
+    assert main([str(wine), "--target", "cultivar", "--output", str(folder), "--compare"]) == 0
     said = capsys.readouterr()
-    assert "classification of 'cultivar' (recognised by its 3 different texts" in said.out
-    assert "text columns, one-hot encoded (values): town (3)" in said.out
-    assert "missing values, imputed" in said.out
-    assert "gradient right" in said.out
-    rows = ranks(said.out)
+    text = " ".join(said.out.split())
+    assert "classification of 'cultivar' (recognised by its 3 different texts" in text
+    assert "text columns, one-hot encoded (values): town (3)" in text
+    assert "missing values, imputed" in text
+    assert "gradient right" in text
+    shown = ranks(said.out)
+    assert len(shown) == 5
+    metrics = json.loads((folder / "metrics.json").read_text(encoding="utf-8"))
+    rows = metrics["ours"]["candidates"]
     assert len(rows) == 12
-    scores = [float(row[3]) for row in rows]
+    assert [row[3] for row in shown] == [f"{row['score']:.4f}" for row in rows[:5]]
+    scores = [row["score"] for row in rows]
     assert scores == sorted(scores, reverse=True)
     assert scores[0] > 0.9
     # The same folds, the same seeds, the same weights: the same scores.
+    theirs = {(row["alpha"], *row["hidden_layer_sizes"]): row["score"] for row in metrics["theirs"]["candidates"]}
     for row in rows:
+        assert f"{row['score']:.4f}" == f"{theirs[row['alpha'], *row['hidden_layer_sizes']]:.4f}"
+    for row in shown:
         assert row[3] == row[-2]
-    assert "found the same best parameters" in said.out
-    ours, theirs = re.findall(r"test accuracy ([0-9.]+); search [0-9.]+ s", said.out)
+    assert "found the same best parameters" in text
+    ours, theirs = re.findall(r"test accuracy ([0-9.]+); search [0-9.]+ s", text)
     assert ours == theirs
-    assert sorted(path.name for path in folder.iterdir()) == PICTURES
-    assert all(path.read_bytes().startswith(b"\x89PNG") for path in folder.iterdir())
+    assert sorted(path.name for path in folder.iterdir()) == WRITTEN
+    page = (folder / "report.html").read_text(encoding="utf-8")
+    assert pictures(page) == ["Models on the test rows", "Confusion matrix on the test rows", *PICTURES]
     assert str(folder) in said.out
 
 
@@ -94,17 +117,19 @@ def test_nothing_is_compiled_before_the_time_to_get_ready_is_taken(wine, tmp_pat
         monkeypatch.setattr(
             search, name, lambda *args, name=name, function=function: order.append(name) or function(*args)
         )
-    assert main([str(wine), "--target", "cultivar", "--no-compare", "--output", str(tmp_path)]) == 0
+    assert main([str(wine), "--target", "cultivar", "--output", str(tmp_path)]) == 0
     assert order == ["warm_up", "gradient_check", "run"]
 
 
 def test_regression(diabetes, tmp_path, capsys):
-    assert main([str(diabetes), "--target", "progression", "--no-compare", "--output", str(tmp_path)]) == 0
+    assert main(["fit", str(diabetes), "--target", "progression", "--output", str(tmp_path)]) == 0
     said = capsys.readouterr().out
-    assert "regression of 'progression' (recognised by its 214 different whole numbers" in said
+    assert "regression of 'progression' (recognised by its 214 different whole numbers" in " ".join(said.split())
     assert "scikit-learn:" not in said
     assert 0.3 < float(ranks(said)[0][3]) < 0.6
-    assert sorted(path.name for path in tmp_path.iterdir()) == PICTURES
+    assert sorted(path.name for path in tmp_path.iterdir()) == WRITTEN
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    assert pictures(page) == ["Models on the test rows", "Predictions on the test rows", *PICTURES]
 
 
 @pytest.mark.slow
@@ -113,7 +138,9 @@ def test_digits_as_a_program(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "scikit-learn's digits: 1797 rows, 64 columns, 10 classes" in done.stdout
     assert float(re.search(r"test accuracy ([0-9.]+)", done.stdout)[1]) > 0.95
-    assert sorted(path.name for path in (tmp_path / "fastmlp-report").iterdir()) == PICTURES
+    assert sorted(path.name for path in (tmp_path / "fastmlp-report").iterdir()) == ["metrics.json", "report.html"]
+    page = (tmp_path / "fastmlp-report" / "report.html").read_text(encoding="utf-8")
+    assert pictures(page) == ["Confusion matrix on the test rows", *PICTURES]
     # Not a terminal: plain lines, and nothing else (no warnings of workers).
     assert re.fullmatch(r"(  fastmlp: \d+/60 fits(, best score so far [0-9.]+)?, [0-9.]+ s\n)+", done.stderr)
     assert done.stderr.splitlines()[-1].startswith("  fastmlp: 60/60 fits")
@@ -124,7 +151,7 @@ import sys
 
 class Absent:
     def find_spec(self, name, path=None, target=None):
-        if name.partition(".")[0] in ("matplotlib", "pandas", "rich"):
+        if name.partition(".")[0] in %r:
             raise ModuleNotFoundError(f"No module named {name!r}", name=name)
 
 sys.meta_path.insert(0, Absent())
@@ -134,14 +161,48 @@ sys.exit(main())
 """
 
 
-def test_without_the_extra(wine, tmp_path):
-    args = (wine, "--target", "cultivar", "--no-compare", "--output", tmp_path / "report")
-    done = run(*args, runner=("-c", WITHOUT_EXTRA))
+@pytest.mark.slow
+def test_without_the_extra(tmp_path):
+    """The digits need nothing of it."""
+    absent = ("jinja2", "matplotlib", "openpyxl", "pandas", "pyarrow", "rich", "skops")
+    done = run("--no-compare", "--output", tmp_path / "report", runner=("-c", WITHOUT_EXTRA % (absent,)))
     assert done.returncode == 0, done.stderr
-    assert len(ranks(done.stdout)) == 12
-    assert done.stdout.endswith('no pictures: they need matplotlib; pip install "fastmlp[app]" brings it\n')
-    assert not (tmp_path / "report").exists()
+    assert len(ranks(done.stdout)) == 5
+    assert done.stdout.endswith('no report: it needs matplotlib and jinja2; pip install "fastmlp[app]" brings them\n')
+    assert [path.name for path in (tmp_path / "report").iterdir()] == ["metrics.json"]
     assert "60/60 fits, best score so far" in done.stderr
+
+
+def test_without_what_only_the_page_needs(wine, tmp_path):
+    args = ("fit", wine, "--target", "cultivar", "--format", "joblib", "--output", tmp_path / "report")
+    done = run(*args, runner=("-c", WITHOUT_EXTRA % (("jinja2", "matplotlib", "rich", "skops"),)))
+    assert done.returncode == 0, done.stderr
+    assert len(ranks(done.stdout)) == 5
+    assert sorted(path.name for path in (tmp_path / "report").iterdir()) == ["metrics.json", "model.joblib"]
+    assert "60/60 fits, best score so far" in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("absent", "args", "message"),
+    [
+        ("pandas", ["wine.csv", "--target", "cultivar"], 'tables need pandas: pip install "fastmlp[app]"'),
+        ("skops", ["wine.csv", "--target", "cultivar"], "or choose --format joblib"),
+        ("pandas", ["predict", "model.joblib", "wine.csv"], "tables need pandas"),
+        ("jinja2", ["report", "."], 'the report needs matplotlib and jinja2: pip install "fastmlp[app]"'),
+        ("pyarrow", ["wine.parquet", "--target", "cultivar"], "which needs pyarrow"),
+        ("openpyxl", ["wine.xlsx", "--target", "cultivar"], "openpyxl"),
+    ],
+)
+def test_missing_packages_are_named(wine, tmp_path, absent, args, message):
+    frame = pd.read_csv(wine)
+    frame.to_csv(tmp_path / "wine.csv", index=False)
+    frame.to_parquet(tmp_path / "wine.parquet")
+    frame.to_excel(tmp_path / "wine.xlsx", index=False)
+    (tmp_path / "metrics.json").write_text('{"format": 1}')
+    done = run(*args, runner=("-c", WITHOUT_EXTRA % ((absent,),)), cwd=tmp_path)
+    assert (done.returncode, done.stdout) == (2, "")
+    assert message in done.stderr
+    assert done.stderr.count("\n") == 1
 
 
 @pytest.mark.parametrize(
@@ -191,7 +252,14 @@ def test_refused_folder(wine, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("args", "message"),
     [
-        (["--target", "y"], "--target and --task need a FILE"),
+        (["--target", "y"], "--target needs a TABLE"),
+        (["--drop", "a"], "--drop needs a TABLE"),
+        (["--model", "mlp"], "--model needs a TABLE"),
+        (["fit"], "the following arguments are required: TABLE"),
+        (["predict", "model.skops"], "the following arguments are required: TABLE"),
+        (["report"], "the following arguments are required: FOLDER"),
+        (["a.csv", "--separator", "x"], "argument --separator: 'x' is none of , ; | tab blank"),
+        (["a.csv", "--max-iter", "0"], "argument --max-iter: '0' is not a positive whole number"),
         (["--jobs", "0"], "argument --jobs: '0' is not a positive whole number"),
         (["--jobs", "two"], "argument --jobs: 'two' is not a positive whole number"),
         (["--seed", "-1"], "argument --seed: '-1' is not a whole number from 0 to 2**32 - 1"),
@@ -214,12 +282,15 @@ def test_help_explains(capsys):
     assert raised.value.code == 0
     said = capsys.readouterr().out
     for word in (
-        "FILE",
+        "TABLE",
+        "predict MODEL TABLE",
+        "report FOLDER",
         "--target NAME",
         "--output FOLDER",
         "--jobs N",
         "--seed",
         "--no-compare",
+        "--max-iter N",
         "Exit codes",
     ):
         assert word in said
@@ -245,13 +316,49 @@ def test_interrupt_ends_in_one_line(tmp_path):
     assert "Traceback" not in said
 
 
+def children(pid):
+    """Return the command lines of the children of a process."""
+    found = []
+    for folder in Path("/proc").glob("[0-9]*"):
+        try:
+            parent = int((folder / "stat").read_text().rpartition(")")[2].split()[1])
+            if parent == pid:
+                found.append((folder / "cmdline").read_bytes())
+        except OSError:  # it has just ended
+            continue
+    return found
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the test finds the workers in /proc")
+def test_interrupt_while_workers_start(wine, tmp_path):
+    """The workers of joblib get the signal as well; those that were importing printed a traceback each."""
+    program = subprocess.Popen(
+        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs", "2"],
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
+        text=True,
+        cwd=tmp_path,
+        start_new_session=True,
+    )
+    with program:
+        while "60/60 fits" not in program.stderr.readline():
+            assert program.poll() is None
+        while sum(b"popen_loky" in command for command in children(program.pid)) < 2:
+            assert program.poll() is None
+        time.sleep(0.3)  # the workers import
+        os.killpg(program.pid, signal.SIGINT)
+        _, said = program.communicate(timeout=600)
+    assert program.returncode == 130
+    assert said == "python -m fastmlp: interrupted\n"
+
+
 def test_preprocessing_learns_from_training_rows_only(wine):
-    table = read_table(wine, "cultivar")
+    table = read_table(str(wine), "cultivar")
     data = search.split(table, seed=0)
     columns = search.pipeline(table, "passthrough")[0].fit(data.X)
     numbers, texts = columns.named_transformers_["numbers"], columns.named_transformers_["texts"]
-    np.testing.assert_array_equal(numbers[0].statistics_, np.nanmedian(data.X[:, 1:], axis=0))
-    unknown = np.full((1, data.X.shape[1]), 99.0)
+    np.testing.assert_array_equal(numbers[0].statistics_, np.nanmedian(data.X.drop(columns="town"), axis=0))
+    unknown = data.X.iloc[:1].assign(town=pd.Categorical(["Atlantis"]))
     assert not columns.transform(unknown)[0, -3:].any()
     assert len(texts[1].categories_[0]) == 3
 
@@ -259,7 +366,7 @@ def test_preprocessing_learns_from_training_rows_only(wine):
 def test_search_ranks_like_its_folds(tmp_path):
     """Scores written to the log by the workers are those of GridSearchCV."""
     data = load_breast_cancer()
-    table = read_table(write_table(tmp_path / "cancer.csv", data, "benign"), "benign")
+    table = read_table(str(write_table(tmp_path / "cancer.csv", data, "benign")), "benign")
     log = tmp_path / "log"
     log.touch()
     outcome = search.run("fastmlp", table, search.split(table, 0), log, jobs=2, seed=0, ready=1.5)
@@ -268,14 +375,14 @@ def test_search_ranks_like_its_folds(tmp_path):
     assert best == pytest.approx(outcome.search.best_score_)
     assert best == pytest.approx(outcome.scores.max())
     assert outcome.test_score > 0.9
-    names = search.input_names(outcome.search.best_estimator_, table)
+    names = search.input_names(outcome.search.best_estimator_)
     assert names[0] == "mean_radius"
     assert names[-3:] == ["town = Kyōto", "town = Oslo", "town = Rome"]
     assert len(names) == len(search.mlp_of(outcome.search.best_estimator_).coefs_[0])
 
 
 def test_seed_decides_the_split(wine):
-    table = read_table(wine, "cultivar")
+    table = read_table(str(wine), "cultivar")
     for first, second in zip(search.split(table, seed=3), search.split(table, seed=3), strict=True):
         np.testing.assert_array_equal(first, second)
     assert not np.array_equal(search.split(table, seed=3).y_test, search.split(table, seed=4).y_test)

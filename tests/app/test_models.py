@@ -1,0 +1,105 @@
+"""The comparison on the test rows: the same rows for all, the folds decide, and a better rival is named."""
+
+import copy
+
+import numpy as np
+import pandas as pd
+import pytest
+from sklearn.datasets import load_wine
+
+from fastmlp.app import UserError, models, report, search
+from fastmlp.app.table import read_table
+
+
+@pytest.fixture(scope="module")
+def compared(tmp_path_factory):
+    data = load_wine(as_frame=True)
+    path = tmp_path_factory.mktemp("wine") / "wine.csv"
+    data.frame.to_csv(path, index=False)
+    table = read_table(str(path), "target")
+    split = search.split(table, 0)
+    log = path.with_name("log")
+    outcome = search.run("fastmlp", table, split, log, jobs=1, seed=0, ready=0, max_iter=20)
+    return table, split, outcome, *models.compare(table, split, outcome, seed=0)
+
+
+def test_every_model_is_scored_on_the_same_rows(compared):
+    _, split, outcome, found, failures = compared
+    assert failures == []
+    assert tuple(model.name for model in found) == models.NAMES
+    for model in found:
+        assert list(model.test_scores) == ["accuracy", "balanced accuracy", "log loss"]
+        assert model.test_scores["accuracy"] == pytest.approx(model.estimator.score(split.X_test, split.y_test))
+        assert len(model.cv_scores) == search.FOLDS
+    assert found[0].cv_scores.mean() == pytest.approx(outcome.search.best_score_)
+    # 71 of 178 are of the most frequent class.
+    assert found[-1].test_scores["accuracy"] == pytest.approx(np.mean(split.y_test == 1))
+
+
+def test_folds_choose(compared):
+    found = compared[3]
+    best = models.choose(found, "best")
+    assert best.cv_scores.mean() == max(model.cv_scores.mean() for model in found)
+    assert models.choose(found, "linear").name == "linear"
+    with pytest.raises(UserError, match="--model boosting: it could not be fitted to this table"):
+        models.choose(found[:1], "boosting")
+
+
+def test_model_that_fails_is_reported(compared, monkeypatch):
+    table, split, outcome, *_ = compared
+    monkeypatch.setitem(models.MODELS, "linear", ("broken model", lambda table, seed: _Broken()))
+    found, failures = models.compare(table, split, outcome, seed=0)
+    assert "linear" not in [model.name for model in found]
+    assert failures == ["broken model: could not be fitted (too many categories)"]
+
+
+class _Broken(models.DummyClassifier):
+    def fit(self, X, y, sample_weight=None):
+        raise ValueError("too many categories\nand a second line")
+
+
+RESULTS = {
+    "metric": "accuracy",
+    "task": "classification",
+    "rows": {"test": 40},
+    "models": {
+        "models": [
+            {"name": "boosting", "title": "trees", "test": {"accuracy": 0.95}},
+            {"name": "mlp", "title": "network", "test": {"accuracy": 0.9}},
+        ],
+        "saved": "boosting",
+        "why": "for a reason",
+        "failures": [],
+    },
+}
+
+
+def test_better_boosting_is_not_hidden():
+    assert report.conclusion(RESULTS) == [
+        "Best on the 40 test rows: trees, accuracy 0.9500.",
+        "fastmlp's MLP is behind by 2 of 40 rows.",
+        "Saved (*): trees, for a reason.",
+    ]
+
+
+def test_equal_models_are_named():
+    results = copy.deepcopy(RESULTS)
+    results["models"]["models"][0]["test"]["accuracy"] = 0.9
+    assert report.conclusion(results)[0] == "Best on the 40 test rows: trees and network, accuracy 0.9000."
+    assert len(report.conclusion(results)) == 2
+
+
+def test_categories_and_missing_values_reach_all_models(tmp_path):
+    rng = np.random.default_rng(0)
+    frame = pd.DataFrame({"town": rng.choice(["Rome", "Oslo"], 200), "x": rng.normal(size=200)})
+    frame["y"] = np.where(frame["town"] == "Rome", 10.0, 20.0) + 0.1 * frame["x"]
+    frame = frame.assign(x=frame["x"].mask(rng.random(200) < 0.1))
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    table = read_table(str(tmp_path / "table.csv"), "y")
+    split = search.split(table, 0)
+    outcome = search.run("fastmlp", table, split, tmp_path / "log", jobs=1, seed=0, ready=0)
+    found, failures = models.compare(table, split, outcome, seed=0)
+    assert failures == []
+    scores = {model.name: model.test_scores["R2"] for model in found}
+    assert min(scores["mlp"], scores["boosting"], scores["linear"]) > 0.95
+    assert scores["constant"] < 0.1
