@@ -2,26 +2,26 @@
 
 from abc import abstractmethod
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
-from numbers import Integral, Real
 from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
-from joblib import Parallel, delayed
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, _fit_context
+from sklearn.base import BaseEstimator
 from sklearn.preprocessing import TargetEncoder
 from sklearn.utils import Tags, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_sample_weight, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
 
 from fastmlp.estimators import MLPClassifier, MLPRegressor
-from fastmlp.kernels.tables import ACTIVATIONS
+from fastmlp.estimators._sklearn import _fit_context
+from fastmlp.estimators._validation import check_sample_weight
 from fastmlp.training._threads import available_threads
 
 from ._encoder import Encoded, TableEncoder
 from ._folds import deal_folds
 from ._frame import read_columns
+from ._shared_parameters import TabularParameters
 from ._training import train
 
 __all__ = ["_BaseTabularMLP"]
@@ -45,56 +45,10 @@ class _Member(NamedTuple):
     validation_losses: list[float]
 
 
-class _BaseTabularMLP(BaseEstimator):
+class _BaseTabularMLP(BaseEstimator, TabularParameters):
     """What classifier and regressor share."""
 
-    _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
-        "n_estimators": [Interval(Integral, 1, None, closed="left")],
-        "n_folds": [Interval(Integral, 2, None, closed="left")],
-        "hidden_layer_sizes": ["array-like", Interval(Integral, 1, None, closed="left")],
-        "activation": [StrOptions(set(ACTIVATIONS))],
-        "learning_rate_init": [Interval(Real, 0, None, closed="neither")],
-        "alpha": [Interval(Real, 0, None, closed="left")],
-        "batch_size": [Interval(Integral, 1, None, closed="left")],
-        "max_iter": [Interval(Integral, 1, None, closed="left")],
-        "n_iter_no_change": [Interval(Integral, 1, None, closed="left")],
-        "n_bins": [Interval(Integral, 1, None, closed="left")],
-        "max_one_hot": [Interval(Integral, 1, None, closed="left")],
-        "random_state": ["random_state"],
-        "n_jobs": [None, Interval(Integral, 1, None, closed="left"), Interval(Integral, None, -1, closed="right")],
-    }
-    _classes: ClassVar[bool]
-
-    def __init__(
-        self,
-        n_estimators: int = 4,
-        *,
-        n_folds: int = 4,
-        hidden_layer_sizes: Any = (128, 128),
-        activation: str = "relu",
-        learning_rate_init: float = 0.002,
-        alpha: float = 0.0001,
-        batch_size: int = 256,
-        max_iter: int = 200,
-        n_iter_no_change: int = 16,
-        n_bins: int = 16,
-        max_one_hot: int = 64,
-        random_state: int | np.random.RandomState | None = None,
-        n_jobs: int | None = None,
-    ) -> None:
-        self.n_estimators = n_estimators
-        self.n_folds = n_folds
-        self.hidden_layer_sizes = hidden_layer_sizes
-        self.activation = activation
-        self.learning_rate_init = learning_rate_init
-        self.alpha = alpha
-        self.batch_size = batch_size
-        self.max_iter = max_iter
-        self.n_iter_no_change = n_iter_no_change
-        self.n_bins = n_bins
-        self.max_one_hot = max_one_hot
-        self.random_state = random_state
-        self.n_jobs = n_jobs
+    _classes: ClassVar[bool]  # whether the target is classes
 
     # ---- what a subclass says
 
@@ -156,9 +110,7 @@ class _BaseTabularMLP(BaseEstimator):
             weight = None
             rows = np.arange(m)
             if sample_weight is not None:
-                weight = _check_sample_weight(
-                    sample_weight, columns[0].values[:, np.newaxis], dtype=np.float64, ensure_non_negative=True
-                )
+                weight = check_sample_weight(sample_weight, m, non_negative=True).astype(np.float64)
                 rows = np.flatnonzero(weight)
                 weight = weight[rows] / weight[rows].mean()
             if len(rows) < self.n_folds:
@@ -202,7 +154,8 @@ class _BaseTabularMLP(BaseEstimator):
             return member, unseen, self._predict_member(member, encoded, np.flatnonzero(unseen))
 
         # Threads, because the kernels release the interpreter's lock, and the encoded table is shared.
-        results = Parallel(n_jobs=side_by_side, prefer="threads")(delayed(one)(k) for k in range(n_networks))
+        with ThreadPoolExecutor(side_by_side) as pool:
+            results = list(pool.map(one, range(n_networks)))
         total = np.zeros((len(encoded.matrix), *results[0][2].shape[1:]))
         count = np.zeros(len(encoded.matrix))
         for _, unseen, prediction in results:

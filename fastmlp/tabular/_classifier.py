@@ -9,6 +9,7 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastmlp.estimators import MLPClassifier
+from fastmlp.estimators._parameters import with_parameters
 
 from ._base import _BaseTabularMLP, _Rows
 from ._target import check_present
@@ -17,6 +18,7 @@ from ._training import log_loss
 __all__ = ["TabularMLPClassifier"]
 
 
+@with_parameters
 class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
     """Ensemble of networks that classifies the rows of a table as it is.
 
@@ -27,35 +29,7 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
 
     Parameters
     ----------
-    n_estimators : int, default=4
-        Networks of the ensemble. Network k holds out fold k modulo `n_folds` to find its best epoch, and trains on the
-        others; after every `n_folds` networks the rows are divided anew.
-    n_folds : int, default=4
-        Folds. With ``n_estimators >= n_folds`` every row is held out by at least one network and trains the others.
-    hidden_layer_sizes : int or array-like of shape (n_hidden_layers,), default=(128, 128)
-        Units of each hidden layer.
-    activation : str, default='relu'
-        Activation of the hidden layers, see `fastmlp.MLPClassifier`.
-    learning_rate_init : float, default=0.002
-        Step size of Adam.
-    alpha : float, default=0.0001
-        L2 strength.
-    batch_size : int, default=256
-        Rows of a mini-batch.
-    max_iter : int, default=200
-        Largest number of epochs.
-    n_iter_no_change : int, default=16
-        Epochs without a lower log-loss on the rows held out after which the training of a network stops. It keeps the
-        weights of its best epoch.
-    n_bins : int, default=16
-        Largest number of bins of `PiecewiseLinearEncoder`.
-    max_one_hot : int, default=64
-        Largest number of levels of a category that is one-hot encoded. Categories of more levels are encoded by the
-        mean of the target for each level, cross-fitted within the rows that a network is trained on.
-    random_state : int, RandomState instance or None, default=None
-        Source of the folds, the initial weights and the order of the rows.
-    n_jobs : int or None, default=None
-        Threads. None and -1: all available cores. Results do not depend on it.
+    {parameters}
 
     Attributes
     ----------

@@ -5,12 +5,13 @@ from typing import Any, ClassVar, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import NDArray
-from sklearn.base import BaseEstimator, TransformerMixin, _fit_context
+from sklearn.base import BaseEstimator, TransformerMixin
 from sklearn.model_selection import KFold
 from sklearn.preprocessing import OneHotEncoder, TargetEncoder
 from sklearn.utils import Tags, check_consistent_length, check_random_state
-from sklearn.utils._param_validation import Interval, StrOptions
-from sklearn.utils.validation import _check_feature_names_in, check_is_fitted, validate_data
+from sklearn.utils.validation import check_is_fitted, validate_data
+
+from fastmlp.estimators._sklearn import Interval, StrOptions, _check_feature_names_in, _fit_context
 
 from ._frame import CATEGORY, NUMBER, Column, as_kind, read_columns
 from ._piecewise import PiecewiseLinearEncoder
@@ -93,7 +94,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
            [ 0.  ,  1.  ,  0.  ,  1.  ,  0.  ,  1.  ],
            [ 0.95,  1.  ,  1.  ,  0.  ,  1.  ,  0.  ]], dtype=float32)
     >>> encoder.get_feature_names_out()
-    array(['x0', 'x0_bin1', 'x0_bin2', 'x0_missing', 'x1_blue', 'x1_red'], dtype=object)
+    array(['x0', 'x0_bin1', 'x0_bin2', 'x0_missing', 'x1_blue', 'x1_red'],
+          dtype=object)
     """
 
     _parameter_constraints: ClassVar[dict[str, list[Any]]] = {
@@ -224,6 +226,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     def new_target_encoder(self) -> TargetEncoder:
         """Return an unfitted encoder for the columns of many levels."""
         seed = int(check_random_state(self.random_state).randint(np.iinfo(np.int32).max))
+        if "shuffle" in TargetEncoder().get_params() and TargetEncoder().shuffle is True:  # scikit-learn before 1.9
+            return TargetEncoder(target_type=self.target_type, random_state=seed)
         return TargetEncoder(target_type=self.target_type, cv=KFold(5, shuffle=True, random_state=seed))
 
     def _read(self, X: Any, reset: bool) -> list[Column]:

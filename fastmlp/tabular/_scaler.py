@@ -53,9 +53,9 @@ class RobustSmoothClipScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimat
     --------
     >>> import numpy as np
     >>> from fastmlp.tabular import RobustSmoothClipScaler
-    >>> X = np.array([[1.0], [2.0], [3.0], [1000.0]])
-    >>> RobustSmoothClipScaler().fit_transform(X).round(3).ravel()
-    array([-0.006, -0.002,  0.002,  2.183])
+    >>> X = np.array([[1.0], [2.0], [3.0], [4.0], [100.0]])
+    >>> RobustSmoothClipScaler().fit_transform(X).round(2).ravel()
+    array([-0.95, -0.49,  0.  ,  0.49,  2.99])
     """
 
     def fit(self, X: Any, y: Any = None) -> Self:
