@@ -1,7 +1,7 @@
 """Every private name of scikit-learn that fastmlp's estimators and inspection tools use, for versions 1.6 to 1.9.
 
-All other modules of `fastmlp.estimators` and `fastmlp.inspection` import public names only, or these. Each private
-name has a comment that says what it is for and what replaces it where a version lacks it.
+All other modules of `fastmlp.estimators`, `fastmlp.inspection` and `fastmlp.tabular` import public names only, or
+these. Each private name has a comment that says what it is for and what replaces it where a version lacks it.
 
 Private protocols that cannot be imported are part of `sklearn.base.BaseEstimator` in all these versions:
 `_parameter_constraints` and `_validate_params` (validation of parameters, used by `_fit_context`) and
@@ -24,11 +24,16 @@ from sklearn.utils._param_validation import Interval, InvalidParameterError, Opt
 # `classes_`. There is no public replacement.
 from sklearn.utils.multiclass import _check_partial_fit_first_call
 
+# Names of the columns of a transformer's input, for `get_feature_names_out`. The same since 1.0. There is no public
+# replacement for a transformer whose output has other columns than its input.
+from sklearn.utils.validation import _check_feature_names_in
+
 __all__ = [
     "Interval",
     "InvalidParameterError",
     "Options",
     "StrOptions",
+    "_check_feature_names_in",
     "_check_partial_fit_first_call",
     "_fit_context",
 ]
