@@ -106,6 +106,17 @@ class LinkedKernel:
             _warn_once()
             return compiler(cache=False)(self.function)
 
+    def assembly(self) -> tuple[str, str]:
+        """Compile without caching; return optimised LLVM assembly, and the name of the function in it.
+
+        The function has the calling convention of Numba: it returns a status, and takes pointers to its result and to
+        an exception before its arguments.
+        """
+        dispatcher = kernel(self.function)
+        dispatcher.compile(self.signature.args)
+        compiled = dispatcher.overloads[self.signature.args]
+        return compiled.library.get_llvm_str(), compiled.fndesc.llvm_func_name
+
     @property
     def address(self) -> int:
         """The address of the machine code."""

@@ -50,11 +50,10 @@ define void @{symbol_name}({taken}) {{
 def _compile_here(path: Path) -> None:
     """Compile every kernel for the CPU of this process and write the object code to `path`."""
     import llvmlite.binding as llvm
-    import numba
+    from numba import config
     from numba.core.codegen import get_host_cpu_features
 
     from ._compile import declared
-    from ._jit import OPTIONS
 
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
@@ -65,11 +64,7 @@ def _compile_here(path: Path) -> None:
         groups += [(row.code, declared(dtype, row.code)) for row in OUTPUTS.values()]
         for output, kernels in groups:
             for name, kernel in kernels.items():
-                compiler = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
-                dispatcher = compiler(kernel.function)
-                dispatcher.compile(kernel.signature.args)
-                compiled = dispatcher.overloads[kernel.signature.args]
-                text, function = compiled.library.get_llvm_str(), compiled.fndesc.llvm_func_name
+                text, function = kernel.assembly()
                 exported.append(symbol(name, dtype, output))
                 everything.link_in(llvm.parse_assembly(text))
                 quoted = function if re.fullmatch(r"[\w.$]+", function) else f'"{function}"'
@@ -80,7 +75,6 @@ def _compile_here(path: Path) -> None:
     for variable in everything.global_variables:
         if not variable.is_declaration:
             variable.linkage = "internal"
-    config = numba.config
     cpu = config.CPU_NAME or llvm.get_host_cpu_name()
     features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(

@@ -82,7 +82,7 @@ LANES = 16
 # must not depend on the number of threads.
 BLOCK_ROWS = 4
 
-# Rows of W that one round of the gradient pass takes: a multiple of BLOCK_ROWS and of the rows of the AVX-512 tile.
+# Rows of W that one round of the gradient pass takes at the most, see `step.ROUND`.
 ROUND_ROWS = 28
 
 # Numbers in a cache line: each layer's part of a buffer begins with a cache line.

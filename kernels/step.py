@@ -27,6 +27,10 @@ from .team import aborted
 
 __all__ = ["linked_forward", "linked_training"]
 
+# Rows of W that one round of the gradient pass takes: whole tiles of the matrix product (of 14, 6 or 8 rows) and whole
+# blocks of the penalty's sum of squares.
+ROUND = {64: ROUND_ROWS, 32: 24, 16: 24}[VECTOR_BYTES]
+
 # Values of X that are asked for before they are copied, while nearer ones arrive: 64 cache lines of float32.
 VALUES_AHEAD = 1024
 LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
@@ -413,7 +417,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
             layer = record(layers, l)
             fan_in, q = record(layers, l - 1).units, layer.pre
             i, end = share[l * (team + 1) + rank], share[l * (team + 1) + rank + 1]
-            height = plan.scratch // (q * ROUND_ROWS) * ROUND_ROWS  # the scratch holds a round of the widest layer
+            height = plan.scratch // (q * ROUND) * ROUND  # the scratch holds a round of the widest layer
             d = offset(memory.D, layer.d)
             if l == 1 and plan.sparse:
                 call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, i)

@@ -12,8 +12,9 @@ from pathlib import Path
 import fastmlp.kernels
 import pytest
 from fastmlp.kernels import _compile
-from fastmlp.kernels._jit import OPTIONS, SOURCES, digest
+from fastmlp.kernels._jit import OPTIONS
 from fastmlp.kernels._signatures import SIGNATURES
+from fastmlp.kernels._sources import SOURCES, digest
 from numba import cfunc
 
 KERNELS = Path(fastmlp.kernels.__file__).parent
@@ -125,7 +126,13 @@ def test_without_a_folder_for_the_cache_there_is_one_warning(package, tmp_path):
         (folder / "__pycache__").write_text("not a folder")
     nowhere = str(tmp_path / "file" / "below")
     (tmp_path / "file").write_text("not a folder")
-    places = {"NUMBA_CACHE_DIR": nowhere, "HOME": nowhere, "XDG_CACHE_HOME": nowhere, "LOCALAPPDATA": nowhere}
+    places = {
+        "NUMBA_CACHE_DIR": nowhere,
+        "HOME": nowhere,
+        "XDG_CACHE_HOME": nowhere,
+        "LOCALAPPDATA": nowhere,
+        "FASTMLP_JIT": "1",
+    }
     without = package(FIT, **places)
     warnings = [line for line in without.stderr.splitlines() if "Warning" in line]
     assert len(warnings) == 1, without.stderr
