@@ -7,6 +7,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from functools import cache
+from importlib import import_module
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -17,6 +18,7 @@ from sklearn.model_selection import train_test_split
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastmlp._version import __version__
 from fastmlp.kernels.layout import Hyper
 from fastmlp.kernels.tables import ACTIVATIONS, OPTIMIZERS, OUTPUTS
 from fastmlp.training._aligned import padded
@@ -33,6 +35,7 @@ from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import available_threads
 from fastmlp.training._workspace import CHUNK_ROWS
 
+from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
 from ._training_options import check_solver_options, layer_options, schedule_of
@@ -200,9 +203,11 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_packed", None)
-        return state
+        return {**state, VERSION_KEY: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        warn_if_newer(type(self).__name__, state.pop(VERSION_KEY, None))
         super().__setstate__(state)
         # One vector again, so that a prediction need not gather the weights; memory-mapped arrays stay mapped.
         if "coefs_" in state and not any(isinstance(a, np.memmap) for a in self.coefs_):
@@ -257,6 +262,23 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             available_threads(model.n_jobs),
             tied=model._tied,
         )
+
+    # ---- export
+
+    def onnx_converter(self) -> Callable[..., None]:
+        """Return the function by which skl2onnx converts this estimator.
+
+        skl2onnx calls a method of this name before it looks at registered converters. Its converter of scikit-learn's
+        classes, if a user registers that for this one, ignores `batch_norm`, `residual` and one-vs-all outputs.
+
+        Returns
+        -------
+        callable
+            `fastmlp.export.convert`.
+        """
+        # Imported by name and when it is called: the estimators do not depend on the export.
+        converter: Callable[..., None] = import_module("fastmlp.export").convert
+        return converter
 
     # ---- fitting
 
