@@ -1,5 +1,6 @@
 """skl2onnx converts whatever contains fastmlp's estimators with the right converter, or refuses."""
 
+import pickle
 import subprocess
 import sys
 
@@ -155,13 +156,18 @@ def test_skl2onnxs_own_converter_is_not_used_even_if_registered(problems, run_on
     np.testing.assert_allclose(outputs["probabilities"], model.predict_proba(X), rtol=0, atol=1e-6)
 
 
-def test_skl2onnx_refuses_without_the_registration():
+def test_skl2onnx_refuses_without_the_registration(tmp_path):
+    model = MLPRegressor(hidden_layer_sizes=2, solver="lbfgs", random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
+    path = tmp_path / "model.pkl"
+    path.write_bytes(pickle.dumps(model))
     # In a process of its own: the registration is global.
     program = """
+import pickle, sys
+from pathlib import Path
 import numpy as np
 import skl2onnx
-from fastmlp import MLPRegressor
-model = MLPRegressor(hidden_layer_sizes=2, solver="lbfgs", random_state=0).fit([[0.0], [1.0]], [0.0, 1.0])
+
+model = pickle.loads(Path(sys.argv[1]).read_bytes())
 try:
     skl2onnx.to_onnx(model, np.zeros((1, 1)))
 except skl2onnx.common.exceptions.MissingShapeCalculator:
@@ -169,5 +175,5 @@ except skl2onnx.common.exceptions.MissingShapeCalculator:
 import fastmlp.export
 print(skl2onnx.to_onnx(model, np.zeros((1, 1))).graph.output[0].name)
 """
-    result = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    result = subprocess.run([sys.executable, "-c", program, path], capture_output=True, text=True, check=True)
     assert result.stdout.split() == ["refused", "variable"]
