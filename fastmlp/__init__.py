@@ -13,6 +13,7 @@ if not (_Path(__file__).parent / "kernels").is_dir():
     kernels = _sys.modules["fastmlp.kernels"] = _util.module_from_spec(_spec)
     _spec.loader.exec_module(kernels)
 
+from ._version import __version__
 from .estimators import MLPAutoencoder, MLPClassifier, MLPRegressor
 from .inspection import (
     Diagnosis,
@@ -41,5 +42,3 @@ __all__ = [
     "cost_and_gradient",
     "diagnose",
 ]
-
-__version__ = "0.1.0"

@@ -2,6 +2,14 @@
 
 from ._autoencoder import MLPAutoencoder
 from ._classifier import MLPClassifier
+from ._fitted import FittedLayer, FittedNetwork, fitted_network
 from ._regressor import MLPRegressor
 
-__all__ = ["MLPAutoencoder", "MLPClassifier", "MLPRegressor"]
+__all__ = [
+    "FittedLayer",
+    "FittedNetwork",
+    "MLPAutoencoder",
+    "MLPClassifier",
+    "MLPRegressor",
+    "fitted_network",
+]

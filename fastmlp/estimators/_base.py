@@ -3,11 +3,12 @@
 import operator
 import warnings
 from abc import abstractmethod
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from copy import copy
 from dataclasses import replace
 from functools import cache
+from importlib import import_module
 from numbers import Integral
 from typing import Any, NamedTuple, Self
 
@@ -18,6 +19,7 @@ from sklearn.metrics import check_scoring
 from sklearn.utils import Tags, check_random_state
 from sklearn.utils.validation import check_is_fitted, validate_data
 
+from fastmlp._version import __version__
 from fastmlp.kernels.layout import Hyper
 from fastmlp.kernels.tables import ACTIVATIONS, OPTIMIZERS, OUTPUTS
 from fastmlp.training._aligned import padded
@@ -34,6 +36,7 @@ from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import available_threads
 from fastmlp.training._workspace import CHUNK_ROWS
 
+from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
 from ._training_options import check_solver_options, layer_options, schedule_of
@@ -206,9 +209,11 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_packed", None)
-        return state
+        return {**state, VERSION_KEY: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
+        state = dict(state)
+        warn_if_newer(type(self).__name__, state.pop(VERSION_KEY, None))
         super().__setstate__(state)
         # Pack the weights into one vector now, so that predictions need not do it. Memory-mapped arrays stay mapped.
         if "coefs_" in state and not any(isinstance(a, np.memmap) for a in self.coefs_):
@@ -263,6 +268,23 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             available_threads(model.n_jobs),
             tied=model._tied,
         )
+
+    # ---- export
+
+    def onnx_converter(self) -> Callable[..., None]:
+        """Return the function by which skl2onnx converts this estimator.
+
+        skl2onnx calls a method of this name before it looks at registered converters. Its converter of scikit-learn's
+        classes, if a user registers that for this one, ignores `batch_norm`, `residual` and one-vs-all outputs.
+
+        Returns
+        -------
+        callable
+            `fastmlp.export.convert`.
+        """
+        # Imported by name and when it is called: the estimators do not depend on the export.
+        converter: Callable[..., None] = import_module("fastmlp.export").convert
+        return converter
 
     # ---- fitting
 
@@ -432,9 +454,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                 state.validation_loss_curve, state.best_epoch = present.validation_loss_curve, present.best_epoch
                 state.watches_scores, state.t = present.watches_scores, present.t
                 state["best"], state["no_change"] = present["best"], present["no_change"]
-        # The arrays of a model that was loaded with memory mapping are read-only.
-        for name in ("m", "v", "record"):
-            setattr(state, name, np.require(getattr(state, name), requirements="W"))
+        state.make_current()
         self._state = state
         return state
 

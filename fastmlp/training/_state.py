@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
-from fastmlp.kernels.layout import State, record_of
+from fastmlp.kernels.layout import STATE, State, record_of
 from fastmlp.kernels.tables import OPTIMIZERS
 
 from ._aligned import zeros
@@ -100,6 +100,21 @@ class TrainingState:
             self.watches_scores = scores
             self["best"] = np.inf
             self.best_epoch = None
+
+    def make_current(self) -> None:
+        """Let all arrays be writable and of the present layout, as kernels take them.
+
+        The arrays of a model that was loaded with memory mapping are read-only, and an earlier version of fastmlp may
+        have stored a record with fewer fields.
+        """
+        self.m, self.v = np.require(self.m, requirements="W"), np.require(self.v, requirements="W")
+        if self.record.dtype == STATE:
+            self.record = np.require(self.record, requirements="W")
+            return
+        known = {name: self.record[name][0] for name in self.record.dtype.names if name in STATE.names}
+        self.record = record_of(State())
+        for name, value in known.items():
+            self.record[name] = value
 
     def begin_call(self) -> None:
         """Forget what belongs to a call of `fit` that has ended: its status and the place within its epoch."""
