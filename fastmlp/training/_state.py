@@ -111,7 +111,7 @@ class TrainingState:
         if self.record.dtype == STATE:
             self.record = np.require(self.record, requirements="W")
             return
-        known = {name: self.record[name][0] for name in self.record.dtype.names if name in STATE.names}
+        known = {name: self.record[name][0] for name in self.record.dtype.names or () if name in (STATE.names or ())}
         self.record = record_of(State())
         for name, value in known.items():
             self.record[name] = value
