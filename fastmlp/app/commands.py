@@ -24,8 +24,9 @@ def fit(args: argparse.Namespace) -> None:
     """Search, compare, and save the model, the metrics and the page. Without a file, only time the search on digits."""
     table = digits() if args.file is None else _table(args)
     render = _renderer()
+    if table.preparation is not None:
+        saving.check_format(args.format)
     _make_folder(args.output)
-    saving.check_format(args.format)
     compare = args.compare if args.compare is not None else args.file is None
     jobs = args.jobs or joblib.cpu_count()
     data = search.split(table, args.seed)

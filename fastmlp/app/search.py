@@ -34,6 +34,7 @@ FOLDS = 5
 FITS = len(ALPHAS) * len(SIZES) * FOLDS
 MAX_ITER = 200  # scikit-learn's default
 TEST_SIZE = 0.2
+QUIET = (ConvergenceWarning, FitFailedWarning)
 CHECKED_ROWS, CHECKED_PARAMS = 64, 50  # of the gradient check: rows, and components of each array
 
 # Each library with the workers that suit it. fastmlp computes outside the interpreter lock: threads do, and
@@ -287,8 +288,17 @@ def _own_names(params: dict[str, Any]) -> dict[str, Any]:
 def quiet() -> Iterator[None]:
     """Hide what the report says anyway, here and in scikit-learn's workers, which inherit the filters."""
     with warnings.catch_warnings():
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        warnings.simplefilter("ignore", FitFailedWarning)
+        for category in QUIET:
+            warnings.simplefilter("ignore", category)
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
         warnings.filterwarnings("ignore", "Training interrupted by user")  # Ctrl-C reaches the workers too
+        # Each of scikit-learn's workers empties the filters and fills them again, and those that are threads share
+        # them: a warning of another thread in between would be shown.
+        show = warnings.showwarning
+
+        def show_others(message: Any, category: type[Warning], *args: Any, **options: Any) -> None:
+            if not issubclass(category, QUIET):
+                show(message, category, *args, **options)
+
+        warnings.showwarning = show_others
         yield

@@ -17,9 +17,10 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_wine
+from sklearn.exceptions import ConvergenceWarning
 
 from fastmlp.__main__ import main
-from fastmlp.app import progress, search
+from fastmlp.app import progress, report, search
 from fastmlp.app.table import digits, read_table
 
 TOWNS = ["Rome", "Oslo", "Kyōto"]
@@ -103,6 +104,11 @@ def test_classification_beside_scikit_learn(wine, tmp_path, capsys):
     assert "found the same best parameters" in text
     ours, theirs = re.findall(r"test accuracy ([0-9.]+); search [0-9.]+ s", text)
     assert ours == theirs
+    # Without notes and models, as for the digits, it fits one screen beside the prompt.
+    plain = metrics | {"models": None, "table": metrics["table"] | {"notes": []}}
+    screen = [*report.introduction(plain), "gradient right", *report.findings(plain), f"written to {folder}"]
+    assert len(screen) <= 23
+    assert max(map(len, said.out.splitlines()[2:-1])) <= 80
     assert sorted(path.name for path in folder.iterdir()) == WRITTEN
     page = (folder / "report.html").read_text(encoding="utf-8")
     assert pictures(page) == ["Models on the test rows", "Confusion matrix on the test rows", *PICTURES]
@@ -138,6 +144,8 @@ def test_digits_as_a_program(tmp_path):
     assert done.returncode == 0, done.stderr
     assert "scikit-learn's digits: 1797 rows, 64 columns, 10 classes" in done.stdout
     assert float(re.search(r"test accuracy ([0-9.]+)", done.stdout)[1]) > 0.95
+    assert len(done.stdout.splitlines()) <= 23
+    assert max(map(len, done.stdout.splitlines())) <= 80
     assert sorted(path.name for path in (tmp_path / "fastmlp-report").iterdir()) == ["metrics.json", "report.html"]
     page = (tmp_path / "fastmlp-report" / "report.html").read_text(encoding="utf-8")
     assert pictures(page) == ["Confusion matrix on the test rows", *PICTURES]
@@ -384,7 +392,7 @@ def test_search_ranks_like_its_folds(tmp_path):
 def test_seed_decides_the_split(wine):
     table = read_table(str(wine), "cultivar")
     for first, second in zip(search.split(table, seed=3), search.split(table, seed=3), strict=True):
-        assert pd.DataFrame(first).equals(pd.DataFrame(second))  # NaN equals NaN
+        pd.testing.assert_frame_equal(pd.DataFrame(first), pd.DataFrame(second))
     assert not np.array_equal(search.split(table, seed=3).y_test, search.split(table, seed=4).y_test)
 
 
@@ -411,6 +419,18 @@ def test_progress_reaches_the_end(stream):
     assert "4/4 fits, best score so far 0.6250" in stream.getvalue()
     assert not log.exists()
     assert "fastmlp-progress" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_warning_between_filters_stays_hidden():
+    """A worker of scikit-learn empties the filters that another thread relies on at this moment."""
+    shown = []
+    with warnings.catch_warnings():
+        warnings.showwarning = lambda message, *args, **options: shown.append(str(message))
+        with search.quiet():
+            warnings.resetwarnings()
+            warnings.warn("not converged", ConvergenceWarning, stacklevel=1)
+            warnings.warn("something else", UserWarning, stacklevel=1)
+    assert shown == ["something else"]
 
 
 def test_filters_of_the_caller_are_left_alone(tmp_path):
