@@ -41,7 +41,7 @@ UNDERSTOOD = {
     ),
     *("random_state", "verbose", "warm_start", "n_jobs", "validation_fraction"),
 }
-SOLVERS = ("adam", "sgd", "lbfgs")
+ALLOWED = {"solver": ("adam", "sgd", "lbfgs"), "learning_rate": ("constant", "invscaling", "adaptive")}
 
 
 class _DaskMLP(_BaseMLP):
@@ -166,8 +166,12 @@ class _DaskMLP(_BaseMLP):
                 raise ValueError(
                     f"{type(self).__name__} does not support {name}={value!r}; allowed is {defaults[name]!r}."
                 )
-        if self.solver not in SOLVERS:
-            raise ValueError(f"solver must be one of {list(SOLVERS)} for Dask collections, got {self.solver!r}.")
+        for name, allowed in ALLOWED.items():
+            value = getattr(self, name)
+            if value not in allowed:
+                raise ValueError(
+                    f"{type(self).__name__} does not support {name}={value!r}; allowed are {list(allowed)}."
+                )
 
     def _progress(self, w: np.ndarray, warm: bool) -> Progress:
         progress = Progress(w, rate=float(self.learning_rate_init))
@@ -294,7 +298,8 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
     ----------
     hidden_layer_sizes, activation, solver, ...
         As of `MLPClassifier`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
-        `early_stopping` and `batch_norm` are not supported.
+        The schedules are 'constant', 'invscaling' and 'adaptive'. Of the parameters that scikit-learn does not have,
+        those of the network are supported, except `batch_norm`; `early_stopping` is not.
 
     Attributes
     ----------
@@ -412,7 +417,8 @@ class DaskMLPRegressor(_DaskMLP, MLPRegressor):
     ----------
     loss, hidden_layer_sizes, activation, solver, ...
         As of `MLPRegressor`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
-        `early_stopping` and `batch_norm` are not supported.
+        The schedules are 'constant', 'invscaling' and 'adaptive'. Of the parameters that scikit-learn does not have,
+        those of the network are supported, except `batch_norm`; `early_stopping` is not.
 
     Attributes
     ----------

@@ -133,7 +133,8 @@ class HyperbandSearchCV(BaseSearchCV):
     rung. The score of a candidate therefore differs a little from that of one fit of as many epochs, which is what
     `best_estimator_` is. A candidate that stops by itself (`tol`, `n_iter_no_change`) is not trained further.
     ConvergenceWarning is silenced while candidates train, because each rung ends before convergence by design.
-    With `early_stopping=True` every rung draws a validation set of its own.
+    With `early_stopping=True` every rung draws a validation set of its own. Schedules that depend on the fraction of
+    training that is done, such as learning_rate='cosine', run over the epochs of each rung.
 
     References
     ----------

@@ -344,6 +344,8 @@ def bad_inputs():
         "no weights": ((*good, da.zeros(60, chunks=30)), {}, ValueError, "positive sum"),
         "early stopping": (good, {"early_stopping": True}, ValueError, "does not support early_stopping=True"),
         "batch norm": (good, {"batch_norm": True}, ValueError, "does not support batch_norm=True"),
+        "dropout": (good, {"dropout": 0.5}, ValueError, r"does not support dropout=0\.5; allowed is 0"),
+        "schedule": (good, {"learning_rate": "cosine"}, ValueError, "does not support learning_rate='cosine'"),
         "parameter": (good, {"alpha": -1.0}, ValueError, "'alpha' parameter"),
         "residual": (good, {"residual": True}, ValueError, "'residual' parameter"),
         "client": (good, {"client": "tcp://"}, TypeError, r"client must be a distributed\.Client"),
