@@ -33,7 +33,7 @@ class Output(NamedTuple):
 
 
 def outputs_of(network: FittedNetwork, classes: NDArray[Any] | None) -> list[Output]:
-    """Return what the results of `add_network` are; the parameters are the same."""
+    """Return what the results of `add_network` are."""
     n_outputs = network.layers[-1].n_units
     if network.target == "values":
         return [Output("variable", "real", n_outputs)]
@@ -43,7 +43,7 @@ def outputs_of(network: FittedNetwork, classes: NDArray[Any] | None) -> list[Out
             Output("reconstruction", "real", n_outputs),
         ]
     assert classes is not None
-    n_classes = max(2, n_outputs)
+    n_classes = len(classes) if network.target == "binary" else n_outputs
     kind = "integer" if classes.dtype.kind == "i" else "string"
     return [
         Output("label", kind, n_classes if network.target == "multilabel" else None),
@@ -51,7 +51,9 @@ def outputs_of(network: FittedNetwork, classes: NDArray[Any] | None) -> list[Out
     ]
 
 
-def add_network(graph: Graph, network: FittedNetwork, classes: NDArray[Any] | None, x: str) -> list[str]:
+def add_network(
+    graph: Graph, network: FittedNetwork, classes: NDArray[Any] | None, x: str, *, raw_scores: bool = False
+) -> list[str]:
     """Add a network and what makes its outputs those of the estimator's methods.
 
     Parameters
@@ -64,6 +66,9 @@ def add_network(graph: Graph, network: FittedNetwork, classes: NDArray[Any] | No
         Labels of a classifier, as `exported_classes` returns them; None: not a classifier.
     x : str
         The input, of shape (n_samples, n_features).
+    raw_scores : bool, default=False
+        Whether a classifier's second output is what `decision_function` returns, of binary problems with one column
+        for each class: the negated score and the score.
 
     Returns
     -------
@@ -77,19 +82,30 @@ def add_network(graph: Graph, network: FittedNetwork, classes: NDArray[Any] | No
         codes = _add_layers(graph, encoder, x)
         return [codes, _add_layers(graph, network.layers[len(encoder) :], codes)]
     assert classes is not None
+    if raw_scores:
+        last = network.layers[-1]._replace(activation="identity")
+        network = network._replace(layers=[*network.layers[:-1], last])
     if network.target == "multiclass":
-        h, probabilities = _add_multiclass(graph, network.layers, x)
+        h, probabilities = _add_multiclass(graph, network.layers, x, raw_scores)
         index = graph.node("ArgMax", h, axis=1, keepdims=0)
         return [graph.node("Gather", graph.constant(classes), index), probabilities]
     h = _add_layers(graph, network.layers, x)
-    above = graph.node("Cast", graph.node("Greater", h, graph.constant(0.5)), to=TensorProto.INT64)
+    threshold = graph.constant(0.0 if raw_scores else 0.5)
+    above = graph.node("Cast", graph.node("Greater", h, threshold), to=TensorProto.INT64)
     if network.target == "multilabel":
         return [above, h]
-    # If all training rows had the same class, that class is predicted.
-    both = classes if len(classes) == 2 else np.repeat(classes, 2)
-    index = graph.node("Reshape", above, graph.constant(np.array([-1])))
-    label = graph.node("Gather", graph.constant(both), index)
-    return [label, graph.node("Concat", graph.node("Sub", graph.constant(1.0), h), h, axis=1)]
+    if len(classes) == 1:  # all training rows had the same class: that class is predicted
+        only = graph.node("Mul", above, graph.constant(np.array([0])))
+        ones = graph.node("Cast", graph.node("Equal", only, only), to=graph.element_type)
+        label = graph.node("Gather", graph.constant(classes), _flattened(graph, only))
+        return [label, h if raw_scores else ones]
+    label = graph.node("Gather", graph.constant(classes), _flattened(graph, above))
+    other = graph.node("Neg", h) if raw_scores else graph.node("Sub", graph.constant(1.0), h)
+    return [label, graph.node("Concat", other, h, axis=1)]
+
+
+def _flattened(graph: Graph, column: str) -> str:
+    return graph.node("Reshape", column, graph.constant(np.array([-1])))
 
 
 def _add_layers(graph: Graph, layers: list[FittedLayer], x: str) -> str:
@@ -105,10 +121,10 @@ def _add_layers(graph: Graph, layers: list[FittedLayer], x: str) -> str:
     return x
 
 
-def _add_multiclass(graph: Graph, layers: list[FittedLayer], x: str) -> tuple[str, str]:
-    """Add the outputs for exclusive classes, and the probabilities made from them."""
+def _add_multiclass(graph: Graph, layers: list[FittedLayer], x: str, raw_scores: bool) -> tuple[str, str]:
+    """Add the outputs for exclusive classes, and the probabilities (or raw scores) made from them."""
     *hidden, last = layers
-    if last.activation == "softmax":
+    if raw_scores or last.activation == "softmax":
         h = _add_layers(graph, layers, x)
         return h, h
     # One-vs-all outputs are divided by their sum, so small ones need full precision. If the sum is 0, all classes are

@@ -10,8 +10,14 @@ from ._requirements import require
 
 __all__ = ["convert", "register_skl2onnx"]
 
-# As skl2onnx registers its converter of scikit-learn's MLPClassifier.
-CLASSIFIER_OPTIONS = {"zipmap": [True, False, "columns"], "output_class_labels": [False, True], "nocl": [True, False]}
+# As skl2onnx registers its converters of scikit-learn's classifiers.
+CLASSIFIER_OPTIONS = {
+    "zipmap": [True, False, "columns"],
+    "output_class_labels": [False, True],
+    "nocl": [True, False],
+    # Estimators that use `decision_function`, such as CalibratedClassifierCV, set this one.
+    "raw_scores": [True, False],
+}
 
 
 def _network_and_classes(scope: Any, model: Any) -> tuple[FittedNetwork, Any]:
@@ -70,7 +76,11 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
     double = isinstance(operator.inputs[0].type, DoubleTensorType)
     graph = Graph(np.float64 if double else np.float32, scope.get_unique_variable_name)
     x = graph.node("Cast", operator.inputs[0].full_name, to=graph.element_type)
-    results = add_network(graph, *_network_and_classes(scope, operator.raw_operator), x)
+    network, classes = _network_and_classes(scope, operator.raw_operator)
+    raw_scores = (
+        classes is not None and container.get_options(operator.raw_operator, {"raw_scores": False})["raw_scores"]
+    )
+    results = add_network(graph, network, classes, x, raw_scores=raw_scores)
     for result, variable in zip(results, operator.outputs, strict=True):
         graph.node("Identity", result, result=variable.full_name)
     for tensor in graph.constants:
@@ -86,7 +96,7 @@ def register_skl2onnx() -> None:
 
     ``import fastmlp.export`` does so if skl2onnx is installed. Then `skl2onnx.to_onnx` and `skl2onnx.convert_sklearn`
     convert pipelines and other estimators of scikit-learn that contain fastmlp's. The options of `MLPClassifier` are
-    those that skl2onnx gives scikit-learn's: 'zipmap', 'output_class_labels' and 'nocl'. Another call changes nothing.
+    'zipmap', 'output_class_labels', 'nocl' and 'raw_scores', with skl2onnx's meaning. Another call changes nothing.
 
     Raises
     ------

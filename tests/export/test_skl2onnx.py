@@ -125,6 +125,31 @@ def test_options_are_those_of_scikit_learns_classifier(problems, run_onnx):
     np.testing.assert_array_equal(model.classes_[numbered["label"]], model.predict(X))
 
 
+@pytest.mark.parametrize("out_activation", ["auto", "logistic"])
+@pytest.mark.parametrize("kind", ["binary", "strings", "multiclass", "multilabel", "single class"])
+def test_raw_scores(problems, run_onnx, kind, out_activation):
+    """Estimators such as CalibratedClassifierCV ask for what `decision_function` returns."""
+    problem = problems["binary" if kind == "single class" else kind]
+    X = problem.X.astype(np.float32)
+    y = np.full(len(X), 3) if kind == "single class" else problem.y
+    model = MLPClassifier(6, out_activation=out_activation, max_iter=4, random_state=0).fit(X, y)
+    outputs = run_onnx(skl2onnx.to_onnx(model, X, options={"zipmap": False, "raw_scores": True}), X)
+    scores = model.decision_function(X)
+    if kind == "single class":
+        scores = scores[:, np.newaxis]
+    elif scores.ndim == 1:
+        scores = np.column_stack((-scores, scores))
+    np.testing.assert_allclose(outputs["probabilities"], scores, rtol=1e-5, atol=1e-5)
+    np.testing.assert_array_equal(outputs["label"], model.predict(X))
+
+
+def test_calibrated_binary_classifier(problems, run_onnx):
+    problem = problems["binary"]
+    model = CalibratedClassifierCV(CLASSIFIER, cv=2).fit(problem.X, problem.y)
+    outputs = run_onnx(to_onnx(model, problem.X), problem.X)
+    np.testing.assert_allclose(outputs["probabilities"], model.predict_proba(problem.X), rtol=0, atol=1e-6)
+
+
 @pytest.mark.parametrize("dtype", [np.float64, np.int64, bool])
 def test_input_of_other_types(problems, run_onnx, dtype):
     problem = problems["multiclass"]
