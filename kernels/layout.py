@@ -25,6 +25,7 @@ __all__ = [
     "DRAW",
     "EACH_EPOCH",
     "EACH_STEP",
+    "EPSILON",
     "HYPER",
     "KEEP_ACTIVATED",
     "KEEP_NOTHING",
@@ -99,6 +100,8 @@ ARRIVED, ABORT, SIGNALS = 0, 8, 16
 
 # Momentum of the running statistics of batch normalisation (PyTorch's BatchNorm1d: 0.1 = 1 - MOMENTUM).
 MOMENTUM = 0.9
+# Added to the variances of batch normalisation, as in PyTorch's BatchNorm1d.
+EPSILON = 1e-5
 
 
 class Layer(NamedTuple):

@@ -10,7 +10,7 @@ from typing import Any
 
 from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import copy, fill, offset, view
-from .layout import MOMENTUM, SIGNALS
+from .layout import EPSILON, MOMENTUM, SIGNALS
 from .team import barrier
 
 __all__ = [
@@ -21,8 +21,6 @@ __all__ = [
     "normalise",
     "normalise_backward",
 ]
-
-EPSILON = 1e-5  # as PyTorch's BatchNorm1d
 
 
 @inlined

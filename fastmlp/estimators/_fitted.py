@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from sklearn.utils.validation import check_is_fitted
 
-from fastmlp.kernels.normalisation import EPSILON
+from fastmlp.kernels.layout import EPSILON
 from fastmlp.training._network import Array
 
 from ._autoencoder import MLPAutoencoder
