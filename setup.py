@@ -1,7 +1,7 @@
-"""The build step that pyproject.toml cannot express: kernels are compiled in advance.
+"""Build steps that pyproject.toml cannot express: ahead-of-time compilation of the kernels.
 
-The compilation runs in processes of its own, in which the folder kernels/ is the package `kernels`: the build
-environment has Numba and NumPy, but not what fastmlp itself needs.
+The compilation runs in separate processes, which import the folder kernels/ as the package `kernels`, because the build
+environment has Numba and NumPy, but not the other dependencies of fastmlp.
 """
 
 import subprocess

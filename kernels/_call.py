@@ -1,4 +1,4 @@
-"""Calls of kernels by address, with checked arguments."""
+"""Calls of kernels by address, with type-checked arguments."""
 
 from llvmlite import ir
 from numba import types
@@ -13,7 +13,7 @@ __all__ = ["call"]
 
 
 def _check(address: KernelAddress, args: tuple[types.Type, ...]) -> None:
-    """Raise unless a call with arguments of the types `args` fits the kernel's signature."""
+    """Raise `TypingError` unless arguments of the types `args` match the signature of the kernel."""
     names = [name for name, _ in SIGNATURES[address.kernel]]
     if len(args) != len(names):
         raise TypingError(f"{address.kernel} takes {len(names)} arguments ({', '.join(names)}), got {len(args)}")
@@ -30,7 +30,7 @@ def _check(address: KernelAddress, args: tuple[types.Type, ...]) -> None:
 
 @intrinsic
 def call(typingctx, address, *args):
-    """Call the kernel at `address`. Its arguments must fit its row of `SIGNATURES`; numbers are converted."""
+    """Call the kernel at `address`. The arguments must match its row of `SIGNATURES`; numbers are converted."""
     if not isinstance(address, KernelAddress):
         return None
     _check(address, args)

@@ -41,7 +41,7 @@ OF_OUTPUTS = (outputs.linked_error, outputs.linked_link)
 
 @cache
 def declared(dtype: str, output: int | None = None) -> dict[str, LinkedKernel]:
-    """Return the kernels for a dtype by name: all that do not depend on the output layer, or those of an output."""
+    """Return the kernels of one dtype by name: those of output `output`, or all that do not depend on the output."""
     number = getattr(types, dtype)
     if output is None:
         kernels = [kernel for group in GROUPS for kernel in group(number)]
@@ -51,7 +51,7 @@ def declared(dtype: str, output: int | None = None) -> dict[str, LinkedKernel]:
 
 
 def compile_kernel(name: str, dtype: str, output: int | None = None) -> LinkedKernel:
-    """Return a kernel, compiled or loaded from Numba's on-disk cache.
+    """Compile a kernel, or load it from Numba's on-disk cache.
 
     Parameters
     ----------
@@ -60,7 +60,7 @@ def compile_kernel(name: str, dtype: str, output: int | None = None) -> LinkedKe
     dtype : str
         'float32' or 'float64'.
     output : int, default=None
-        Op code of the output, for the kernels of outputs.
+        Op code of the output layer, for kernels that depend on it.
     """
     kernel = declared(dtype, output)[name]
     _ = kernel.address

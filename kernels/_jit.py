@@ -1,11 +1,11 @@
-"""The JIT options of the whole package, in one place.
+"""The JIT decorators of the package and their options.
 
-`kernel` compiles a function that other kernels call; it is inlined or called, never cached on its own.
-`linked_kernel` compiles a function that is called by address, from other kernels or from Python; it is cached on disk.
+`kernel` compiles a function that other kernels call. It is inlined or called, and is not cached on its own.
+`linked_kernel` compiles a function that other kernels or Python call by address. It is cached on disk.
 
-Numba's cache notices a change in the file of the function only. A linked kernel therefore closes over `SOURCES`, a
-digest of every kernel file: the values that a function closes over are part of the cache's key, so an edited kernel, or
-one of another version, is never served from an old cache.
+Numba's cache only detects changes in the file that contains the function. A linked kernel therefore closes over
+`SOURCES`, a digest of all kernel files. The values of closure variables are part of the cache key, so a change in any
+kernel file invalidates the cached code.
 """
 
 import functools
@@ -23,24 +23,24 @@ from ._sources import SOURCES
 
 __all__ = ["LinkedKernel", "elementary", "inlined", "kernel", "linked_kernel"]
 
-# error_model="numpy": with Numba's default a division may raise, and a loop that may raise is not
-# vectorised (Adam ran 7 times slower). No fast-math: an inlined copy must round like any other.
+# error_model="numpy": with Numba's default, a division by zero raises, and LLVM does not vectorise a loop that may
+# raise (Adam ran 7 times slower). No fast-math flags: all inlined copies of a kernel must round alike.
 OPTIONS: dict[str, Any] = {"nogil": True, "error_model": "numpy"}
 
-# Kernels are called from kernels only: wrappers for Python and C would take a third of the compile time.
+# Only kernels call kernels. Wrappers for calls from Python and C would take a third of the compile time.
 kernel = numba.njit(no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
-# For functions of one number: a loop over a call that LLVM has not inlined is not vectorised.
+# For functions of one number. LLVM does not vectorise a loop with a call that it has not inlined.
 elementary = numba.njit(forceinline=True, no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
-# For parts that one kernel uses in one place. Numba inserts their code before LLVM sees it. Any other kernel is
-# optimised and turned into machine code on its own, and again in every kernel that calls it.
+# For parts of a kernel that are used in one place. Numba inlines them before it generates LLVM code. Functions compiled
+# with `kernel` are optimised and compiled separately, and again within every kernel that calls them.
 inlined = numba.njit(inline="always", no_cpython_wrapper=True, no_cfunc_wrapper=True, **OPTIONS)
 
 
 @functools.cache
 def _warn_once() -> None:
-    """Say that nothing is cached: once in a process, however many functions there are."""
+    """Warn that kernels cannot be cached, once per process."""
     warnings.warn(
         "fastmlp cannot write its compiled kernels to disk, so every process compiles them again "
         "(some seconds). Set the environment variable NUMBA_CACHE_DIR to a writable folder.",
@@ -50,7 +50,7 @@ def _warn_once() -> None:
 
 
 def closing_over(function: Callable[..., Any], value: Any) -> Callable[..., Any]:
-    """Return `function` with `value` among the values that it closes over, which its code does not use."""
+    """Return a copy of `function` with one more closure variable, `value`, which its code does not use."""
     code = function.__code__
     copy = types.FunctionType(
         code.replace(co_freevars=(*code.co_freevars, "closed_over")),
@@ -63,14 +63,14 @@ def closing_over(function: Callable[..., Any], value: Any) -> Callable[..., Any]
 
 
 class LinkedKernel:
-    """A kernel that is called by address, for networks of one dtype; compiled when its address is first asked for.
+    """A kernel that is called by address, for networks of one dtype. It is compiled on the first access to its address.
 
     Parameters
     ----------
     name : str
         A key of `SIGNATURES`.
     function : callable
-        Its parameters are those of that row.
+        Has the parameters that this row of `SIGNATURES` lists.
     number : numba type
         The dtype of the network.
 
@@ -83,20 +83,20 @@ class LinkedKernel:
     Raises
     ------
     TypeError
-        The function's parameters are not those of its row of `SIGNATURES`.
+        If the parameters of the function differ from those in `SIGNATURES`.
     """
 
     def __init__(self, name: str, function: Callable[..., Any], number: Any) -> None:
         declared = [parameter for parameter, _ in SIGNATURES[name]]
         if list(inspect.signature(function).parameters) != declared:
-            raise TypeError(f"{name} must take the parameters {declared}, as SIGNATURES says")
+            raise TypeError(f"{name} must take the parameters {declared}, as declared in SIGNATURES")
         self.name = name
         self.function = closing_over(function, SOURCES)
         self.signature = numba.types.void(*types_of(name, number))
 
     @functools.cached_property
     def compiled(self) -> Any:
-        """The C callback, compiled or loaded from the on-disk cache, where a folder for that can be written."""
+        """The C callback, compiled or loaded from the on-disk cache. Not cached if no cache folder is writable."""
         compiler = functools.partial(numba.cfunc, self.signature, error_model=OPTIONS["error_model"])
         try:
             return compiler(cache=True)(self.function)
@@ -107,10 +107,10 @@ class LinkedKernel:
             return compiler(cache=False)(self.function)
 
     def assembly(self) -> tuple[str, str]:
-        """Compile without caching; return optimised LLVM assembly, and the name of the function in it.
+        """Compile without caching and return the optimised LLVM assembly and the name of the function in it.
 
-        The function has the calling convention of Numba: it returns a status, and takes pointers to its result and to
-        an exception before its arguments.
+        The function has Numba's calling convention: it returns a status, and its first two parameters are pointers to
+        the result and to an exception.
         """
         dispatcher = kernel(self.function)
         dispatcher.compile(self.signature.args)
@@ -124,5 +124,5 @@ class LinkedKernel:
 
 
 def linked_kernel(number: Any, name: str | None = None) -> Callable[[Callable[..., Any]], LinkedKernel]:
-    """Declare a kernel that is called by address, for networks of `number`; without `name`, it has the function's."""
+    """Declare a kernel that is called by address, for networks of `number`; `name` defaults to the function's name."""
     return lambda function: LinkedKernel(name or function.__name__, function, number)

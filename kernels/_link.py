@@ -1,8 +1,8 @@
-"""Kernels by address: what Python calls, and what kernels call through the table in `Memory`.
+"""Addresses of kernels, for calls from Python and for calls between kernels through the table in `Memory`.
 
-Numba optimises a function again in every function that calls it, level by level. Calls by address separate the training
-loop from the passes of a step, and those from their arithmetic, so that each is compiled once per dtype. A call costs
-about a nanosecond.
+Numba optimises a function again within every function that calls it. Calls by address separate the training loop from
+the passes of a step, and the passes from their arithmetic, so that each is compiled once per dtype. A call costs about
+a nanosecond.
 """
 
 import functools
@@ -18,7 +18,7 @@ __all__ = ["entry", "linked_addresses", "vector_bytes"]
 _lock = threading.Lock()
 _compiled: dict[tuple[Any, ...], Any] = {}
 
-# What every network needs to predict, and to train; further kernels depend on the network and its data.
+# Kernels that every network needs for prediction and for training. Batch normalisation and sparse data need more.
 PREDICTING = ("gemm", "transpose", "forward", "backward", "forward_rows")
 TRAINING = (*PREDICTING, "shuffle", "drop", "update", "backward_rows", "gradient_of_rows", "update_rows")
 NORMALISING = ("normalise_rows", "normalise_running", "normalise_backward_rows")
@@ -36,7 +36,7 @@ def address(name: str, dtype: str, output: int | None = None) -> int:
 
         key = (name, dtype, output)
         if key not in _compiled:
-            # Kept for the life of the process: the object owns the code at its address.
+            # Keep the object alive until the process ends, because it owns the machine code.
             _compiled[key] = compile_kernel(name, dtype, output)
         return int(_compiled[key].address)
 
@@ -45,7 +45,7 @@ def address(name: str, dtype: str, output: int | None = None) -> int:
 def linked_addresses(
     dtype: str, output: int, *, predicting: bool = False, batch_norm: bool = False, csr: bool = False
 ) -> tuple[int, ...]:
-    """Return the addresses of the kernels of `LINKED`; 0 for those that the network does not need.
+    """Return the addresses of the kernels in `LINKED`, with 0 for kernels that the network does not need.
 
     Parameters
     ----------
@@ -54,9 +54,9 @@ def linked_addresses(
     output : int
         Op code of the output layer.
     predicting : bool, default=False
-        Whether outputs are wanted (forward pass and link), or a network is trained.
+        Whether the kernels are for prediction (forward pass and link) instead of training.
     batch_norm, csr : bool, default=False
-        Whether batch normalisation, or a first layer on CSR input, is needed.
+        Whether the network has batch normalisation, and whether X is a CSR matrix.
     """
     needed = {*(PREDICTING if predicting else TRAINING)}
     needed |= {*(NORMALISING if batch_norm else ()), *(SPARSE if csr else ())}
@@ -69,13 +69,13 @@ def linked_addresses(
 
 @functools.cache
 def entry(name: str, dtype: str, output: int | None = None) -> Any:
-    """Return a kernel for callers in Python: a `ctypes` function, to which arrays are passed by their addresses."""
+    """Return a kernel as a `ctypes` function. Callers pass arrays by their addresses."""
     return prototype(name)(address(name, dtype, output))
 
 
 @functools.cache
 def vector_bytes() -> int:
-    """Return the length of the vectors that the kernels use, in bytes."""
+    """Return the vector length that the kernels use, in bytes."""
     precompiled = load()
     if precompiled is not None:
         return {"x86-64-v4": 64, "x86-64-v3": 32}.get(precompiled.level, 16)

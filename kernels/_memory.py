@@ -1,8 +1,8 @@
 """Raw memory for kernels: typed pointers into arrays.
 
-The micro-kernel and everything that calls it work on pointers, so that one compile serves read-only and
-writable arrays of any shape, and no negative-index branch is left in a loop. Pointers are never checked:
-sizes and offsets are checked in Python, before a kernel runs.
+Kernels work on pointers, so that the same compiled code serves read-only and writable arrays of any shape, and loops
+contain no branches for negative indices. Kernels do not check pointers. Python checks sizes and offsets before it calls
+a kernel.
 """
 
 from numba import types
@@ -16,7 +16,7 @@ __all__ = ["at", "copy", "fill", "move", "offset", "stack", "view"]
 
 @intrinsic
 def at(typingctx, array, i):
-    """Pointer to element `i`, counted in memory order, of a contiguous `array`."""
+    """Return a pointer to element `i` of a contiguous `array`, in memory order."""
     sig = types.CPointer(array.dtype)(array, types.intp)
 
     def codegen(context, builder, sig, args):
@@ -28,21 +28,21 @@ def at(typingctx, array, i):
 
 @intrinsic
 def offset(typingctx, pointer, i):
-    """`pointer + i`, counted in elements."""
+    """Return `pointer + i`, in elements."""
     sig = pointer(pointer, types.intp)
     return sig, lambda context, builder, sig, args: builder.gep(args[0], [args[1]])
 
 
 @intrinsic
 def view(typingctx, source, start, n):
-    """The elements `start`, ..., `start + n - 1` of a contiguous array, or behind a pointer, as an array.
+    """Return elements `start` to `start + n - 1` of a contiguous array, or of the memory at a pointer, as an array.
 
-    It owns nothing, and unlike a slice it costs no code for steps, negative numbers and bounds.
+    The result does not own its memory. Unlike a slice, it needs no code for steps, negative indices and bounds.
     """
     sig = types.Array(source.dtype, 1, "C")(source, types.intp, types.intp)
 
     def codegen(context, builder, sig, args):
-        # Here, as `import fastmlp` need not wait the tenth of a second that this takes.
+        # Imported here, because it takes 0.1 s, which `import fastmlp` should not need.
         from numba.np.arrayobj import populate_array
 
         data = args[0]
@@ -65,7 +65,7 @@ def view(typingctx, source, start, n):
 
 @intrinsic(prefer_literal=True)
 def stack(typingctx, pointer, size):
-    """Uninitialised memory on the stack for values like those behind `pointer`, of `size` bytes: a literal."""
+    """Allocate `size` bytes (a literal) of uninitialised stack memory, for values of the type at `pointer`."""
     if not isinstance(size, types.IntegerLiteral):
         return None
     sig = pointer(pointer, size)
@@ -74,7 +74,7 @@ def stack(typingctx, pointer, size):
         scalar = args[0].type.pointee
         count = size.literal_value // context.get_abi_sizeof(scalar)
         memory = cgutils.alloca_once(builder, scalar, context.get_constant(types.intp, count))
-        memory.align = 64  # the longest vector there is
+        memory.align = 64  # the longest vector of any CPU
         return memory
 
     return sig, codegen
@@ -82,7 +82,7 @@ def stack(typingctx, pointer, size):
 
 @intrinsic
 def move(typingctx, source, target, n):
-    """target[i] <- source[i] for i below n; two pointers of one type to memory that does not overlap."""
+    """target[i] <- source[i] for i < n.   Pointers of the same type to memory that does not overlap."""
     sig = types.void(source, target, types.intp)
 
     def codegen(context, builder, sig, args):
@@ -95,12 +95,12 @@ def move(typingctx, source, target, n):
 
 @kernel
 def fill(x, value):
-    """x <- value.   (Assigning to a slice does the same, and takes Numba ten times as long to compile.)"""
+    """x <- value.   Assigning to a slice does the same, but takes Numba ten times as long to compile."""
     for i in range(x.size):
         x[i] = value
 
 
 @kernel
 def copy(source, target):
-    """target <- source, two vectors of one length."""
+    """target <- source.   Vectors of the same length."""
     move(at(source, 0), at(target, 0), target.size)

@@ -1,8 +1,8 @@
-"""Kernels that were compiled in advance, loaded without Numba.
+"""Loading of precompiled kernels, without Numba.
 
-The package holds object code for each instruction-set level, and a manifest with the digest of the sources that it was
-compiled from and a checksum of each file. Object code is used only if the digest is that of the present sources, the
-checksum is right, and the CPU has every feature of the level. In all other cases, and with the environment variable
+The package contains object code for each instruction-set level, and a manifest with the digest of the kernel sources
+and a checksum of each file. The object code is used only if the digest matches the present sources, the checksum is
+right and the CPU has every feature of the level. In all other cases, and with the environment variable
 `FASTMLP_JIT=1`, kernels are compiled just in time.
 """
 
@@ -54,12 +54,12 @@ class Precompiled:
 
 @functools.cache
 def load(folder: Path = FOLDER) -> Precompiled | None:
-    """Return the precompiled kernels for this CPU, or None where there are none that may be used.
+    """Return the precompiled kernels for this CPU, or None if there are none or they must not be used.
 
     Warns
     -----
     RuntimeWarning
-        A file is missing or damaged.
+        If a file is missing or damaged.
     """
     if os.environ.get("FASTMLP_JIT", "0") not in ("", "0"):
         return None

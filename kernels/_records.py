@@ -1,7 +1,7 @@
-"""Records and tables of pointers, as kernels see them.
+"""Numba types of the records and the table of pointers that kernels take.
 
-`Layer`, `Plan`, `Hyper` and `State` of `layout` are NumPy's structured records: a kernel gets a pointer to them and
-reads them by `record`. `Memory` holds pointers, which NumPy's records cannot, so it has a type of its own.
+`Layer`, `Plan`, `Hyper` and `State` in `layout` are NumPy structured records. A kernel receives a pointer to them and
+accesses them with `record`. `Memory` contains pointers, which NumPy records cannot contain, so it has its own type.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ WORD = ir.IntType(64)
 
 
 class KernelAddress(types.Opaque):
-    """The address of the kernel `kernel`, for networks of `number`; `parameters` are the types that it takes."""
+    """The address of a kernel for networks of `number`; `parameters` are the types of its parameters."""
 
     def __init__(self, kernel: str, number: types.Type) -> None:
         self.kernel, self.number = kernel, number
@@ -36,7 +36,7 @@ register_model(KernelAddress)(models.OpaqueModel)
 
 
 class Pointers(types.Type):
-    """A pointer to a vector of addresses: field i is the address i, or the addresses from i on as `Pointers`."""
+    """A pointer to a vector of addresses. Field i is address i, or all addresses from i on as `Pointers`."""
 
     def __init__(self, name: str, fields: dict[str, types.Type]) -> None:
         self.fields = fields
@@ -64,13 +64,13 @@ def _read_field(context, builder, pointers, value, name):
     if isinstance(kind, Pointers):
         return place
     word = builder.load(place)
-    # Nobody writes to the vector while a kernel runs, so an address that was read once need not be read again.
+    # The vector does not change while a kernel runs, so LLVM need not read an address twice.
     word.set_metadata("invariant.load", builder.module.add_metadata([]))
     return builder.inttoptr(word, context.get_value_type(kind))
 
 
 def memory_pointers(number: types.Type) -> Pointers:
-    """Return the type of Memory for networks of `number`: its arrays, then the kernels of `layout.LINKED`."""
+    """Return the type of `Memory` for networks of `number`: its arrays, then the kernels in `layout.LINKED`."""
     arrays = {name: types.CPointer(getattr(types, kind) if kind else number) for name, kind in MEMORY.items()}
     linked = Pointers(f"Linked({number})", {name: KernelAddress(name, number) for name in LINKED})
     return Pointers(f"Memory({number})", {**arrays, "linked": linked})
@@ -100,7 +100,7 @@ def types_of(kernel: str, number: types.Type) -> tuple[types.Type, ...]:
 
 @intrinsic
 def record(typingctx, pointer, i):
-    """The record `pointer[i]`; its fields can be read and written."""
+    """Return the record `pointer[i]`, whose fields can be read and written."""
     if not (isinstance(pointer, types.CPointer) and isinstance(pointer.dtype, types.Record)):
         return None
     sig = pointer.dtype(pointer, types.intp)

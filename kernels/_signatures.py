@@ -1,8 +1,8 @@
-"""What each kernel takes: the one declaration of the kernels that are called by address.
+"""Signatures of the kernels that are called by address.
 
-The types that a kernel is compiled with, the check of every call of it from another kernel, and the prototype of its
-calls from Python are all derived from this table. `call` refuses arguments of another number or kind; `linked_kernel`
-refuses a function whose parameters have other names. This module needs neither Numba nor LLVM.
+This table determines the types that a kernel is compiled with, the type check of its calls from other kernels and the
+prototype of its calls from Python. `call` raises an error if the number or the kinds of the arguments differ from it,
+and `linked_kernel` if the names of the parameters do. This module needs neither Numba nor LLVM.
 """
 
 import ctypes
@@ -12,11 +12,11 @@ __all__ = ["SIGNATURES", "Parameter", "prototype"]
 
 
 class Parameter(NamedTuple):
-    """One parameter: its name, and its kind.
+    """Name and kind of a parameter.
 
     Kinds are 'int' (int64), 'float' (float64), 'number*' (pointer to values of the dtype of the network), 'int*',
-    'float*', 'int32*' and 'uint32*' (pointers to int64, float64, int32 and uint32), and pointers to what
-    `layout` describes: 'layers*', 'plan*', 'hyper*', 'state*' and 'memory*'.
+    'float*', 'int32*' and 'uint32*' (pointers to int64, float64, int32 and uint32), and pointers to the
+    records of `layout`: 'layers*', 'plan*', 'hyper*', 'state*' and 'memory*'.
     """
 
     name: str
@@ -62,7 +62,7 @@ SIGNATURES = {
         "gradient_of_rows": f"{_PASS}, hyper* hyper, int* share, int start, int rows, int continued, int final, "
         "int deferred, float penalty, float scale, float decay, float rate, int rank, int team",
         "update_rows": f"{_PASS}, hyper* hyper, int* share, float factor, float decay, float rate, int rank, int team",
-        # What Python calls.
+        # Entry points for Python.
         "watch": "hyper* hyper, state* state, float value",
         "train": f"int rank, int team, int passes, {_PASS}, hyper* hyper, int* share, int* signals, state* state, "
         "float* losses, int epochs, float* schedule, int changing",

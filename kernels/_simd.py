@@ -1,8 +1,8 @@
-"""What the CPU's vectors look like, and vector instructions for kernels.
+"""Vector length of the CPU, and vector instructions for kernels.
 
-Numba generates code for the host, or for the CPU named by `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES`. Which
-vectors that code may use is asked of LLVM itself: one fused multiply-add is compiled and its assembly read.
-So the answer is right for any CPU name, and for features that imply each other.
+Numba generates code for the host, or for the CPU named by `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES`. To find the vector
+length of this code, this module compiles a fused multiply-add and inspects its assembly. This works for any CPU name,
+and for features that imply each other.
 
 Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `copy_vector`, `fma`, `lanes`,
 `prefetch` and `smaller` are for kernels.
@@ -46,7 +46,7 @@ define void @probe(ptr %p) {
 
 
 def _fma_assembly() -> str:
-    """Assembly of a fused multiply-add of 16 float32, for the CPU that Numba compiles for."""
+    """Return the assembly of a fused multiply-add of 16 float32, for the CPU that Numba compiles for."""
     llvm.initialize_native_target()
     llvm.initialize_native_asmprinter()
     cpu = llvm.get_host_cpu_name() if config.CPU_NAME is None else config.CPU_NAME
@@ -58,10 +58,10 @@ def _fma_assembly() -> str:
 
 _assembly = _fma_assembly()
 
-# Without a fused multiply-add in hardware LLVM calls the C library, lane by lane: slow, with the same bits.
+# Without a hardware fused multiply-add, LLVM calls the C library for each lane, which is slow but gives the same bits.
 HAS_FMA = "fmaf" not in _assembly
 VECTOR_BYTES = 64 if "zmm" in _assembly else 32 if "ymm" in _assembly and HAS_FMA else 16
-# Loads and stores of a part of the lanes cost the same as those of all.
+# Masked loads and stores are as fast as full ones.
 HAS_MASKS = VECTOR_BYTES == 64
 
 _I32 = ir.IntType(32)
@@ -72,7 +72,7 @@ def _size(scalar: Any) -> int:
 
 
 def _suffix(kind: Any) -> str:
-    """Name of a value type inside the name of an LLVM intrinsic."""
+    """Return the suffix for a type in the name of an LLVM intrinsic."""
     if isinstance(kind, ir.VectorType):
         return f"v{kind.count}{_suffix(kind.element)}"
     return "f32" if isinstance(kind, ir.FloatType) else "f64"
@@ -87,7 +87,7 @@ def _call(builder: Any, name: str, result: Any, *args: Any) -> Any:
 
 
 def lanes_of(scalar: Any) -> int:
-    """Number of values of the LLVM type `scalar` in one vector."""
+    """Return the number of values of the LLVM type `scalar` in one vector."""
     return VECTOR_BYTES // _size(scalar)
 
 
@@ -104,25 +104,25 @@ def splat(builder: Any, scalar: Any, lanes: int) -> Any:
 
 
 def lanes_below(builder: Any, count: Any, first: int, lanes: int) -> Any:
-    """Emit the mask of those of `lanes` lanes, numbered from `first`, that are below `count` (int32)."""
+    """Emit a mask of `lanes` lanes, numbered from `first`, that selects the lanes below `count` (int32)."""
     numbers = ir.Constant(ir.VectorType(_I32, lanes), list(range(first, first + lanes)))
     return builder.icmp_signed("<", numbers, splat(builder, count, lanes))
 
 
 def load(builder: Any, pointer: Any, lanes: int, mask: Any = None) -> Any:
-    """Emit the load of a vector from where its first value is; lanes outside `mask` are not read and 0."""
+    """Emit a load of a vector at `pointer`; lanes outside `mask` are not read and are 0."""
     scalar = pointer.type.pointee
     vector = ir.VectorType(scalar, lanes)
     pointer = builder.bitcast(pointer, vector.as_pointer())
     if mask is None:
         return builder.load(pointer, align=_size(scalar))
-    # Since LLVM 22 the alignment is an attribute; its parser still reads this older form.
+    # In LLVM 22 the alignment became an attribute; the parser still accepts this older form.
     name = f"llvm.masked.load.{_suffix(vector)}.p0"
     return _call(builder, name, vector, pointer, _I32(_size(scalar)), mask, ir.Constant(vector, None))
 
 
 def store(builder: Any, vector: Any, pointer: Any, mask: Any = None) -> None:
-    """Emit the store of a vector to where its first value goes; lanes outside `mask` are not written."""
+    """Emit a store of a vector to `pointer`; lanes outside `mask` are not written."""
     size = _size(vector.type.element)
     pointer = builder.bitcast(pointer, vector.type.as_pointer())
     if mask is None:
@@ -133,12 +133,12 @@ def store(builder: Any, vector: Any, pointer: Any, mask: Any = None) -> None:
 
 
 def square_transpose(builder: Any, rows: list[Any]) -> list[Any]:
-    """Emit the columns of as many rows as each row has lanes."""
+    """Emit the transpose of a square matrix, given as one vector for each row."""
     lanes = len(rows)
     lines = list(rows)
     half = lanes // 2
     while half:
-        # exchange the upper right and the lower left quarter of every square of 2 half rows
+        # Exchange the upper right and the lower left quarter of every square of 2 half rows.
         upper = [lanes + lane - half if lane & half else lane for lane in range(lanes)]
         lower = [lanes + lane if lane & half else lane + half for lane in range(lanes)]
         orders = [ir.Constant(ir.VectorType(_I32, lanes), order) for order in (upper, lower)]
@@ -152,7 +152,7 @@ def square_transpose(builder: Any, rows: list[Any]) -> list[Any]:
 
 @intrinsic
 def lanes(typingctx, pointer):
-    """Number of values like `pointer`'s in one vector."""
+    """Return the number of values of the type at `pointer` in one vector."""
     sig = types.intp(pointer)
 
     def codegen(context, builder, sig, args):
@@ -163,7 +163,7 @@ def lanes(typingctx, pointer):
 
 @intrinsic
 def fma(typingctx, x, y, z):
-    """x y + z, rounded once; three float32 or three float64."""
+    """Return x y + z, rounded once.   Three float32 or three float64."""
     if x not in (types.float32, types.float64) or x != y or x != z:
         return None
     return x(x, x, x), lambda context, builder, sig, args: vector_fma(builder, *args)
@@ -171,7 +171,7 @@ def fma(typingctx, x, y, z):
 
 @intrinsic
 def copy_vector(typingctx, source, target, n):
-    """target[i] <- source[i] for the values of one vector, or the first `n` of them: only where `HAS_MASKS`."""
+    """target[i] <- source[i] for the first n (at most all) values of one vector. Requires `HAS_MASKS`."""
     sig = types.void(source, target, types.intp)
 
     def codegen(context, builder, sig, args):
@@ -185,7 +185,7 @@ def copy_vector(typingctx, source, target, n):
 
 @intrinsic
 def prefetch(typingctx, pointer):
-    """Ask for the cache line at `pointer`, of which kernels will read soon; any address will do."""
+    """Prefetch the cache line at `pointer`. Any address is allowed."""
     sig = types.void(pointer)
 
     def codegen(context, builder, sig, args):
@@ -198,7 +198,7 @@ def prefetch(typingctx, pointer):
 
 @intrinsic
 def smaller(typingctx, x, y):
-    """The smaller of two integers.   (`min` does the same, and is compiled as a function for every pair of types.)"""
+    """Return the smaller of two integers. Numba would compile `min` as a function for every pair of types."""
     if not (isinstance(x, types.Integer) and isinstance(y, types.Integer)):
         return None
 

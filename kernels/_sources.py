@@ -1,4 +1,4 @@
-"""The digest of the kernel sources: compiled code is used only with the sources that it was compiled from."""
+"""Digest of the kernel sources. Compiled code is used only if it was compiled from the present sources."""
 
 import hashlib
 from pathlib import Path
@@ -7,7 +7,7 @@ __all__ = ["SOURCES", "digest"]
 
 
 def digest(folder: Path) -> str:
-    """Return the digest of the names and contents of every kernel file in `folder`."""
+    """Return the digest of the names and contents of all kernel files in `folder`."""
     result = hashlib.sha256()
     for path in sorted(folder.glob("*.py")):
         result.update(path.name.encode())

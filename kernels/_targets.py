@@ -1,4 +1,4 @@
-"""Instruction-set levels that kernels are compiled for in advance, and which of them a CPU has."""
+"""Instruction-set levels of the precompiled kernels, and which of them a CPU supports."""
 
 import os
 import platform
@@ -15,13 +15,13 @@ class Level(NamedTuple):
     Attributes
     ----------
     name : str
-        Also the name of the file with the object code.
+        Name of the level, and of the file with its object code.
     machine : tuple of str
-        What `platform.machine()` may say where it can run.
+        Values of `platform.machine()` on machines of this architecture.
     cpu : str
-        LLVM's name of the CPU that code is generated for.
+        LLVM's name of the CPU to generate code for.
     features : tuple of str
-        LLVM's names of the features that the code may use; all of them are looked for before it is run.
+        LLVM's names of the features that the code may use. The code runs only if the CPU has all of them.
     """
 
     name: str
@@ -43,14 +43,15 @@ LEVELS = (
 
 
 def levels_of_this_machine() -> list[Level]:
-    """Return the levels whose architecture is that of this machine, whether its CPU has their features or not."""
+    """Return the levels for the architecture of this machine, including those that its CPU does not support."""
     return [level for level in LEVELS if platform.machine() in level.machine]
 
 
 def available_features() -> set[str]:
-    """Return the CPU features that code may use: those of this machine, or those that Numba is told to use.
+    """Return the CPU features that code may use.
 
-    `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` restrict Numba to another CPU; precompiled code keeps to them as well.
+    These are the features of this machine, or those that `NUMBA_CPU_NAME` and `NUMBA_CPU_FEATURES` select for Numba.
+    Precompiled code respects these variables, too.
     """
     if "NUMBA_CPU_NAME" in os.environ:
         named = os.environ.get("NUMBA_CPU_FEATURES", "").split(",")
@@ -61,9 +62,10 @@ def available_features() -> set[str]:
 
 
 def best_level() -> Level | None:
-    """Return the best level that this machine, or the CPU named by `NUMBA_CPU_NAME`, has; None if there is none."""
+    """Return the best level that this machine, or the CPU named by `NUMBA_CPU_NAME`, supports, or None."""
     features = available_features()
-    # Numba's usual list for AVX2 names neither the features that come with it nor those that the code does not need.
+    # Typical values of NUMBA_CPU_FEATURES for AVX2 omit the features that AVX2 implies, and those that the code does
+    # not need.
     implied = {"avx2": {"f16c", "lzcnt", "movbe", "xsave", "avx", "popcnt", "sse4.2"}}
     if "NUMBA_CPU_NAME" in os.environ:
         for feature, others in implied.items():

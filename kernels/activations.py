@@ -1,9 +1,9 @@
-"""Activation functions of the hidden layers, each with its derivative under it.
+"""Activation functions of the hidden layers, each followed by its derivative.
 
-Both work in place on contiguous slices. `*_backward(K, D)` gets the values `K` that the table row asks to keep:
-the activation's output A (most derivatives are short in it), or the pre-activation Z where the row says
-`needs_z`. To add an activation: a code, a row of the table, the two functions, a branch in `forward` and `backward`;
-then its twin in `fastmlp.reference`.
+Both work in place on contiguous arrays. `*_backward(K, D)` takes the values `K` that the forward pass has kept: the
+output A of the activation, because most derivatives are simple functions of it, or the pre-activation Z if the row of
+the table has `needs_z`. To add an activation, add an op code and a row in `tables.py`, the two functions, a branch in
+`forward` and `backward`, and the reference in `fastmlp.reference`.
 """
 
 from typing import Any
@@ -53,7 +53,7 @@ def tanh_backward(A, D):
 
 @inlined
 def relu_forward(A):
-    """A <- max(0, A); a NaN stays one, so that a diverging fit is seen."""
+    """A <- max(0, A).   NaN stays NaN, so that divergence is detected."""
     zero = A.dtype.type(0)
     for i in range(A.size):
         A[i] = zero if A[i] <= zero else A[i]
@@ -172,13 +172,13 @@ def maxout(Z, A, rows, units, pieces):
         for p in range(1, pieces):
             z = view(Z, (i * pieces + p) * units, units)
             for j in range(units):
-                # A NaN on either side is kept.
+                # If either value is NaN, the result is NaN.
                 a[j] = a[j] if a[j] >= z[j] or a[j] != a[j] else z[j]
 
 
 @inlined
 def maxout_backward(Z, D, rows, units, pieces):
-    """Z[i, p units + j] <- D[i, j] for the first piece p that reaches the maximum, else 0."""
+    """Z[i, p units + j] <- D[i, j] for the first piece p with the maximum, else 0."""
     zero = Z.dtype.type(0)
     for i in range(rows):
         for j in range(units):
@@ -196,13 +196,13 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def forward(code, a, n):
-        """Apply activation `code` to a (n,) in place (maxout has its own function: it narrows)."""
+        """Apply activation `code` to a (n,) in place. The exception is maxout, whose output is narrower than Z."""
         rest = n % STRIP
         main = n - rest
         behind = offset(a, main)
         tail = stack(a, STRIP_BYTES)
         move(behind, tail, rest)
-        # Full strips, then what is left over.
+        # Full strips first, then the remainder.
         for last in range(int(main == 0), 1 + int(rest > 0)):
             A = view(tail, 0, STRIP) if last else view(a, 0, main)
             if code == RELU:
@@ -227,7 +227,7 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def backward(code, k, d, n):
-        """Multiply d (n,) by the derivative of activation `code`, given the kept values k (A, or Z where needed)."""
+        """Multiply d (n,) by the derivative of activation `code`, given the kept values k (A, or Z if `needs_z`)."""
         rest = n % STRIP
         main = n - rest
         tail_k, tail_d = stack(k, STRIP_BYTES), stack(d, STRIP_BYTES)

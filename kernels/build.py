@@ -1,7 +1,7 @@
-"""Compilation of all kernels in advance: object code for each instruction-set level, stored in the package.
+"""Ahead-of-time compilation of all kernels to object code for each instruction-set level.
 
-`python -m fastmlp.kernels build` runs it; so does the installation of the package. A process of its own compiles for
-each level, as Numba is told the CPU by environment variables when it is imported.
+`python -m fastmlp.kernels build` runs it, and so does the installation of the package. A separate process compiles for
+each level, because Numba reads the target CPU from environment variables when it is imported.
 """
 
 import argparse
@@ -28,7 +28,8 @@ DTYPES = ("float32", "float64")
 def _wrapper(symbol_name: str, kernel: str, dtype: str, function: str) -> str:
     """Return LLVM assembly of a C function that calls a function compiled by Numba.
 
-    Numba's functions return a status, and take pointers to their result and to an exception; kernels raise none.
+    The first two parameters of Numba's functions are pointers to the result and to an exception, and they return a
+    status. Kernels raise no exceptions, so the wrapper ignores all three.
     """
     number = {"float32": "float", "float64": "double"}[dtype]
     kinds = {"int": "i64", "float": "double", "number*": f"{number}*"}
@@ -80,7 +81,7 @@ def _compile_here(path: Path) -> None:
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
         cpu=cpu, features=features, opt=3, reloc="pic", codemodel="default"
     )
-    # The functions are optimised; what is left is to put them into their wrappers, and to drop what nothing calls.
+    # The functions are already optimised. It remains to inline them into their wrappers and to remove unused ones.
     options = llvm.create_pipeline_tuning_options(speed_level=1)
     builder = llvm.create_pass_builder(machine, options)
     passes = llvm.create_new_module_pass_manager()
@@ -96,19 +97,19 @@ def build(folder: Path | None = None, levels: tuple[Level, ...] | None = None) -
     Parameters
     ----------
     folder : Path, default=None
-        Where the object code and its manifest go; None: where the package looks for them.
+        Folder for the object code and its manifest. None means the folder that the package loads them from.
     levels : tuple of Level, default=None
-        None: all levels of this architecture, whether this CPU has them or not.
+        None means all levels of this architecture, including those that this CPU does not support.
 
     Returns
     -------
     list of Path
-        The files.
+        The manifest and the object files.
 
     Raises
     ------
     subprocess.CalledProcessError
-        The compilation of a level failed; its output says why.
+        If the compilation of a level fails; its output shows the reason.
     """
     import llvmlite.binding as llvm
 
@@ -120,7 +121,7 @@ def build(folder: Path | None = None, levels: tuple[Level, ...] | None = None) -
     if _is_up_to_date(manifest, paths, content):
         return [manifest, *paths]
     folder.mkdir(parents=True, exist_ok=True)
-    manifest.unlink(missing_ok=True)  # first: without it, nothing of the folder is used
+    manifest.unlink(missing_ok=True)  # first, because without a manifest no file in the folder is used
     running = []
     for level, path in zip(levels, paths, strict=True):
         features = ",".join([*(f"+{name}" for name in level.features), *EXTRA.get(level.name, ())])
@@ -142,14 +143,14 @@ def _checksum(path: Path) -> str:
 
 
 def _is_up_to_date(manifest: Path, paths: list[Path], content: dict[str, Any]) -> bool:
-    """Whether the files are those that the present sources would give."""
+    """Whether the files were compiled from the present sources."""
     try:
         return bool(json.loads(manifest.read_text()) == content | {"objects": {p.stem: _checksum(p) for p in paths}})
     except (OSError, ValueError):
         return False
 
 
-# LLVM's generic AVX-512 target avoids vectors of 512 bits, which cost the first AVX-512 CPUs some of their clock.
+# LLVM's generic AVX-512 target avoids 512-bit vectors, because they reduce the clock rate of early AVX-512 CPUs.
 EXTRA = {"x86-64-v4": ("-prefer-256-bit",)}
 
 
@@ -158,8 +159,8 @@ def main(arguments: list[str] | None = None) -> int:
     parser = argparse.ArgumentParser(prog="python -m fastmlp.kernels", description=__doc__)
     commands = parser.add_subparsers(dest="command", required=True)
     building = commands.add_parser("build", help="compile all kernels in advance, for each instruction-set level")
-    building.add_argument("--folder", type=Path, default=FOLDER, help="where the object code goes")
-    building.add_argument("--level", action="append", choices=[level.name for level in LEVELS], help="only this one")
+    building.add_argument("--folder", type=Path, default=FOLDER, help="folder for the object code")
+    building.add_argument("--level", action="append", choices=[level.name for level in LEVELS], help="only this level")
     compiling = commands.add_parser("compile", help="compile for the CPU of this process (used by build)")
     compiling.add_argument("path", type=Path)
     given = parser.parse_args(arguments)

@@ -20,7 +20,7 @@ GOLDEN = np.uint32(0x9E3779B9)  # 2^32 divided by the golden ratio
 
 @elementary
 def mix(x):
-    """A hash of 32 bits: `lowbias32` of Wellons' search for integer hash functions (2018)."""
+    """Hash 32 bits: `lowbias32` of Wellons' search for integer hash functions (2018)."""
     x ^= x >> np.uint32(16)
     x = np.uint32(x * FIRST)
     x ^= x >> np.uint32(15)
@@ -33,7 +33,7 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def drop(a, rows, units, first, key, rate):
-        """a[i, j] <- a[i, j] / (1 - rate), or 0 with the probability `rate`.   a (rows, units) is written.
+        """a[i, j] <- 0 with the probability `rate`, otherwise a[i, j] / (1 - rate).   a (rows, units) is written.
 
         Row i is row `first` + i of the mini-batch. Element j is dropped if mix(mix(key + mix(first + i)) + j GOLDEN) is
         below rate 2^32.

@@ -1,11 +1,12 @@
-"""Elementary functions of one number, in float32 or float64 as the argument is.
+"""Elementary functions of one number, computed in the dtype of the argument (float32 or float64).
 
-They are built from + * / and explicit fused multiply-adds alone, and select where others branch. So LLVM
-turns a loop over them into vector code, and a result has the same bits for every vector length and machine:
-mathematical libraries promise neither. NaN gives NaN, infinities and signed zeros give the limits, overflow
-and gradual underflow are those of the true value.
+They only use +, *, / and explicit fused multiply-adds, and selections instead of branches. Therefore LLVM vectorises
+loops over them, and results have the same bits for every vector length and on every machine. Mathematical libraries
+guarantee neither. NaN gives NaN, infinities and signed zeros give the limits, and results overflow and underflow
+gradually where the exact values do.
 
-The polynomials are minimax fits of the relative error, coefficients in the dtype, by Sollya's `fpminimax`.
+The polynomials are minimax approximations in the relative error, with coefficients in the dtype, from Sollya's
+`fpminimax`.
 `bench/exhaustive_functions.py` measures the error over all float32 numbers.
 """
 
@@ -26,7 +27,7 @@ f32, f64 = np.float32, np.float64
 
 
 def row(dtype: type, text: str) -> tuple[Any, ...]:
-    """The numbers in `text`."""
+    """Return the numbers in `text`."""
     return tuple(map(dtype, text.split()))
 
 
@@ -43,8 +44,8 @@ class Exp(NamedTuple):
     log2_e: Any
     ln2_high: Any  # few bits, so that n ln2_high is exact
     ln2_low: Any
-    # Adding 1.5 2^digits to a number rounds it to an integer, which then stands in the last bits. Here the
-    # bias of an exponent and a shift are added too, so that those bits are the exponent of a power of two:
+    # Adding 1.5 2^digits to a number rounds it to an integer, which is stored in the last bits of the sum. These
+    # constants also contain the exponent bias and a shift, so that the bits are the exponent of a power of two:
     round_lifted: Any  # 2^n lift
     round_lowered: Any  # 2^n / lift
     round_halved: Any  # 2^n / 2
@@ -205,12 +206,12 @@ NORMAL = (
 )
 
 
-# What LLVM has and Numba has not
+# LLVM instructions that Numba does not expose
 
 
 @intrinsic
 def for_dtype(typingctx, x, pair):
-    """`pair[0]` if `x` is float32, `pair[1]` if it is float64; chosen when the code is compiled."""
+    """Return `pair[0]` if `x` is float32 and `pair[1]` if it is float64. The choice is made at compile time."""
     i = (types.float32, types.float64).index(x)
     sig = pair.types[i](x, pair)
     return sig, lambda context, builder, sig, args: builder.extract_value(args[1], i)
@@ -218,7 +219,7 @@ def for_dtype(typingctx, x, pair):
 
 @intrinsic
 def copysign(typingctx, x, sign):
-    """|x| with the sign of `sign`."""
+    """Return |x| with the sign of `sign`."""
 
     def codegen(context, builder, sig, args):
         kind = args[0].type
@@ -230,7 +231,7 @@ def copysign(typingctx, x, sign):
 
 @intrinsic
 def polynomial(typingctx, x, c):
-    """c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule, one fma a step."""
+    """Return c[0] + c[1] x + c[2] x^2 + ..., by Horner's rule with one fma per step."""
 
     def codegen(context, builder, sig, args):
         *lower, value = cgutils.unpack_tuple(builder, args[1])
@@ -242,13 +243,13 @@ def polynomial(typingctx, x, c):
 
 
 def _layout(x):
-    """LLVM integer type as wide as the float type `x`, its digits stored, the bias of its exponent."""
+    """Return the LLVM integer type of the size of `x`, the number of stored digits and the exponent bias of `x`."""
     return (ir.IntType(32), 23, 127) if x == types.float32 else (ir.IntType(64), 52, 1023)
 
 
 @intrinsic
 def power_of_two(typingctx, t):
-    """The number whose sign and exponent are the last bits of `t`; see `Exp`."""
+    """Return the number whose sign and exponent are the last bits of `t`; see `Exp`."""
     integer, digits, _ = _layout(t)
 
     def codegen(context, builder, sig, args):
@@ -260,7 +261,7 @@ def power_of_two(typingctx, t):
 
 @intrinsic
 def split(typingctx, x):
-    """(m, e) with x = m 2^e and sqrt(1/2) <= m < sqrt(2), for a positive normal x."""
+    """Return (m, e) with x = m 2^e and sqrt(1/2) <= m < sqrt(2), for a positive normal x."""
     integer, digits, bias = _layout(x)
     root = {23: 0x3F3504F3, 52: 0x3FE6A09E667F3BCD}[digits]  # sqrt(1/2)
 
@@ -270,7 +271,7 @@ def split(typingctx, x):
         above = builder.sub(bits, integer(root))
         whole = builder.and_(above, integer(-1 << digits))
         m = builder.bitcast(builder.sub(bits, whole), kind)
-        # e + bias becomes the last bits of 2^digits: AVX2 cannot convert 64-bit integers.
+        # Store e + bias in the last bits of 2^digits, because AVX2 cannot convert 64-bit integers to float.
         above = builder.add(above, integer(bias << digits))
         last = builder.lshr(above, integer(digits))
         shift = ir.Constant(kind, float(2**digits))
@@ -297,7 +298,7 @@ def scaled_exp(x, rest, factor):
     zero = type(x)(0)
     x = k.lowest if x < k.lowest else x
     x = k.highest if x > k.highest else x
-    # The exponents from subnormal numbers to infinity do not fit one number: 2^n = 2^(n + lift) 2^-lift.
+    # A float cannot represent 2^n for all n from subnormal numbers to overflow, so use 2^n = 2^(n + lift) 2^-lift.
     scale, r, p = reduced(x, rest, k.round_lowered if x > zero else k.round_lifted, k)
     scale *= factor
     return fma(fma(r * r, p, r), scale, scale) * (k.lift if x > zero else k.lower)
@@ -305,9 +306,9 @@ def scaled_exp(x, rest, factor):
 
 @elementary
 def reduced(x, rest, rounder, k):
-    """(2^n times what `rounder` stands for, r, p), where x + rest = n ln 2 + r and e^r = 1 + r + r^2 p.
+    """Return (2^n times the factor of `rounder`, r, p), where x + rest = n ln 2 + r and e^r = 1 + r + r^2 p.
 
-    Without a rest pass -0.0: it changes no number, so that the compiler drops the addition.
+    If there is no rest, pass -0.0. Adding it changes no number, so the compiler removes the addition.
     """
     t = fma(x, k.log2_e, rounder)
     n = t - rounder
@@ -321,7 +322,7 @@ def expm1(x):
     k = for_dtype(x, EXP)
     y = k.saturation if x < k.saturation else x
     y = k.highest if y > k.highest else y
-    # Half the value: 2^n overflows before the value does.
+    # Compute half the value, because 2^n overflows for smaller x than the value does.
     scale, r, p = reduced(y, type(x)(-0.0), k.round_halved, k)
     y = fma(r * r * p, scale, fma(r, scale, scale - type(x)(0.5)))
     return x if abs(x) < k.tiny else y + y
@@ -333,9 +334,9 @@ def logistic(x):
     k = for_dtype(x, EXP)
     y = k.saturation if -x < k.saturation else -x
     y = -k.lowest if y > -k.lowest else y
-    # Numerator and denominator are made smaller, so that a small result does not vanish before its time.
+    # Scale the numerator and the denominator down, so that a small result does not underflow too early.
     scale, r, p = reduced(y, type(x)(-0.0), k.round_lowered, k)
-    # What the sum of 2^n and 1 loses is added again: where 2^n is large it would cost 1 ulp.
+    # Add the rounding error of 2^n + 1 again. If 2^n is large, it would cost 1 ulp.
     total = scale + k.lower
     lost = scale - total + k.lower
     return k.lower / (fma(fma(r * r, p, r), scale, lost) + total)
@@ -343,7 +344,7 @@ def logistic(x):
 
 @elementary
 def tanh(x):
-    """The hyperbolic tangent, within 2 ulp: 1 - 2 / (1 + e^2x), and a polynomial where that would cancel."""
+    """The hyperbolic tangent, within 2 ulp: 1 - 2 / (1 + e^2x), or a polynomial where this would cancel."""
     k, e = for_dtype(x, TANH), for_dtype(x, EXP)
     real = type(x)
     a = abs(x)
@@ -358,7 +359,7 @@ def tanh(x):
 
 @elementary
 def log(x):
-    """The natural logarithm, within 1 ulp; -inf for 0 and nan below."""
+    """The natural logarithm, within 1 ulp; -inf for 0 and NaN for negative numbers."""
     k = for_dtype(x, LOG)
     real = type(x)
     zero, infinity = real(0), real(np.inf)
@@ -403,9 +404,9 @@ def gelu_cdf(x):
     a = abs(x)
     a = k.furthest if a > k.furthest else a
     w = real(1) / (a + k.pole)
-    error = fma(-w, a, fma(-w, k.pole, real(1)))  # of w, relative: 1 ulp of the result near 0
+    error = fma(-w, a, fma(-w, k.pole, real(1)))  # relative error of w; it costs 1 ulp near 0
     u = a * w
-    t = fma(real(2), fma(u, error, u), real(-1))  # 1 - 2 pole w would carry the error of w, 2 pole times
+    t = fma(real(2), fma(u, error, u), real(-1))  # 1 - 2 pole w would enlarge the error of w by 2 pole
     y = scaled_normal(a, error, w * polynomial(t, k.c))
     return real(1) - y if x > real(0) else y
 
@@ -421,7 +422,7 @@ def gelu_pdf(x):
 
 @elementary
 def scaled_normal(x, rest, factor):
-    """factor e^(rest - x^2/2).   The square is taken to double length: rounded, it would cost 2^7 ulp."""
+    """factor e^(rest - x^2/2).   The square has twice the precision, because rounding it would cost 2^7 ulp."""
     half = type(x)(-0.5)
     square = x * x
     return scaled_exp(half * square, fma(half, fma(x, x, -square), rest), factor)

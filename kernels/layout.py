@@ -1,11 +1,11 @@
-"""How a network and its training lie in memory: what Python fills in and every kernel reads.
+"""Memory layout of a network and its training, shared by Python and the kernels.
 
 All weights of a network form one vector, layer after layer: W_l (n_{l-1}, q_l) row by row, then b_l (q_l), then,
-with batch normalisation, gamma_l (q_l) and beta_l (q_l). Nothing is padded, so `coefs_` and `intercepts_` are
-plain views of that vector. q_l = n_l, but for maxout, where q_l = pieces * n_l.
+with batch normalisation, gamma_l (q_l) and beta_l (q_l). There is no padding, so `coefs_` and `intercepts_` are
+views of this vector. q_l is n_l, except for maxout, where q_l = pieces * n_l.
 
-Python and kernels share four kinds of records: `Layer`, `Plan`, `Hyper` and `State`. Each is declared once, as the
-annotations of a class, from which `record_dtype` makes the NumPy dtype; kernels read the fields by name. This module
+Python and kernels share four kinds of records: `Layer`, `Plan`, `Hyper` and `State`. Each is declared once, by the
+annotations of a class, from which `record_dtype` builds the NumPy dtype. Kernels access the fields by name. This module
 needs neither Numba nor LLVM.
 """
 
@@ -62,40 +62,40 @@ __all__ = [
 RUNNING, STOPPED, DIVERGED, ABORTED = range(4)
 
 # Values of `Hyper.shuffle`. A full batch does not depend on the order of its rows, but the state of the user's
-# generator does: DRAW moves the generator on and leaves the order alone.
+# generator must still advance: DRAW draws from the generator and keeps the order.
 KEEP_ORDER, SHUFFLE, DRAW = range(3)
 
-# How the learning rate changes: not, or as the stopping rule says; after each epoch; with each mini-batch.
+# When the learning rate changes: never or by the stopping rule; after each epoch; with each mini-batch.
 UNCHANGED, EACH_EPOCH, EACH_STEP = range(3)
 
-# Values of `Layer.keep`: what D_l holds between the forward and the backward pass.
+# Values of `Layer.keep`: the content of D_l between the forward and the backward pass.
 KEEP_NOTHING, KEEP_Z, KEEP_ACTIVATED = range(3)
 
-# LLVM vectorises elementwise loops in strips of up to 64 numbers and computes what is left over one by one, ten times
-# slower. Kernels therefore copy the rest to a full strip, and pad the samples of a share to full strips.
+# LLVM vectorises elementwise loops in strips of up to 64 numbers and computes the remainder one by one, ten times
+# slower. Kernels therefore copy the remainder to a full strip, and pad the samples of a share to full strips.
 STRIP = 64
 STRIP_BYTES = 8 * STRIP
 
 # Interleaved chains of a sum, see `reductions`.
 LANES = 16
 
-# Rows of W that stay together: the sum of squares of the penalty is formed in blocks of this many rows, and the blocks
-# must not depend on the number of threads.
+# Rows of a block of W. The sum of squares of the penalty is computed for each block, and the blocks must not depend on
+# the number of threads.
 BLOCK_ROWS = 4
 
-# Rows of W that one round of the gradient pass takes at the most, see `step.ROUND`.
+# Largest number of rows of W in one round of the gradient pass, see `step.ROUND`.
 ROUND_ROWS = 28
 
-# Numbers in a cache line: each layer's part of a buffer begins with a cache line.
+# Numbers in a cache line. The part of each layer in a buffer begins at a cache line.
 LINE = 16
 
-# The gradient of the bias is a sum in one chain. It takes as long as the gradient of this many rows of W.
+# The gradient of the bias is a sum of dependent additions. It takes as long as the gradient of this many rows of W.
 BIAS_COST = 4
 
-# Words in the state of the Mersenne Twister; the position within them is stored behind them.
+# Words in the state of the Mersenne Twister; the element after them is the position.
 KEYS = 624
 
-# Elements of the signal array of a team of threads, each on a cache line of its own.
+# Elements of the signal array of a team of threads, each on a separate cache line.
 ARRIVED, ABORT, SIGNALS = 0, 8, 16
 
 # Momentum of the running statistics of batch normalisation (PyTorch's BatchNorm1d: 0.1 = 1 - MOMENTUM).
@@ -111,10 +111,10 @@ class Layer(NamedTuple):
     pre: int  # q_l
     pieces: int  # linear pieces of a maxout unit, else 1
     activation: int  # op code
-    keep: int  # what D_l holds between the forward and the backward pass, see KEEP_NOTHING
+    keep: int  # content of D_l between the forward and the backward pass, see KEEP_NOTHING
     residual: int  # whether the layer adds its input to its output
     norm: int  # whether the layer is normalised over the batch
-    w: int  # index of the first element of W_l in the weight vector; the fields below are such indices, too
+    w: int  # index of the first element of W_l in the weight vector; the fields below are indices, too
     b: int
     gamma: int
     a: int  # in `Memory.A`
@@ -129,25 +129,25 @@ class Layer(NamedTuple):
 
 
 class Plan(NamedTuple):
-    """What a pass over the data needs to know: counts, sizes of buffers and forms of the data."""
+    """Description of a pass over the data: counts, sizes of buffers and formats of the data."""
 
     rows: int  # m
     chunk: int  # rows of one pass
     last: int  # L, the index of the output layer
     widest: int  # q_l of the widest layer
-    strips: int  # samples in each thread's part of `Memory.units`, in full strips
-    scratch: int  # numbers in each thread's part of `Memory.scratch`
+    strips: int  # samples in the part of each thread in `Memory.units`, in full strips
+    scratch: int  # numbers in the part of each thread in `Memory.scratch`
     blocks: int  # blocks of the penalty's sum of squares
-    labelled: bool  # targets are classes 0..K-1, not indicators
+    labelled: bool  # targets are class numbers 0..K-1 instead of indicators
     weighted: bool  # there are sample weights
-    sparse: bool  # X is given as CSR
-    ordered: bool  # rows are taken in the order of `Memory.order`
+    sparse: bool  # X is a CSR matrix
+    ordered: bool  # rows are processed in the order of `Memory.order`
     predicting: bool  # forward pass only, into `Memory.outputs`
     uniform: bool  # all layers have the same learning rate
 
 
 class Hyper(NamedTuple):
-    """What the objective, the optimizer and the stopping rule are told. Names as in the estimators."""
+    """Hyper-parameters of the objective, the optimizer and the stopping rule, named as in the estimators."""
 
     optimizer: int = STORE  # op code
     batch: int = 0  # rows of a mini-batch
@@ -162,28 +162,28 @@ class Hyper(NamedTuple):
     max_grad_norm: float = np.inf
     cap: float = np.inf  # largest log loss of one unit
     loss_scale: float = 1.0  # factor of the reported loss
-    adaptive: bool = False  # divide the rate by 5 where the stopping rule would stop
-    watch_loss: bool = False  # apply the stopping rule to the training loss (False: the caller applies it to a score)
+    adaptive: bool = False  # divide the rate by 5 when the stopping rule would stop training
+    watch_loss: bool = False  # apply the stopping rule to the training loss; if not, the caller applies it to a score
     tol: float = 0.0
     patience: float = np.inf  # n_iter_no_change
 
 
 class State(NamedTuple):
-    """Where a fit stands between two calls of a kernel."""
+    """Progress of a fit between two calls of a kernel."""
 
     epoch: int = 0  # epochs finished in this call of the kernel
-    row: int = 0  # first row of the present mini-batch in the order of the epoch
-    chunk_row: int = 0  # first row of the present chunk within its mini-batch
+    row: int = 0  # first row of the current mini-batch in the order of the epoch
+    chunk_row: int = 0  # first row of the current chunk within its mini-batch
     passes: int = 0  # passes done in this call of the kernel
     status: int = RUNNING  # RUNNING, STOPPED, DIVERGED or ABORTED
     no_change: int = 0  # epochs without improvement
-    best: float = np.inf  # smallest value that the stopping rule has seen: a loss, or minus a score
+    best: float = np.inf  # smallest value given to the stopping rule: a loss, or minus a score
     rate: float = 0.0  # learning rate
     beta_1_t: float = 1.0  # beta_1^t and beta_2^t after t steps of Adam
     beta_2_t: float = 1.0
     step: int = 0  # mini-batches done since training began
     seed: int = 0  # of dropout
-    grad_norm: float = np.nan  # of the last mini-batch, before clipping; known if it is limited
+    grad_norm: float = np.nan  # of the last mini-batch, before clipping; computed if `max_grad_norm` is finite
     loss: float = 0.0  # of the epoch so far
     batch_loss: float = 0.0  # of the mini-batch so far
     weight: float = 0.0  # of the mini-batch so far
@@ -206,8 +206,8 @@ def record_of(fields: NamedTuple) -> npt.NDArray[Any]:
 class Memory(NamedTuple):
     """Pointers to everything that a pass reads or writes. Sizes are checked where the arrays are made.
 
-    Python hands one vector of addresses to a kernel, and kernels pass on the pointer to it: passing forty arrays took
-    Numba ten times as long to compile.
+    Python passes one vector of addresses to a kernel, and kernels pass on the pointer to it. With forty arrays as
+    arguments, compilation took ten times as long.
     """
 
     # The training data: m rows, dense or as CSR.
@@ -220,7 +220,7 @@ class Memory(NamedTuple):
     transposed: Any  # W_l^T (q_l, n_{l-1}) for l >= 2
     m: Any
     v: Any
-    g: Any  # gradient, if a batch comes in several chunks, if its norm is limited, or if it is asked for
+    g: Any  # gradient, if a batch has several chunks, if its norm is limited, or if it is requested
     stats: Any  # running mean and variance of batch normalisation
     # Buffers of one pass over a chunk of rows.
     A: Any  # A_l (rows, n_l)
@@ -248,12 +248,12 @@ class Memory(NamedTuple):
     words: Any  # (624,) uint32
 
 
-# How many fields of Memory have which dtype, in their order; None stands for the dtype of the network.
+# Number of consecutive fields of Memory of each dtype; None stands for the dtype of the network.
 KINDS = ((None, 21), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
 MEMORY = dict(zip(Memory._fields, [kind for kind, count in KINDS for _ in range(count)], strict=True))
 
-# Kernels that are called by address, in the order in which their addresses follow those of Memory. Those that a
-# network does not need have the address 0.
+# Kernels that are called by address. In this order, their addresses follow those of Memory. Kernels that a network does
+# not need have the address 0.
 LINKED = (
     "gemm",
     "transpose",
@@ -279,7 +279,7 @@ LINKED = (
 
 
 class Sizes(NamedTuple):
-    """Lengths of the vectors that a layer table addresses."""
+    """Lengths of the vectors that the indices in a layer table refer to."""
 
     w: int
     transposed: int
@@ -291,7 +291,7 @@ class Sizes(NamedTuple):
 
 
 def aligned(size: int) -> int:
-    """Numbers up to the next cache line, for the larger dtype to the next but one."""
+    """Round `size` up to whole cache lines of float32."""
     return -(-size // LINE) * LINE
 
 
@@ -305,7 +305,7 @@ def layer_table(
     rows: int = 1,
     gather: bool = True,
 ) -> tuple[Any, Sizes]:
-    """Fill in the layer table for a network with layers of `units` (input and output included).
+    """Return the layer table of a network with layers of `units` units (input and output included).
 
     Parameters
     ----------
@@ -316,11 +316,11 @@ def layer_table(
     pieces : int, default=2
         Linear pieces of a maxout unit.
     residual : bool, default=False
-        Whether a hidden layer as wide as its input adds it.
+        Whether hidden layers that are as wide as their input add it to their output.
     batch_norm : bool, default=False
         Whether hidden layers are normalised over the batch.
     rows : int, default=1
-        Rows that the buffers hold.
+        Number of rows that fit in the buffers.
     gather : bool, default=True
         Whether rows of X are copied into the buffers.
 
@@ -368,14 +368,16 @@ def layer_table(
 
 
 def share_weights(table: Any, team: int, lanes: int) -> Any:
-    """Share out the rows of every W (the bias counts as its last row) over a team, so that all have as much work.
+    """Divide the rows of every W (with the bias as its last row) among a team, so that all ranks have equal work.
 
-    A row costs its vectors of `lanes` numbers: ten columns cost as much as sixteen. Only speed depends on that.
+    The work of a row is its number of vectors of `lanes` numbers, so ten columns cost as much as sixteen. The estimate
+    only affects speed.
 
     Returns
     -------
-    ndarray of shape (L + 1, team + 1), int64: rank r owns rows share[l, r] to share[l, r + 1] of layer l. Cuts lie
-    between blocks of BLOCK_ROWS rows.
+    ndarray of shape (L + 1, team + 1), int64
+        Rank r owns the rows share[l, r] to share[l, r + 1] of layer l. Each boundary lies between two blocks of
+        BLOCK_ROWS rows.
     """
     share = np.zeros((len(table), team + 1), dtype=np.int64)
     fan_in, q = table["units"][:-1], table["pre"][1:]
@@ -388,6 +390,6 @@ def share_weights(table: Any, team: int, lanes: int) -> Any:
     for rank in range(1, team):
         cut = ends[-1] * rank / team
         rows = np.rint((cut - (ends - costs)) / (vectors * BLOCK_ROWS)) * BLOCK_ROWS
-        # A cut never leaves part of a block to the bias row's owner.
+        # A boundary never leaves a part of a block to the owner of the bias.
         share[1:, rank] = np.where(rows >= fan_in, np.where(rows > fan_in, fan_in + 1, fan_in), np.maximum(rows, 0))
     return share

@@ -1,11 +1,12 @@
 """Matrix products in which every value is one chain of fused multiply-adds, in the order of k.
 
-So a value depends on neither the tile that computes it, nor the length of vectors, nor the way A is stored,
-nor how the work is cut into blocks: the same bits on every CPU.
+Therefore a value does not depend on the tile that computes it, the vector length, the memory layout of A or the
+division of the work into blocks, and has the same bits on every CPU.
 
-`gemm` is for kernels. Its heart are tiles: some rows of A times some vectors of B, all sums in registers.
-Large B goes through a block on the stack (`_blocked`); for few columns the rows of A become the lanes
-(`_swapped`, `_columns`). No heap, no thread, no library is used. `matmul` is the same for Python.
+`gemm` is for kernels. It computes tiles: some rows of A times some vectors of B, with all sums in registers. A large B
+is copied block by block to the stack (`_blocked`). If C has few columns, the lanes of a vector are rows of A
+(`_swapped`, `_columns`). The code allocates no heap memory and uses no threads and no library. `matmul` is the function
+for Python.
 """
 
 from typing import Any
@@ -23,9 +24,10 @@ from ._simd import HAS_MASKS, VECTOR_BYTES, lanes, smaller
 
 __all__ = ["gemm", "linked", "matmul", "transpose"]
 
-# (rows, vectors, masked, vectors of the narrow twin) of the tiles, largest first. At least 8 chains of fused
-# multiply-adds are needed to hide the latency of two units, so fewer rows have more vectors. Columns left over go
-# through masked tiles: where masks cost nothing, low tiles are always masked; all have a masked, narrow twin.
+# (rows, vectors, masked, vectors of the narrow variant) of the tiles, largest first. At least 8 chains of fused
+# multiply-adds are needed to hide the latency of two units, so tiles with fewer rows have more vectors. Masked tiles
+# compute the remaining columns: every tile has a masked, narrow variant, and low tiles are always masked if masks are
+# free.
 TILES = {
     64: ((14, 2, False, 1), (8, 2, False, 1), (4, 2, True, 1), (2, 4, True, 1), (1, 8, True, 2)),
     32: ((6, 2, False, 1), (4, 2, False, 1), (2, 4, False, 1), (1, 8, False, 1)),
@@ -33,15 +35,15 @@ TILES = {
 }[VECTOR_BYTES]
 ROWS, VECTORS, MASKED, NARROW = zip(*TILES, strict=True)
 
-# Stack memory; even small stacks of threads have some hundred KB.
+# Stack memory. Even small thread stacks have some hundred KB.
 BLOCK_BYTES = 49152
 SUMS_BYTES = 8192
 # Rows of a block of B.
 DEPTH = BLOCK_BYTES // (VECTORS[0] * VECTOR_BYTES)
-# A block pays if B is larger than a level-1 cache, and if some tiles read it.
+# Blocks are worthwhile if B is larger than a level-1 cache and several tiles read it.
 LARGE_BYTES = 32768
 LARGE_ROWS = 4 * ROWS[0]
-# Vectors in a row of C', and rows from which on B has to be long enough to pay for two transposes.
+# Vectors in a row of C', and the number of rows of B from which two transposes are worthwhile.
 FLAT = VECTORS[-1]
 LONG = 32
 
@@ -50,7 +52,7 @@ DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
 
 
 def shared(function: Any) -> Any:
-    """Kernel compiled once per dtype: unlike `kernel`, not again for every literal among its arguments."""
+    """Declare a kernel that is compiled once per dtype and, unlike `kernel`, not again for literal arguments."""
 
     def stub(*args: Any) -> None:
         raise NotImplementedError("only kernels can call this")
@@ -64,7 +66,7 @@ def shared(function: Any) -> Any:
 
 @intrinsic
 def never_inline(typingctx):
-    """Keep the kernel that calls this out of its callers: each of them would be compiled with its code."""
+    """Prevent LLVM from inlining the kernel that calls this into its callers, which saves compile time."""
     sig = types.void()
 
     def codegen(context, builder, sig, args):
@@ -80,7 +82,7 @@ def _gep(builder: Any, pointer: Any, stride: Any, i: int) -> Any:
 
 
 def _opaque(builder: Any, value: Any) -> Any:
-    """Emit `value`, of whose origin LLVM shall know nothing: an empty piece of assembly."""
+    """Emit `value` through empty inline assembly, which hides its origin from LLVM's optimiser."""
     return builder.asm(ir.FunctionType(value.type, [value.type]), "", "=r,0", [value], side_effect=False)
 
 
@@ -104,10 +106,10 @@ def _emit_loop(builder: Any, steps: Any, stride: int, first: list[Any], body: An
 
 
 def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[Any]) -> None:
-    """Emit C = start + A B for a tile; only its first `width` columns are read and written where `masked`."""
+    """Emit C = start + A B for a tile; if `masked`, only its first `width` columns are read and written."""
     a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row = args
     lanes = _simd.lanes_of(a.type.pointee)
-    # A pointer to every third row of A. LLVM would step from row to row, each step waiting for the one before.
+    # One pointer for every three rows of A. LLVM would compute the address of each row from that of the one before.
     thirds = [a]
     for _ in range(3, rows, 3):
         thirds.append(builder.gep(thirds[-1], [builder.mul(a_row, SIZE(3))]))
@@ -146,12 +148,12 @@ def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[A
 
 @intrinsic
 def _tile(typingctx, step, narrow, a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row):
-    """C = start + A B for the tile `step` of `TILES`, or for its twin if `narrow`."""
+    """C = start + A B for the tile `step` of `TILES`, or for its narrow variant."""
     size = types.intp
     sig = types.void(size, types.boolean, a, size, size, b, size, c, size, size, size, start, size)
 
     def tile(builder, rows, vectors, masked, args):
-        """The function that computes such a tile: its own, or LLVM keeps addresses for all tiles ready at once."""
+        """Return a separate function for each tile. Otherwise LLVM keeps the addresses of all tiles in registers."""
         kind = "f32" if isinstance(args[0].type.pointee, ir.FloatType) else "f64"
         name = f"tile.{kind}.{rows}.{vectors}.{masked:d}"
         function = builder.module.globals.get(name)
@@ -183,13 +185,13 @@ def _tile(typingctx, step, narrow, a, a_row, a_col, b, ldb, c, ldc, k, width, st
 
 @shared
 def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
-    """As `gemm`, tile by tile. Over no k it copies start to C."""
+    """Compute `gemm` tile by tile. If k is 0, start is copied to C."""
     never_inline()
     top = 0
     for step in range(len(TILES)):
         rows = ROWS[step]
-        # No tile is lower than half the one before: after the first none is needed twice. The end is known
-        # before the loop, as to compute it LLVM may divide 128 bits, by a function that is not there.
+        # Each tile has at least half as many rows as the one before, so only the first is needed more than once. The
+        # end is computed before the loop. Otherwise LLVM may call a 128-bit division function that is not available.
         end = top + rows if step else m - m % ROWS[0]
         if end > m or end == top:
             continue
@@ -221,7 +223,7 @@ def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
 
 @inlined
 def _blocked(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
-    """As `gemm`, from blocks of B copied to the stack: from its rows far apart tiles would read slowly."""
+    """Compute `gemm` from blocks of B on the stack, because reading distant rows of B is slow."""
     block = stack(b, BLOCK_BYTES)
     width = VECTORS[0] * lanes(b)
     blocks = (k + DEPTH - 1) // DEPTH
@@ -245,13 +247,13 @@ def _blocked(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
                 offset(start, j),
                 start_row,
             )
-        # the chains go on where those of the last block ended
+        # The chains continue those of the last block.
         start, start_row = c, ldc
 
 
 @intrinsic
 def _transpose_square(typingctx, src, ld_src, dst, ld_dst, rows, cols):
-    """Transpose a square as wide as a vector; where masks are cheap, its first `rows` and `cols` only."""
+    """Transpose a square as wide as a vector; if masks are cheap, only its first `rows` and `cols`."""
     size = types.intp
     sig = types.void(src, size, dst, size, size, size)
 
@@ -262,10 +264,10 @@ def _transpose_square(typingctx, src, ld_src, dst, ld_dst, rows, cols):
         rows, cols = (builder.trunc(count, i32) for count in (rows, cols))
 
         def line(pointer, stride, i, height, width):
-            """Where line i stands, and its mask.
+            """Return the address of line i and its mask.
 
-            A line that is not wanted is masked off, and its place is that of line 0: where there is no memory, the CPU
-            takes some hundred cycles to find that nothing is wrong.
+            A line outside the matrix is masked off and has the address of line 0. If a masked access is to an unmapped
+            page, the CPU needs some hundred cycles to suppress the fault.
             """
             place = _gep(builder, pointer, stride, i)
             if not HAS_MASKS:
@@ -308,7 +310,7 @@ def transpose(src, ld_src, dst, ld_dst, rows, cols):
 
 @inlined
 def _swapped(a, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
-    """As `gemm` for few columns and rows of A one value apart: C' = start' + B' A'."""
+    """Compute `gemm` for few columns and `a_row` = 1: C' = start' + B' A'."""
     sums = stack(c, SUMS_BYTES)
     width = FLAT * lanes(c)
     for i in range(0, m, width):
@@ -320,14 +322,14 @@ def _swapped(a, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
 
 @intrinsic
 def _column_tile(typingctx, a, a_row, b, ldb, sums, k):
-    """sums += A b.   Two vectors of sums, a row of A a lane, transposed in registers; k in whole vectors."""
+    """sums += A b.   Two vectors of sums with a lane for each row of A, which is transposed in registers."""
     size = types.intp
     sig = types.void(a, size, b, size, sums, size)
 
     def codegen(context, builder, sig, args):
         a, a_row, b, ldb, sums, k = args
         lanes = _simd.lanes_of(a.type.pointee)
-        # two chains: one alone would wait for itself
+        # Two chains hide the latency of the fused multiply-add.
         pieces = [(first, builder.gep(sums, [SIZE(first)])) for first in (0, lanes)]
 
         def add_products(k, totals):
@@ -354,7 +356,7 @@ def _column_tile(typingctx, a, a_row, b, ldb, sums, k):
 
 @inlined
 def _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row):
-    """As `gemm` for very few columns and columns of A one value apart."""
+    """Compute `gemm` for very few columns and `a_col` = 1."""
     sums = stack(c, SUMS_BYTES)
     height = 2 * lanes(c)
     rows = m - m % height
@@ -366,7 +368,7 @@ def _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row):
             _column_tile(offset(a, i * a_row), a_row, offset(b, j), ldb, sums, depth)
             for r in range(height):
                 c[(i + r) * ldc + j] = sums[r]
-    # the rest of these rows, then the rows left over
+    # First the remaining k of these rows, then the remaining rows.
     _product(offset(a, depth), a_row, 1, offset(b, depth * ldb), ldb, c, ldc, rows, k - depth, n, c, ldc)
     a = offset(a, rows * a_row)
     start = offset(start, rows * start_row)
@@ -377,12 +379,13 @@ def _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row):
 def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
     """C[i, j] = start[i, j] + sum over k of A[i, k] B[k, j], as one chain of fused multiply-adds.
 
-    A (m, k) at `a`, its rows `a_row` and its columns `a_col` apart; B (k, n) at `b`, rows `ldb` apart;
-    C (m, n) at `c`, rows `ldc` apart, is written; start (m, n) at `start`, rows `start_row` apart. Distances
-    count values.
+    A (m, k) is at `a`, with strides `a_row` and `a_col`; B (k, n) is at `b`, with row stride `ldb`; C (m, n) is at `c`,
+    with row stride `ldc`, and is written; start (m, n) is at `start`, with row stride `start_row`. Strides are in
+    elements.
 
-    A' costs nothing, as `a_row` and `a_col` may be anything; 0 repeats a value. With `start_row` = 0 one row
-    starts all. start may be C itself, with `start_row` = `ldc`: then the product is added to C.
+    `a_row` and `a_col` may have any values, so a transposed A needs no copy; a stride of 0 repeats a value. With
+    `start_row` = 0, all rows start from the same row. If start is C and `start_row` is `ldc`, the product is added to
+    C.
     """
     lane = lanes(c)
     if n == 1 and a_row == 1 and ldc == 1:
@@ -395,7 +398,7 @@ def gemm(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
     if a_col == 1 and n <= 2 and m >= 2 * lane and k >= LONG:
         _columns(a, a_row, b, ldb, c, ldc, m, k, n, start, start_row)
         return
-    # Few columns behind whole vectors would fill their own vector badly.
+    # The remaining few columns would fill only a small part of a vector.
     rest = n % lane if a_row == 1 and m >= 2 * lane and k >= LONG else 0
     if rest > lane * 3 // 4:
         rest = 0

@@ -1,8 +1,8 @@
-"""Batch normalisation (Ioffe & Szegedy 2015): forward beside backward.
+"""Batch normalisation (Ioffe & Szegedy 2015), forward and backward.
 
-The statistics are over the whole mini-batch. Each thread computes them for its own columns, over all rows in
-their order, so they do not depend on the size of the team. H (rows, q) holds the normalised values of the batch;
-behind it stand mean, scale and the sums of two gradients, (q,) each.
+The statistics are those of the whole mini-batch. Each thread computes them for a part of the columns, over all rows in
+order, so they do not depend on the size of the team. H (rows, q) contains the normalised values of the batch. It is
+followed by mean, scale and two sums of gradients, (q,) each.
 """
 
 import math
@@ -27,7 +27,7 @@ __all__ = [
 def column_statistics(Z, rows, q, lo, hi, mean, scale, running_mean, running_variance):
     """mean_k, scale_k = 1 / sqrt(variance_k + EPSILON) of columns lo..hi of Z (rows, q); both (q,) are written.
 
-    The running statistics follow: r <- MOMENTUM r + (1 - MOMENTUM) new. The variance is divided by `rows`.
+    The running statistics are updated: r <- MOMENTUM r + (1 - MOMENTUM) new. The variance is the sum divided by `rows`.
     """
     number = Z.dtype.type
     keep, add = number(MOMENTUM), number(1 - MOMENTUM)
@@ -79,7 +79,7 @@ def column_gradients(D, H, rows, q, lo, hi, d_gamma, d_beta):
 
 @inlined
 def normalise_backward(D, H, gamma, scale, d_gamma, d_beta, rows, q, batch):
-    """D <- gamma scale (D - (d_beta + H d_gamma) / batch), the gradient through the statistics included."""
+    """D <- gamma scale (D - (d_beta + H d_gamma) / batch), with the derivatives of the statistics."""
     share = D.dtype.type(1) / D.dtype.type(batch)
     for i in range(rows):
         d, h = view(D, i * q, q), view(H, i * q, q)
@@ -92,10 +92,10 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def normalise_rows(z, h, lo, n, rows, q, gamma, running, rank, team, signals):
-        """Z <- gamma H + beta for a thread's rows lo..lo + n; H and what stands behind it are written, by all threads.
+        """Z <- gamma H + beta for this thread's rows lo..lo + n. All threads together write H, mean and scale.
 
-        z points to the thread's rows (n, q), h to H of the batch; gamma and running to (2 q,): gamma and beta, running
-        mean and variance. Returns early where the team is told to abort.
+        z points to the thread's rows (n, q), h to H of the batch, gamma to gamma and beta (2 q,), and running to the
+        running mean and variance (2 q,). Returns early if the team aborts.
         """
         arrivals = view(signals, 0, SIGNALS)
         mine = offset(h, lo * q)
@@ -115,7 +115,7 @@ def linked(number: Any) -> list[LinkedKernel]:
     def normalise_running(z, gamma, running, rows, q):
         """Z <- gamma (Z - mean) / sqrt(variance + EPSILON) + beta.
 
-        z points to Z (rows, q); gamma and running to (2 q,): gamma and beta, running mean and variance.
+        z points to Z (rows, q), gamma to gamma and beta (2 q,), and running to the running mean and variance (2 q,).
         """
         scale, shift = view(gamma, 0, q), view(gamma, q, q)
         mean, variance = view(running, 0, q), view(running, q, q)
@@ -128,9 +128,9 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def normalise_backward_rows(d, h, lo, n, rows, q, gamma, rank, team, signals):
-        """Take D back through the normalisation, for a thread's rows lo..lo + n; the sums behind H are written, by all.
+        """Propagate D through the normalisation, for this thread's rows lo..lo + n. All threads write the sums after H.
 
-        d points to D (rows, q) of the batch, h to its H. Returns early where the team is told to abort.
+        d points to D (rows, q) of the batch and h to H. Returns early if the team aborts.
         """
         arrivals = view(signals, 0, SIGNALS)
         if not barrier(arrivals, team):

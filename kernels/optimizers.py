@@ -1,7 +1,8 @@
 """Optimizer steps on slices of the weight vector.
 
-A step sees one slice of weights `w`, its gradient `g` and its state, and knows nothing of layers. To add an
-optimizer: a code, a row of the table, the step, a branch in `update`; then its twin in `fastmlp.reference`.
+A step takes a slice of weights `w`, its gradient `g` and its state, and does not depend on the layers. To add an
+optimizer, add an op code and a row in `tables.py`, the step, a branch in `update` and the reference in
+`fastmlp.reference`.
 """
 
 import math
@@ -18,7 +19,7 @@ __all__ = ["linked", "states_of"]
 
 @inlined
 def states_of(code):
-    """Number of vectors of state that optimizer `code` keeps."""
+    """Return the number of state vectors of optimizer `code`."""
     return 2 if code == ADAM else 1
 
 
@@ -32,7 +33,7 @@ def sgd(w, g, m, rate, momentum):
 
 @inlined
 def nesterov(w, g, m, rate, momentum):
-    """Velocity as in `sgd`, w <- w + momentum m - rate g (Sutskever et al. 2013, after Bengio's rewriting)."""
+    """Velocity as in `sgd`; w <- w + momentum m - rate g (Sutskever et al. 2013, in Bengio's form)."""
     for i in range(w.size):
         m[i] = momentum * m[i] - rate * g[i]
         w[i] = w[i] + (momentum * m[i] - rate * g[i])
@@ -42,8 +43,8 @@ def nesterov(w, g, m, rate, momentum):
 def adam(w, g, m, v, rate, beta_1, beta_2, gain_1, gain_2, epsilon):
     """One step of Adam (Kingma & Ba 2015, end of section 2: `rate` holds the bias corrections).
 
-    gain_1 = 1 - beta_1 and gain_2 = 1 - beta_2 are formed in float64: in float32, 1 - 0.999 is 1e-5 off. epsilon
-    stands outside the square root and is not corrected, as in scikit-learn.
+    gain_1 = 1 - beta_1 and gain_2 = 1 - beta_2 are computed in float64, because in float32 the relative error of
+    1 - 0.999 is 1e-5. epsilon is outside the square root and has no bias correction, as in scikit-learn.
     """
     for i in range(w.size):
         m[i] = beta_1 * m[i] + gain_1 * g[i]
@@ -56,9 +57,9 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def update(hyper, w, g, m, v, n, rate):
-        """One step of the optimizer of `hyper` on w, m, v (n,), which are written, given the gradient g (n,).
+        """Take one step of the optimizer of `hyper`, given the gradient g (n,).   w, m, v (n,) are written.
 
-        The hyper-parameters are rounded once to the dtype of w, so that no loop computes in float64.
+        The hyper-parameters are rounded to the dtype of w first, so that no loop computes in float64.
         """
         hyper = record(hyper, 0)
         code = hyper.optimizer
@@ -70,7 +71,7 @@ def linked(number: Any) -> list[LinkedKernel]:
         move(offset(g, main), tail_g, rest)
         move(offset(m, main), tail_m, rest)
         move(offset(v, main), tail_v, rest_v)
-        # Full strips, then what is left over.
+        # Full strips first, then the remainder.
         for last in range(int(main == 0), 1 + int(rest > 0)):
             W = view(tail_w, 0, STRIP) if last else view(w, 0, main)
             G = view(tail_g, 0, STRIP) if last else view(g, 0, main)

@@ -2,7 +2,7 @@
 
 Everything here works unit-major: Z (K, n) with one row per output unit, so that every loop runs over samples
 and vectorises, and a sum over units is one chain whatever the vector length. To add an output: a code, a row
-of the table, the pair of functions, a branch in `output_error` and `link`; then its twin in `fastmlp.reference`.
+of the table, the pair of functions, a branch in `output_error` and `link`; then the reference in `fastmlp.reference`.
 """
 
 from typing import Any
@@ -81,7 +81,7 @@ def logistic_log_loss(Z, Y, loss, K, n, cap):
     """Z <- logistic(Z) - Y;  loss_i += sum_k Y min(log(1 + e^-Z), cap) + (1 - Y) min(log(1 + e^Z), cap).
 
     log(1 + e^z) = max(z, 0) + log(1 + e^-|z|), so one logarithm serves both and nothing overflows. `cap` = -log(eps)
-    is what scikit-learn's clipping of probabilities amounts to; infinity leaves it out.
+    has the same effect as scikit-learn's clipping of probabilities; with infinity, losses are not limited.
     """
     zero, one, cap = Z.dtype.type(0), Z.dtype.type(1), Z.dtype.type(cap)
     for k in range(K):
@@ -101,7 +101,7 @@ def logistic_log_loss(Z, Y, loss, K, n, cap):
 def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
     """p = softmax(Z):  Z <- p - Y;  loss_i += min(-sum_k Y log p, cap), where sum_k Y = 1.
 
-    Z, Y (K, n); top, total (n,) are overwritten. The largest logit is taken off first, so exp never overflows; then
+    Z, Y (K, n); top, total (n,) are overwritten. The largest logit is subtracted first, so exp never overflows. Then
     -sum_k Y log p = log(sum_k e^Z) - sum_k Y Z.
     """
     one, cap = Z.dtype.type(1), Z.dtype.type(cap)
@@ -143,7 +143,7 @@ def exp_poisson(Z, Y, loss, K, n):
 
 
 def linked_error(number: Any, code: int) -> list[LinkedKernel]:
-    """Declare the loss and error of output `code`: a constant, so no other is compiled."""
+    """Declare the loss and error of output `code`, which is a constant, so that no other output is compiled."""
 
     @linked_kernel(number)
     def output_error(z, y, loss, work, K, n, cap):

@@ -1,4 +1,4 @@
-"""Predictions: the forward pass over all rows, chunk by chunk, as one thread of the team sees it."""
+"""Prediction: the forward pass over all rows in chunks, as run by each thread of the team."""
 
 from typing import Any
 
@@ -17,8 +17,8 @@ def linked(number: Any) -> list[LinkedKernel]:
     def predict(rank, team, layers, plan, memory, signals):
         """Write `outputs` (m, K) of all rows, as thread `rank` of `team`.
 
-        No barrier separates the chunks. A thread therefore keeps to its own part of the buffers, rows
-        rank * (chunk // team) onwards, also in a chunk that is shorter than the others.
+        There is no barrier between chunks. Each thread therefore only uses its own part of the buffers, the rows from
+        rank * (chunk // team) on, even in a shorter last chunk.
         """
         rows_left, start, chunk = record(plan, 0).rows, 0, record(plan, 0).chunk
         share = chunk // team

@@ -1,7 +1,7 @@
-"""Sums whose bits do not depend on the machine: sixteen interleaved chains, whatever the vectors are like.
+"""Sums that have the same bits on every machine: sixteen interleaved partial sums for any vector length.
 
-A sum in one chain would wait four cycles for every element; sixteen lanes keep the adders busy, and LLVM
-splits a vector of sixteen into what the CPU has. Lane j sums the elements j, j + 16, j + 32, ...
+With a single partial sum, each addition would wait for the one before, about four cycles. Sixteen lanes hide this
+latency, and LLVM splits a vector of sixteen into vectors of the CPU. Lane j sums the elements j, j + 16, j + 32, ...
 """
 
 from llvmlite import ir
@@ -44,7 +44,7 @@ def _in_lanes(builder, pointer, count, combine):
 
 @intrinsic
 def square_lanes(typingctx, x, n, lanes):
-    """lanes[j] <- sum of squares of x[j], x[j + 16], ... below x[n].   Pointers of one type; lanes (16,)."""
+    """lanes[j] <- sum of squares of x[j], x[j + 16], ... for indices below n.   Pointers of one type; lanes (16,)."""
     sig = types.void(x, types.int64, x)
 
     def codegen(context, builder, sig, args):
@@ -57,7 +57,7 @@ def square_lanes(typingctx, x, n, lanes):
 
 @intrinsic
 def lane_total(typingctx, x, n):
-    """Sum of x[0..n): sixteen lanes, then halves upon halves."""
+    """Return the sum of x[0..n): sixteen lanes, which are then added pairwise."""
     sig = x.dtype(x, types.int64)
 
     def codegen(context, builder, sig, args):
@@ -81,7 +81,7 @@ def lane_total(typingctx, x, n):
 
 @kernel
 def total(x):
-    """Sum of a contiguous vector x (n,)."""
+    """Return the sum of a contiguous vector x (n,)."""
     return lane_total(at(x, 0), x.size)
 
 
@@ -93,7 +93,7 @@ def add_squares(w, squares):
 
 @kernel
 def square_sum(x, sums):
-    """Sum of squares of x (n,), in float64: sixteen lanes, which are then added in order.   sums (16,) is written."""
+    """Return the sum of squares of x (n,) in float64: sixteen lanes, then added in order.   sums (16,) is written."""
     fill(sums, 0.0)
     for i in range(x.size // LANES):
         part = view(at(x, 0), i * LANES, LANES)

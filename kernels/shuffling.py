@@ -1,7 +1,7 @@
-"""NumPy's legacy `RandomState.shuffle`, inside a kernel, draw for draw.
+"""NumPy's `RandomState.shuffle` as a kernel, with exactly the same random numbers.
 
-scikit-learn shuffles the rows once an epoch through `RandomState`. Doing the same here, from the same state of
-the same generator (Matsumoto & Nishimura 1998), keeps its seeds valid, and lets one call run many epochs.
+scikit-learn shuffles the rows in each epoch with `RandomState`. This kernel does the same from the same state of the
+same generator (Matsumoto & Nishimura 1998), so that a seed gives the same order, and one call can run many epochs.
 """
 
 from typing import Any
@@ -21,7 +21,7 @@ TWIST = np.uint32(0x9908B0DF)
 
 @kernel
 def twist(keys, i, following, other):
-    """New word i of the state."""
+    """Return the new word i of the state."""
     y = (keys[i] & UPPER) | (keys[following] & LOWER)
     odd = TWIST if y & np.uint32(1) else np.uint32(0)
     keys[i] = keys[other] ^ (y >> np.uint32(1)) ^ odd
@@ -29,7 +29,7 @@ def twist(keys, i, following, other):
 
 @inlined
 def refill(keys):
-    """The next 624 words of state, in place."""
+    """Compute the next 624 words of the state in place."""
     for i in range(KEYS - MIDDLE):
         twist(keys, i, i + 1, i + MIDDLE)
     for i in range(KEYS - MIDDLE, KEYS - 1):
@@ -39,7 +39,7 @@ def refill(keys):
 
 @kernel
 def temper(y):
-    """The number that a word of state stands for."""
+    """Return the random number for a word of the state."""
     y ^= y >> np.uint32(11)
     y ^= (y << np.uint32(7)) & np.uint32(0x9D2C5680)
     y ^= (y << np.uint32(15)) & np.uint32(0xEFC60000)
@@ -48,11 +48,11 @@ def temper(y):
 
 @inlined
 def draw(picks, state, words):
-    """picks[i] <- a draw below i + 1, for i = n-1..1: a word masked to the bits of i, again if above i.
+    """picks[i] <- a random integer <= i, for i = n-1..1: a word masked to the bits of i, rejected if above i.
 
     picks (n,) int32 and words (624,) uint32 are written; state (625,) uint32, 624 keys and the position as in
-    `RandomState.get_state()`, moves on. There is no branch on the draw, which no CPU predicts: every word is stored,
-    and i moves on if it fits.
+    `RandomState.get_state()`, advances. There is no branch on a random word, because the CPU could not predict it:
+    every word is stored, and i only advances if the word is accepted.
     """
     i, half = picks.size - 1, 1
     while 2 * half <= i:
@@ -79,19 +79,19 @@ def draw(picks, state, words):
 
 @inlined
 def permute(order, picks):
-    """order <- order[p], p what `RandomState.shuffle(arange(n))` makes of these picks.   order (n,) is written."""
-    # Swapping the rows themselves, not 0..n-1, composes the permutations.
+    """order <- order[p], where `RandomState.shuffle` turns arange(n) into p.   order (n,) is written."""
+    # Swapping the elements of `order` instead of 0..n-1 composes the permutations.
     for i in range(order.size - 1, 0, -1):
         j = np.uint64(picks[i])
         order[np.uint64(i)], order[j] = order[j], order[np.uint64(i)]
 
 
 def linked(number: Any) -> list[LinkedKernel]:
-    """Declare the kernel, for networks of any dtype."""
+    """Declare the kernel, which does not depend on `number`."""
 
     @linked_kernel(number)
     def shuffle(order, picks, n, state, drawn, reorder):
-        """`draw` for n rows, and `permute` where `reorder`; writes order, picks (n,), state (625,), drawn (624,)."""
+        """Apply `draw` and, if `reorder`, `permute`.   order, picks (n,), state (625,), drawn (624,) are written."""
         draw(view(picks, 0, n), view(state, 0, KEYS + 1), view(drawn, 0, KEYS))
         if reorder:
             permute(view(order, 0, n), view(picks, 0, n))

@@ -1,7 +1,7 @@
-"""The first layer on CSR input: nothing is turned dense, and the sums run in the order of the dense ones.
+"""The first layer for CSR input, without conversion to dense, with sums in the same order as for dense input.
 
-A stored row has its columns in increasing order, and a zero adds nothing, so the results equal those of the
-dense products bit for bit (up to the sign of a zero). `rows` (n,) are the rows of the matrix that make the batch.
+The columns of a stored row are in increasing order, and adding zero changes nothing, so the results have the same bits
+as those of the dense products (except for the sign of a zero). `rows` (n,) are the rows of X in the batch.
 """
 
 from typing import Any
@@ -41,7 +41,7 @@ def linked(number: Any) -> list[LinkedKernel]:
     def csr_gradient(values, indices, indptr, rows, n, cursor, lo, hi, D, G, q):
         """G += X[rows, lo:hi]' D.   D (n, q), G (hi - lo, q), G is written.
 
-        cursor (n,) says where the stored columns >= lo of each row begin, and moves on to those >= hi.
+        cursor (n,) is the index of the first stored column >= lo of each row, and is advanced to the first one >= hi.
         """
         for i in range(n):
             p, end = cursor[i], indptr[rows[i] + 1]
@@ -55,7 +55,7 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def csr_seek(indices, indptr, rows, n, cursor, column):
-        """cursor[i] <- where the stored columns >= `column` of row rows[i] begin, by bisection."""
+        """cursor[i] <- index of the first stored column >= `column` of row rows[i], by bisection."""
         for i in range(n):
             start, stop = indptr[rows[i]], indptr[rows[i] + 1]
             while start < stop:

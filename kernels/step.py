@@ -1,12 +1,12 @@
 """The two phases of one training step.
 
-Phase A shares out the rows of the batch: gather, forward pass, output error, delta recurrence. Phase B shares
-out the rows of the weight matrices: each thread forms the gradient of its own rows over the whole batch and
-updates them while they are in the first-level cache. There is no reduction over threads, so every number is
-the same for any size of the team.
+In phase A, each thread processes a part of the rows of the batch: gather, forward pass, output error, delta recurrence.
+In phase B, each thread processes a part of the rows of the weight matrices: it computes their gradient over the whole
+batch and updates them while they are in the first-level cache. There is no reduction over threads, so the results do
+not depend on the size of the team.
 
-Letters as in the literature: A_0 = X, Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l), D_l = dJ/dZ_l. A thread's share of a
-chunk of `rows` rows is rows lo..lo + n of the buffers; row `start` of the epoch's order is the chunk's first.
+Letters as in the literature: A_0 = X, Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l), D_l = dJ/dZ_l. The share of a
+thread in a chunk of `rows` rows is rows lo..lo + n of the buffers; the chunk begins at row `start` of the epoch.
 """
 
 from typing import Any
@@ -27,18 +27,18 @@ from .team import aborted
 
 __all__ = ["linked_forward", "linked_training"]
 
-# Rows of W that one round of the gradient pass takes: whole tiles of the matrix product (of 14, 6 or 8 rows) and whole
-# blocks of the penalty's sum of squares.
+# Rows of W in a round of the gradient pass: whole tiles of the matrix product (of 14, 6 or 8 rows) and whole blocks of
+# the penalty's sum of squares.
 ROUND = {64: ROUND_ROWS, 32: 24, 16: 24}[VECTOR_BYTES]
 
-# Values of X that are asked for before they are copied, while nearer ones arrive: 64 cache lines of float32.
+# Values of X that are prefetched ahead of the copy: 64 cache lines of float32.
 VALUES_AHEAD = 1024
 LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
 
 
 @kernel
 def row_of(plan, memory, i):
-    """Row of the data that stands at place i of the epoch's order."""
+    """Return the index of row i in the order of the epoch."""
     if plan.ordered:
         return np.int64(memory.order[i])
     return np.int64(i)
@@ -46,9 +46,9 @@ def row_of(plan, memory, i):
 
 @kernel
 def unit_major(layers, plan, memory, n, rank):
-    """A thread's unit-major buffers for n samples: Z (K, ld), targets Y (K, ld), work (2, ld), losses (ld), and ld.
+    """Return the thread's unit-major buffers for n samples: Z, targets Y (K, ld), work (2, ld), losses (ld), and ld.
 
-    ld is n filled up to full strips, see `_strips`; the samples behind n are computed and never looked at.
+    ld is n rounded up to full strips; samples from n on are computed, but not used.
     """
     K = record(layers, plan.last).units
     ld = (n + STRIP - 1) // STRIP * STRIP
@@ -59,7 +59,7 @@ def unit_major(layers, plan, memory, n, rank):
 
 @inlined
 def copy_row(source, target, n):
-    """target[i] <- source[i] for i below n.   For a short row the C library's way would cost more than the copy."""
+    """target[i] <- source[i] for i < n.   For a short row, calling the C library takes longer than the copy."""
     if HAS_MASKS:
         for j in range(0, n, lanes(source)):
             copy_vector(offset(source, j), offset(target, j), n - j)
@@ -69,7 +69,7 @@ def copy_row(source, target, n):
 
 @inlined
 def prefetch_row(source, n):
-    """Ask for the cache lines of a row of n values: rows in a random order are not foreseen by the CPU."""
+    """Prefetch the cache lines of a row of n values, because the CPU cannot predict rows in random order."""
     for j in range(0, n, LINE_VECTORS * lanes(source)):
         prefetch(offset(source, j))
 
@@ -104,7 +104,7 @@ def gather_rows(layers, plan, memory, start, rows, lo, n, rank):
 
 @kernel
 def layer_rows(l, layers, plan, memory, start, lo):
-    """Pointer to row `lo` of A_l; A_0 is X itself where rows are taken as they come."""
+    """Return a pointer to row `lo` of A_l; A_0 is X itself if the rows keep their order."""
     if l == 0 and not plan.ordered:
         return offset(memory.X, (start + lo) * record(layers, 0).units)
     layer = record(layers, l)
@@ -181,7 +181,7 @@ def output_rows(layers, plan, memory, cap, lo, n, rank):
 
 @inlined
 def predict_rows(layers, plan, memory, start, lo, n, rank):
-    """Outputs of this thread's rows: Z_L in D_L becomes rows start + lo.. of `outputs`."""
+    """Outputs of this thread's rows: Z_L in D_L becomes `outputs` from row start + lo on."""
     output = record(layers, plan.last)
     K = output.units
     Z, _, work, _, ld = unit_major(layers, plan, memory, n, rank)
@@ -192,7 +192,7 @@ def predict_rows(layers, plan, memory, start, lo, n, rank):
 
 @inlined
 def key_of(key, l):
-    """Key of the dropout of layer l, in a mini-batch with the key `key`."""
+    """Return the key of the dropout of layer l in a mini-batch with key `key`."""
     return np.int64(mix(np.uint32(np.uint32(key) + mix(np.uint32(l)))))
 
 
@@ -226,7 +226,7 @@ def update_slice(memory, hyper, start, g, n, rate):
 
 @kernel
 def transpose_rows(l, layers, memory, i, count):
-    """Bring `count` rows of W_l, from row i, into the transposed copy that the delta recurrence reads (l >= 2)."""
+    """Copy `count` rows of W_l, from row i, to the transposed copy for the delta recurrence (l >= 2)."""
     layer, fan_in = record(layers, l), record(layers, l - 1).units
     if l > 1:
         row = offset(memory.w, layer.w + i * layer.pre)
@@ -241,10 +241,9 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
         """Gather and forward pass of this thread's rows, or their predictions: Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l).
 
         Row 0 of the chunk is row `place` of its mini-batch, whose dropout has the key `key`. The rates of dropout are
-        multiplied by `dropout`. Writes what `gather_rows` says, A_l of the hidden layers and Z_L (row-major) in D_L;
-        where `predicting`, rows of `outputs` instead of gathering. Where the derivative needs more than A_l
-        (`Layer.keep`), D_l holds Z_l, or f(Z_l) before dropout and a residual sum. Returns early if the team is told to
-        abort.
+        multiplied by `dropout`. Writes the arrays of `gather_rows`, A_l of the hidden layers and Z_L (row-major) in
+        D_L. If `predicting`, it gathers nothing and writes rows of `outputs`. If the derivative needs more than A_l
+        (`Layer.keep`), D_l holds Z_l, or f(Z_l) before dropout and a residual sum. Returns early if the team aborts.
         """
         plan = record(plan, 0)
         if not plan.predicting:
@@ -312,14 +311,14 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
 
 
 def linked_training(number: Any) -> list[LinkedKernel]:
-    """Declare what training needs besides, for networks of `number`."""
+    """Declare the other kernels of a training step for networks of `number`."""
 
     @linked_kernel(number)
     def backward_rows(layers, plan, memory, hyper, rows, lo, n, place, key, dropout, rank, team, signals):
         """Output error and delta recurrence of this thread's rows: D_l = (D_{l+1} W_{l+1}^T) * f'(Z_l) for l = L-1..1.
 
         Writes `loss` and D_l of these rows, and T. A residual layer also passes its dJ/dA on to the layer below: `kept`
-        holds it between two layers. Returns early where the team is told to abort.
+        holds it between two layers. Returns early if the team aborts.
         """
         plan = record(plan, 0)
         output_rows(layers, plan, memory, record(hyper, 0).cap, lo, n, rank)
@@ -393,14 +392,14 @@ def linked_training(number: Any) -> list[LinkedKernel]:
     ):
         """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
 
-        G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. `share` points to what `share_weights`
-        says, (L + 1, team + 1). A batch may come in several chunks: `continued` says that g holds the sum of those
-        before, `final` that the batch ends here. With the optimizer STORE, or if the update is `deferred` to
-        `update_rows`, the gradient stays in g. W_l is multiplied by 1 - `decay` before its update. Writes w, m, v
+        G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. `share` points to the result of
+        `share_weights`, (L + 1, team + 1). A batch may have several chunks: `continued` means that g holds the sum of
+        the previous ones, `final` that this is the last one. With the optimizer STORE, or if the update is deferred
+        to `update_rows`, the gradient stays in g. W_l is multiplied by 1 - `decay` before its update. Writes w, m, v
         (or g), the transposed copies and `squares`.
 
-        One thread that can hold the gradient of all weights updates them all at once: a small network has many slices
-        that are not full strips.
+        A single thread whose scratch has room for the gradient of all weights updates them in one call, because a small
+        network has many slices that are not full strips.
         """
         plan = record(plan, 0)
         scratch = offset(memory.scratch, rank * plan.scratch)
@@ -422,7 +421,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
             if l == 1 and plan.sparse:
                 call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, i)
             while i < end:
-                # Behind the rows of W stand b, its row fan_in, and then gamma and beta.
+                # The rows of W are followed by b, which is row fan_in, and by gamma and beta.
                 bias = i == fan_in
                 count = np.int64(1) if bias else smaller(height, smaller(end, fan_in) - i)
                 n = 3 * q if bias and layer.norm else count * q
@@ -454,7 +453,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                     first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
                     call(memory.linked.gemm, a, a_row, a_col, d, q, target, q, count, rows, q, first, first_row)
                 if bias and layer.norm:
-                    # The sums over the batch that the backward pass left behind H.
+                    # The backward pass has stored the sums over the batch after H.
                     copy(view(memory.H, layer.h + (rows + 2) * q, 2 * q), view(target, q, 2 * q))
                 if final:
                     if penalty != 0 and not bias:
@@ -478,7 +477,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def update_rows(layers, plan, memory, hyper, share, factor, decay, rate, rank, team):
-        """Second part of phase B for an update that was deferred: g <- g factor, and the update of this thread's rows.
+        """Second part of phase B if the update was deferred: g <- g factor, and the update of this thread's rows.
 
         Writes w, m, v, g and the transposed copies.
         """

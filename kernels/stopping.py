@@ -1,4 +1,4 @@
-"""scikit-learn's stopping rule and its adaptive schedule: the only place where they are written."""
+"""scikit-learn's stopping rule and adaptive learning rate."""
 
 from typing import Any
 
@@ -8,15 +8,15 @@ from .layout import STOPPED
 
 __all__ = ["linked", "observe"]
 
-SMALLEST_RATE = 1e-6  # scikit-learn's adaptive schedule stops here
+SMALLEST_RATE = 1e-6  # training with the adaptive schedule stops at this rate, as in scikit-learn
 
 
 @inlined
 def observe(hyper, state, value):
-    """Take note of the value that training is to lower: the loss of an epoch, or minus its validation score.
+    """Apply the stopping rule to `value`, which is the loss of an epoch or minus its validation score.
 
-    Without an improvement of more than `tol` for more than `patience` epochs, training stops, or the rate is divided by
-    5 where the schedule is adaptive. Writes `no_change`, `best`, `rate` and `status` of the state.
+    If `value` does not improve by more than `tol` for more than `patience` epochs, training stops, or, if the schedule
+    is adaptive, the rate is divided by 5. Writes `no_change`, `best`, `rate` and `status` of the state.
     """
     state.no_change = state.no_change + 1 if value > state.best - hyper.tol else 0
     if value < state.best:
@@ -35,7 +35,7 @@ def linked(number: Any) -> list[LinkedKernel]:
 
     @linked_kernel(number)
     def watch(hyper, state, value):
-        """Apply `observe` to a validation score, of which `value` is the negative."""
+        """Apply `observe` to `value`, minus a validation score."""
         observe(record(hyper, 0), record(state, 0), value)
 
     return [watch]

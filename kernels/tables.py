@@ -1,7 +1,7 @@
-"""Tables of the activations, outputs and optimizers: what Python needs to know about them.
+"""Tables of the activations, outputs and optimizers.
 
-Kernels choose by the integer code of a row, outside their inner loops, so one compiled kernel serves all choices. This
-module needs neither Numba nor LLVM, so that a fit with precompiled kernels imports neither.
+Kernels select a function by the op code of its row, outside of their inner loops, so that the same compiled kernel
+serves all rows. This module needs neither Numba nor LLVM, so that a fit with precompiled kernels imports neither.
 """
 
 from typing import NamedTuple
@@ -21,7 +21,7 @@ class Activation(NamedTuple):
     needs_z : bool
         Whether the derivative needs Z instead of A.
     by_sign : bool
-        Whether the derivative depends on the sign of A only, so that A may be scaled.
+        Whether the derivative depends only on the sign of A, so that A may be scaled.
     """
 
     code: int
@@ -69,7 +69,7 @@ STORE, SGD, NESTEROV, ADAM = range(4)
 
 
 class Optimizer(NamedTuple):
-    """One row of the table: the op code, and how many vectors of state the optimizer keeps."""
+    """One row of the table: the op code and the number of state vectors of the optimizer."""
 
     code: int
     states: int

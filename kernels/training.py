@@ -1,8 +1,8 @@
-"""The training loop as one thread of the team sees it.
+"""The training loop, which each thread of the team runs.
 
-A call runs a number of passes (a pass is one chunk of one mini-batch) and returns. Where it stands is kept in the
-`State`, so the next call continues as if there had been no pause. Every thread computes all control values itself from
-the same numbers; only what needs a single writer is done by rank 0 between two barriers.
+A call runs a number of passes (a pass is one chunk of one mini-batch) and returns. Its progress is stored in `State`,
+so that the next call continues from there. Every thread computes all control values itself from the same numbers.
+Operations that need a single writer are performed by rank 0, between two barriers.
 """
 
 import math
@@ -27,7 +27,7 @@ __all__ = ["linked"]
 
 @inlined
 def sum_squares(memory, blocks):
-    """Sum of squares of all W: over the blocks lane by lane, then over the lanes."""
+    """Return the sum of squares of all W: over the blocks in each lane, then over the lanes."""
     lanes = view(memory.lanes, 0, LANES)
     fill(lanes, 0.0)
     for block in range(blocks):
@@ -39,7 +39,7 @@ def sum_squares(memory, blocks):
 
 @inlined
 def key_of_step(seed, step):
-    """Key of the dropout of a mini-batch."""
+    """Return the key of the dropout of a mini-batch."""
     return np.int64(mix(np.uint32(np.uint32(seed) + mix(np.uint32(step)))))
 
 
@@ -52,10 +52,10 @@ def linked(number: Any) -> list[LinkedKernel]:
     ):
         """Run up to `passes` passes, or until `epochs` epochs are done, as thread `rank` of `team`.
 
-        Writes what `Memory` says, the state, and `losses` (epochs,), the loss of each epoch. `schedule` holds the
+        Writes arrays of `Memory`, the state, and the loss of each epoch to `losses` (epochs,). `schedule` holds the
         learning rate after each epoch (epochs,) if `changing` is EACH_EPOCH; it holds the learning rate and the factors
         of weight decay and dropout of each mini-batch (steps, 3) if it is EACH_STEP. Otherwise the rate is constant or
-        adaptive. Rank 0 alone writes the state; its status says how the call ended.
+        adaptive. Only rank 0 writes the state, whose status tells how the call ended.
         """
         options, settings, progress = record(plan, 0), record(hyper, 0), record(state, 0)
         linked, arrivals = memory.linked, view(signals, 0, SIGNALS)
@@ -129,10 +129,10 @@ def linked(number: Any) -> list[LinkedKernel]:
             batch_loss += total(view(memory.loss, 0, rows))
             batch_weight += float(total(view(memory.row_weight, 0, rows)) if options.weighted else kind(rows))
             if not math.isfinite(float(kind(batch_loss))):
-                # Every thread sees the same sum, so every thread leaves here.
+                # All threads compute the same sum, so all of them leave the loop here.
                 status = DIVERGED
                 break
-            # A batch without weight has no gradient and no loss; scikit-learn divides by zero.
+            # A batch whose sample weights are all zero has no gradient and no loss. scikit-learn divides by zero.
             scale = 1.0 / batch_weight if batch_weight != 0.0 else 0.0
             if scale != 0.0 or not final:
                 step_rate = rate

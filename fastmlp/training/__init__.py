@@ -1,1 +1,1 @@
-"""One fit, as Python sees it: the network, its memory, the threads and the calls of the kernels."""
+"""The training engine: the network, its memory, the threads and the calls of the kernels."""

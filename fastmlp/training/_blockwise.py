@@ -1,4 +1,4 @@
-"""Passes over arrays of any size, a part at a time: what NumPy makes of one part stays small, and in the cache."""
+"""Reductions of large arrays in parts, so that the temporary arrays of NumPy are small and fit in the cache."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -10,11 +10,11 @@ from ._network import Array
 
 __all__ = ["PART", "column_sizes", "is_finite", "sum_of_squares"]
 
-PART = 1 << 16  # numbers
+PART = 1 << 16  # numbers in a part
 
 
 def _parts(array: Array) -> Iterator[Array]:
-    """Some rows of `array` after others."""
+    """Yield `array` in parts of some rows."""
     rows = max(1, PART * len(array) // max(1, array.size))
     return (array[i : i + rows] for i in range(0, len(array), rows))
 
@@ -29,14 +29,14 @@ def is_finite(array: Array) -> bool:
 def sum_of_squares(array: Array) -> float:
     """Return the sum of the squares of all numbers.
 
-    Without BLAS, which may wake threads for it: they spin for a while, on cores that the team of a fit is about to use.
+    This does not use BLAS, whose threads may keep spinning on the cores that the fit needs next.
     """
     flat = (part.reshape(-1) for part in _parts(array))
     return sum(float(np.einsum("i,i->", part, part)) for part in flat)
 
 
 def column_sizes(X: Any) -> Array:
-    """Root mean square of each column."""
+    """Return the root mean square of each column."""
     if scipy.sparse.issparse(X):
         X = X.tocsr()
         squares = np.bincount(X.indices, X.data.astype(float) ** 2, minlength=X.shape[1])

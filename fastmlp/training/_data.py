@@ -1,4 +1,4 @@
-"""The training data in the form that kernels take."""
+"""Training data in the format of the kernels."""
 
 from typing import Any, NamedTuple
 
@@ -12,7 +12,7 @@ __all__ = ["Data", "csr_arrays", "prepare_data"]
 
 
 class Data(NamedTuple):
-    """Training data: X dense or as CSR (the other is empty), targets, sample weights."""
+    """Training data: X as a dense or CSR matrix (the other one is empty), targets and sample weights."""
 
     rows: int
     X: Array  # (m, d)
@@ -21,11 +21,11 @@ class Data(NamedTuple):
     values: Array  # (nnz,)
     Y: Array  # (m, K), empty if there are labels
     labels: Array  # (m,) int32: exclusive classes 0..K-1
-    sample_weight: Array  # (m,), empty: all ones
+    sample_weight: Array  # (m,), empty if all weights are 1
 
     @property
     def sparse(self) -> bool:
-        """Whether X is given as CSR."""
+        """Whether X is a CSR matrix."""
         return self.indptr.size > 0
 
     @property
@@ -35,7 +35,7 @@ class Data(NamedTuple):
 
 
 def csr_arrays(X: Any, dtype: DTypeLike) -> tuple[Array, Array, Array]:
-    """Return (indptr, indices, values) of a sparse matrix in the types of `Data`, sorted, without duplicates."""
+    """Return (indptr, indices, values) of a sparse matrix with the dtypes of `Data`, sorted and without duplicates."""
     X = X.tocsr()
     if not X.has_canonical_format:
         X = X.copy()
@@ -48,7 +48,7 @@ def csr_arrays(X: Any, dtype: DTypeLike) -> tuple[Array, Array, Array]:
 
 
 def prepare_data(X: Any, Y: Array, sample_weight: Array | None, dtype: DTypeLike) -> Data:
-    """Bring validated data into the form that kernels take, without a copy where they already have it.
+    """Convert validated data to the format of the kernels, without copies of arrays that already have it.
 
     Parameters
     ----------
@@ -56,7 +56,7 @@ def prepare_data(X: Any, Y: Array, sample_weight: Array | None, dtype: DTypeLike
     Y : ndarray of shape (m, K), or of shape (m,) and an integer dtype: classes 0..K-1
     sample_weight : ndarray of shape (m,) or None
     dtype : dtype
-        Of the computation.
+        Dtype of the computation.
     """
     dtype = np.dtype(dtype)
     empty = np.empty(0, dtype)

@@ -1,4 +1,4 @@
-"""Training and evaluating a network, in calls of the kernel that are short enough to interrupt."""
+"""Training and evaluation of a network, in short calls of the kernel, between which Python handles interrupts."""
 
 import time
 from dataclasses import dataclass, field
@@ -31,18 +31,17 @@ from ._workspace import NO_OPTIONS, LayerOptions, Workspace, chunk_rows, strips_
 
 __all__ = ["Engine", "log_loss_cap"]
 
-CALL_SECONDS = 0.05  # Ctrl-C is noticed between two calls of the kernel
-# Only the first call of a fit is planned with these cautious values, which include what surrounds the products of a
-# tiny network.
+CALL_SECONDS = 0.05  # duration of a call; Ctrl-C takes effect between two calls of the kernel
+# Cautious estimates for the length of the first call of a fit. They include the overhead of a tiny network.
 FIRST_FLOPS_PER_SECOND, FIRST_SECONDS = 2e10, 2e-6
-# Operations of one step below which a second thread costs more than it brings (bench/scaling).
+# Operations per step below which a second thread makes training slower (bench/scaling).
 FLOPS_PER_THREAD = 400_000
-# To wake the threads for a single gradient costs as much as the barriers of this many steps (bench/gradient).
+# Waking the threads for a single gradient costs as much as the barriers of this many steps (bench/gradient).
 STEPS_PER_CALL = 75
 
 
 def log_loss_cap(dtype: DTypeLike) -> float:
-    """Return the largest log loss of one unit: -log(eps), as scikit-learn clips probabilities."""
+    """Return the largest log loss of one unit, -log(eps): scikit-learn clips probabilities to [eps, 1 - eps]."""
     return float(-np.log(np.finfo(dtype).eps))
 
 
@@ -56,17 +55,17 @@ class Engine:
     data : Data
         From `prepare_data`.
     w : ndarray of shape (sizes.w,)
-        The weight vector; trained in place. It should be aligned and padded, see `_aligned`.
+        The weight vector, which is trained in place. It should be aligned and padded, see `_aligned`.
     stats : ndarray
-        Running statistics of batch normalisation; updated in place.
+        Running statistics of batch normalisation, which are updated in place.
     hyper : Hyper
-        `batch` rows make a mini-batch; its `shuffle` is set here, from `order`.
+        Its field `shuffle` is replaced according to `order`.
     state : TrainingState
-        Continued, and updated in place.
+        The state to continue from, which is updated in place.
     order : RowOrder, default=None
-        None: rows are taken as they are.
+        None keeps the order of the rows.
     threads : int, default=1
-        Upper bound for the number of threads; the attribute is the number that the work pays for.
+        Upper bound of the number of threads. The attribute is the number of threads that the work is worth.
     layers : LayerOptions, default=NO_OPTIONS
         Dropout and multipliers of the learning rate.
     """
@@ -124,19 +123,20 @@ class Engine:
             At most `self.threads` threads.
         epochs : int
         schedule : ndarray of shape (epochs,) or (epochs * steps, 3), or None
-            Learning rate after each epoch; or learning rate and factors of weight decay and dropout of each mini-batch,
-            of which an epoch has `steps`. None: the rate is constant or adaptive.
+            Learning rate after each epoch, or learning rate and factors of weight decay and dropout for each
+            mini-batch, where `steps` is the number of mini-batches in an epoch. None means that the rate is constant
+            or adaptive.
 
         Returns
         -------
         int
-            RUNNING (all epochs done), STOPPED or DIVERGED. `history` has the losses, also after Ctrl-C.
+            RUNNING if all epochs are done, otherwise STOPPED or DIVERGED. `history` has the losses, even after Ctrl-C.
         """
         assert self.order is not None
         state, plan = self.state, self.workspace.plan
         if team.size < self.threads:
             plan = plan._replace(strips=strips_of(plan.chunk, team.size))
-        # Kept in variables, because kernels get nothing but their addresses.
+        # Variables keep these arrays alive, because kernels only get their addresses.
         table, plan_record = self.workspace.table, record_of(plan)
         share = share_weights(table, team.size, vector_bytes() // self.w.itemsize)
         fixed = [address(array) for array in (table, plan_record, self.workspace.addresses, self._hyper, share)]
@@ -170,7 +170,7 @@ class Engine:
                         changing,
                     )
                 finally:
-                    # Also after Ctrl-C, which takes effect when the kernel has returned: what it did is done.
+                    # Record the epochs even after Ctrl-C, which takes effect when the kernel has returned.
                     self.order.store()
                     self.history.extend(losses[first : state["epoch"]].tolist())
                     status = self._keep_finite(state["status"])
@@ -179,12 +179,12 @@ class Engine:
         return status
 
     def observe(self, value: float) -> int:
-        """Apply the stopping rule to a value that training is to lower; return the status."""
+        """Apply the stopping rule to a value that training should reduce, and return the status."""
         self._watch(address(self._hyper), address(self.state.record), value)
         return int(self.state["status"])
 
     def _keep_finite(self, status: int) -> int:
-        """Remember the weights if they are finite; otherwise restore the last that were. Return the status."""
+        """Keep a copy of the weights if they are finite, otherwise restore the last finite ones. Return the status."""
         w, stats = self._last_finite
         if not is_finite(self.w):
             self.w[:], self.stats[:] = w, stats
@@ -194,14 +194,14 @@ class Engine:
         return status
 
     def restart(self) -> None:
-        """Forget an evaluation that diverged half-way."""
+        """Reset the progress of an evaluation that diverged before its end."""
         for name in ("row", "chunk_row", "status", "loss", "batch_loss", "weight"):
             self.state[name] = 0
 
     def evaluate(self, team: Team, w: Array | None = None) -> float:
-        """Return the cost at `w`, or at the present weights; not finite if the cost is not.
+        """Return the cost at `w`, or at the current weights. It may be infinite or NaN.
 
-        For the optimizer STORE and a batch of all rows; `g` then has the gradient.
+        This requires the optimizer STORE and a batch of all rows. The gradient is then in `g`.
         """
         if w is not None:
             self.w[:] = w
@@ -214,9 +214,9 @@ class Engine:
         return self.history[0]
 
     def settle_statistics(self) -> None:
-        """Set the running statistics of batch normalisation to those of the whole batch at the present weights.
+        """Set the running statistics of batch normalisation to those of the whole batch at the current weights.
 
-        L-BFGS moves them at every trial point of its line searches, and ends after few iterations.
+        L-BFGS updates them at every trial point of its line searches, and stops after few iterations.
         """
         if not self.network.batch_norm:
             return
@@ -226,7 +226,7 @@ class Engine:
         self.stats /= 1 - MOMENTUM
 
     def penalty(self) -> float:
-        """Return the part of the cost that is the penalty."""
+        """Return the L2 penalty of the cost."""
         weighted = self.data.sample_weight
         total = float(weighted.sum(dtype=float)) if weighted.size else self.data.rows
         squares = sum(map(sum_of_squares, self.network.parts(self.w).coefs))
@@ -234,5 +234,5 @@ class Engine:
 
     @property
     def diverged(self) -> bool:
-        """Whether the loss or a weight is no longer finite."""
+        """Whether the loss or a weight is not finite."""
         return bool(self.state["status"] == DIVERGED)

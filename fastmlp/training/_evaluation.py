@@ -1,4 +1,4 @@
-"""The loss of a network on data that it is not trained on."""
+"""Loss of a network on data that it is not trained on."""
 
 from collections.abc import Callable
 
@@ -13,13 +13,13 @@ from ._predict import predict
 
 __all__ = ["mean_loss"]
 
-BLOCK = 1 << 14  # rows whose outputs are held at a time
+BLOCK = 1 << 14  # rows whose outputs are in memory at a time
 
 
 def mean_loss(
     network: Network, w: Array, stats: Array, data: Data, X: object, hyper: Hyper, threads: Callable[[], int]
 ) -> float:
-    """Return the mean loss of the rows, without the penalty: as it is reported of training.
+    """Return the mean loss of the rows, without the penalty, with the scaling of the training loss.
 
     Parameters
     ----------
@@ -27,15 +27,15 @@ def mean_loss(
     w, stats : ndarray
         Weight vector, and running statistics of batch normalisation.
     data : Data
-        Targets and sample weights, of the dtype of w.
+        Targets and sample weights, with the dtype of w.
     X : {ndarray, CSR matrix} of shape (m, n_0)
-        The rows of `data`, as `predict` takes them.
+        The rows of `data`, in a format of `predict`.
     hyper : Hyper
-        Its parameters of the loss are used.
+        Provides the parameters of the loss.
     threads : callable
         Returns the largest number of threads.
     """
-    # With the identity as its link, the network returns its pre-activations, which the pair of link and loss takes.
+    # With an identity link, the network returns its pre-activations, which the kernel of link and loss takes.
     linear = network.with_link("identity", "squared_error")
     K, error = network.units[-1], entry("output_error", w.dtype.name, network.output)
     total = weight = 0.0

@@ -1,4 +1,4 @@
-"""Initial weights: where a network begins."""
+"""Initial weights of a network."""
 
 import warnings
 from collections.abc import Sequence
@@ -15,19 +15,19 @@ INITS = ("glorot", "he", "lecun", "orthogonal", "uniform")
 
 
 def _bound(init: str, activation: str, fan_in: int, fan_out: int, init_scale: float) -> float:
-    """Half the width of the uniform distribution that a layer's weights are drawn from."""
+    """Return the bound e of the uniform distribution over [-e, e] of the weights of a layer."""
     if init == "uniform":
         return init_scale
     if init == "he":  # He et al. (2015), equation 10, as a uniform distribution
         return float(np.sqrt(6.0 / fan_in))
     if init == "lecun":  # LeCun et al. (1998), section 4.6
         return float(np.sqrt(3.0 / fan_in))
-    # Glorot & Bengio (2010), equation 16; scikit-learn takes 2 instead of 6 for logistic units.
+    # Glorot & Bengio (2010), equation 16; scikit-learn uses 2 instead of 6 for logistic units.
     return float(np.sqrt((2.0 if activation == "logistic" else 6.0) / (fan_in + fan_out)))
 
 
 def _orthogonal(random: np.random.RandomState, fan_in: int, fan_out: int) -> Array:
-    """A random matrix with orthonormal rows or columns (Saxe, McClelland & Ganguli 2014)."""
+    """Return a random matrix with orthonormal rows or columns (Saxe, McClelland & Ganguli 2014)."""
     a = random.standard_normal((max(fan_in, fan_out), min(fan_in, fan_out)))
     q, r = np.linalg.qr(a)
     q *= np.where(np.diagonal(r) < 0, -1.0, 1.0)
@@ -48,25 +48,25 @@ def initial_weights(
     ----------
     network : Network
     init : {'glorot', 'he', 'lecun', 'orthogonal', 'uniform'} or (coefs, intercepts)
-        scikit-learn's draws for 'glorot': layer by layer, weights, then biases, from the same range. 'he', 'lecun'
-        and 'orthogonal' begin with biases of zero; 'uniform' draws both from [-init_scale, init_scale].
+        'glorot' draws as scikit-learn does: for each layer, first the weights, then the biases, from the same range.
+        With 'he', 'lecun' and 'orthogonal', the biases are 0; 'uniform' draws both from [-init_scale, init_scale].
     init_scale : float
-        The epsilon of 'uniform'.
+        Bound of 'uniform'.
     random : RandomState
     dtype : dtype
     activation : str or sequence of str
-        The estimator's parameter. The last name also sets the range of the output layer, and as in scikit-learn it does
-        so where there is no hidden layer to use it.
+        Parameter of the estimator. As in scikit-learn, the last name also determines the range of the output layer,
+        even if there is no hidden layer.
 
     Raises
     ------
     ValueError
-        Arrays whose shapes do not fit the network, or that are not finite.
+        If given arrays do not have the shapes of the network, or are not finite.
 
     Warns
     -----
     UserWarning
-        All weights of a hidden layer are equal, so its units would remain identical throughout training.
+        If all weights of a hidden layer are equal, so that its units would remain identical throughout training.
     """
     w = np.empty(network.table()[1].w, dtype)
     parts = network.parts(w)
@@ -91,7 +91,7 @@ def initial_weights(
 
 
 def _copy_given(network: Network, init: Sequence[Any], coefs: list[Array], intercepts: list[Array]) -> None:
-    """Check and copy the arrays that the user gives."""
+    """Check and copy initial weights that the user has passed."""
     shapes = list(network.shapes())
     try:
         given_coefs, given_intercepts = ([np.asarray(a, dtype=float) for a in part] for part in init)

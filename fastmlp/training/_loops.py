@@ -1,4 +1,4 @@
-"""Training control: what happens between calls of the kernel, for the stochastic solvers and for L-BFGS."""
+"""Control of training between calls of the kernel, for the stochastic solvers and for L-BFGS."""
 
 import warnings
 from collections.abc import Callable
@@ -28,8 +28,8 @@ STEPS_PER_CALL = 1 << 17  # bounds the memory for schedules
 def inverse_scaling(rate_init: float, t: int, power_t: float) -> float:
     """Return rate_init / (t + 1)^power_t.
 
-    The power is rounded correctly, through `decimal`: C libraries differ in the last bit, and the weights are to be
-    the same on every machine.
+    The power is correctly rounded, by `decimal`, because C libraries differ in the last bit and the weights must be the
+    same on every machine.
     """
     with localcontext(prec=40):
         power = float(Decimal(t + 1) ** Decimal(float(power_t)))
@@ -37,7 +37,7 @@ def inverse_scaling(rate_init: float, t: int, power_t: float) -> float:
 
 
 def divergence_message(engine: Engine, epoch: int) -> str:
-    """Say where training diverged, and what to try."""
+    """Return a message that states where training diverged and how to avoid it."""
     batch, rate = engine.state["row"] // engine.hyper.batch + 1, engine.state.learning_rate
     return (
         f"{NOT_FINITE} Training diverged in epoch {epoch}, mini-batch {batch}, at"
@@ -52,14 +52,14 @@ def _say(verbose: Any, text: str) -> None:
 
 
 class Measured(NamedTuple):
-    """What the validation data say of the present weights."""
+    """Score and loss of the validation data at the current weights."""
 
     score: float
     loss: float
 
 
 class Watch(NamedTuple):
-    """What is watched in training besides the training loss.
+    """Quantities that are monitored during training, besides the training loss.
 
     Attributes
     ----------

@@ -1,4 +1,4 @@
-"""How much memory there is, and networks that would need more."""
+"""Check that a network fits in the available memory."""
 
 import os
 from contextlib import suppress
@@ -10,18 +10,18 @@ import numpy as np
 
 __all__ = ["check_memory"]
 
-# Where Linux says how much memory a container may use, version 2 of control groups and version 1.
+# Files with the memory limit of a Linux container, for control groups version 2 and version 1.
 MEMORY_LIMITS = (Path("/sys/fs/cgroup/memory.max"), Path("/sys/fs/cgroup/memory/memory.limit_in_bytes"))
 
 
 @cache
 def _memory() -> float:
-    """Bytes of memory of this machine, or of its container; infinity where the system does not say."""
+    """Return the bytes of memory of this machine or container, or infinity if they are unknown."""
     known = [np.inf]
     with suppress(AttributeError, ValueError, OSError):
         known.append(float(os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")))
     for path in MEMORY_LIMITS:
-        with suppress(ValueError, OSError):  # version 2 says "max" where there is no limit
+        with suppress(ValueError, OSError):  # version 2 contains "max" if there is no limit
             known.append(float(path.read_text()))
     return min(known)
 
@@ -29,7 +29,7 @@ def _memory() -> float:
 def check_memory(
     units: list[int], widths: list[int], *, rows: int, copies: int, itemsize: int, hidden_layer_sizes: Any
 ) -> None:
-    """Refuse a network that this machine cannot hold.
+    """Raise `MemoryError` if a network does not fit in the memory of this machine.
 
     Parameters
     ----------
@@ -38,18 +38,18 @@ def check_memory(
     widths : list of int
         Columns q_1..q_L of the weight matrices.
     rows : int
-        Rows of the buffers.
+        Number of rows of the buffers.
     copies : int
-        Vectors as long as the weights: weights, gradient or transposed copy, optimizer state.
+        Number of vectors with the length of the weights: weights, gradient or transposed copy, optimizer state.
     itemsize : int
-        Bytes of a number.
+        Bytes per number.
     hidden_layer_sizes : object
-        The parameter, for the message.
+        Value of the parameter, for the error message.
 
     Raises
     ------
     MemoryError
-        The network needs more memory than the machine or its container has.
+        If the network needs more memory than the machine or its container has.
     """
     weights = sum((a + 1) * q for a, q in zip(units, widths, strict=False))
     needed = itemsize * (float(weights) * copies + float(rows) * (sum(units) + sum(widths)))

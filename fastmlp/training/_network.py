@@ -1,4 +1,4 @@
-"""What a network is, where its weights lie, and what memory a pass over it needs."""
+"""Architecture of a network, position of its weights in the weight vector, and size of its buffers."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
@@ -61,7 +61,7 @@ class Network:
         """Op code of the output layer."""
         return OUTPUTS[self.link, self.loss].code
 
-    @lru_cache(maxsize=256)  # noqa: B019 -- a network is a few numbers and names, and equal ones share the entry
+    @lru_cache(maxsize=256)  # noqa: B019 -- networks are small, and equal ones share an entry
     def table(self, rows: int = 1, *, gather: bool = True) -> tuple[Array, Sizes]:
         """Return the layer table for buffers of `rows` rows, and the sizes of the vectors it addresses."""
         table, sizes = layer_table(
@@ -120,16 +120,16 @@ class Network:
 
 
 def tie_weights(network: Network, w: Array) -> None:
-    """Make the last matrix of `w` the transpose of the first, the last but one that of the second, and so on."""
+    """Set the last matrix of `w` to the transpose of the first, the second to last to that of the second, and so on."""
     coefs = network.parts(w).coefs
     for first, last in zip(coefs[: len(coefs) // 2], reversed(coefs), strict=False):
         last[...] = first.T
 
 
 def tie_gradient(network: Network, g: Array, share: float = 1.0) -> None:
-    """Turn dJ/dw into that of tied weights: a matrix that J uses twice has the sum of both, times `share`.
+    """Convert dJ/dw to the gradient for tied weights: the sum of both gradients of a shared matrix, times `share`.
 
-    The sum is written in both places, so that a step keeps tied weights tied.
+    The sum is written to both places, so that a step keeps the weights tied.
     """
     coefs = network.parts(g).coefs
     for first, last in zip(coefs[: len(coefs) // 2], reversed(coefs), strict=False):

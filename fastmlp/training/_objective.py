@@ -1,4 +1,4 @@
-"""What a fit minimises, as the estimators hand it to `fastmlp.inspection`."""
+"""The objective of a fit, which the estimators pass to `fastmlp.inspection`."""
 
 from typing import NamedTuple
 
@@ -17,7 +17,7 @@ class ObjectiveInputs(NamedTuple):
     data : Data
         In float64.
     w : ndarray of shape (sizes.w,)
-        Weight vector, in float64. Belongs to the caller, who may change it.
+        Weight vector, in float64. It is a copy, which the caller may change.
     alpha : float
         Strength of the L2 penalty.
     penalty : {'mean', 'sum'}

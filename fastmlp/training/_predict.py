@@ -1,4 +1,4 @@
-"""The forward pass over any number of rows, shared out over threads in blocks that fit the cache."""
+"""The forward pass over any number of rows, in blocks that fit in the cache, on several threads."""
 
 from collections.abc import Callable
 from functools import lru_cache
@@ -19,30 +19,30 @@ from ._workspace import strips_of
 __all__ = ["predict"]
 
 BLOCK_BYTES = 1 << 18  # activations of one block: well within a second-level cache
-# Operations below which a second thread costs more (its start included) than it brings.
+# Operations below which a second thread, including its start, makes prediction slower.
 FLOPS_PER_THREAD = 20_000_000
 
-ALIGNMENT = 64  # bytes: a cache line, and the longest vector
+ALIGNMENT = 64  # bytes of a cache line, and of the longest vector
 NAMES = {np.dtype(name): name for name in ("float32", "float64")}
 PLACES = {name: place for place, name in enumerate(Memory._fields)}
 
 
 class _Prepared(NamedTuple):
-    """What a prediction needs, except for the arrays: all that can be kept for the next one."""
+    """Values that several predictions share, because they do not depend on the arrays."""
 
     table: Array  # of dtype LAYER
     plan: Array  # one record
     addresses: Array  # in the order of Memory: offsets into the workspace, addresses of the kernels
-    in_work: Array  # 1 where the address counts from the beginning of the workspace
+    in_work: Array  # 1 if the address is an offset into the workspace, else 0
     work_bytes: int
 
 
 @lru_cache(maxsize=256)
 def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -> _Prepared:
-    """Return what a prediction of `rows` rows needs."""
+    """Return the shared values for predictions of `rows` rows."""
     itemsize = np.dtype(dtype).itemsize
     row_bytes = 2 * itemsize * sum(network.units)
-    # Whole tiles; the last block may be shorter.
+    # Round to whole tiles; the last block may be shorter.
     block = min(max(ROUND_ROWS, BLOCK_BYTES // row_bytes // ROUND_ROWS * ROUND_ROWS), -(-rows // threads))
     chunk = block * threads
     table, sizes = network.table(chunk, gather=False)
@@ -87,12 +87,12 @@ def predict(network: Network, w: Array, stats: Array, X: Any, threads: Callable[
     ----------
     network : Network
     w : ndarray of shape (sizes.w,)
-        Weight vector; its dtype is that of the computation and of the result.
+        Weight vector. Its dtype is that of the computation and of the result.
     stats : ndarray
         Running statistics of batch normalisation.
     X : {ndarray, sparse matrix} of shape (m, n_0)
     threads : callable
-        Returns an upper bound; asked for large jobs only.
+        Returns the largest number of threads. Only called if the prediction is large.
 
     Returns
     -------

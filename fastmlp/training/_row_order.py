@@ -1,4 +1,4 @@
-"""The order of the rows in each epoch, drawn as scikit-learn draws it."""
+"""The order of the rows in each epoch, with the same random numbers as in scikit-learn."""
 
 from typing import Any
 
@@ -12,8 +12,8 @@ __all__ = ["RowOrder"]
 class RowOrder:
     """A permutation of the rows for each epoch, from `RandomState.shuffle`.
 
-    Kernels draw it themselves from the state of the Mersenne Twister. Other generators are asked in Python, once an
-    epoch.
+    Kernels generate the order themselves if the generator is a Mersenne Twister. For other generators, Python generates
+    it before each epoch.
 
     Parameters
     ----------
@@ -22,20 +22,20 @@ class RowOrder:
     batch : int
         Rows of a mini-batch.
     shuffle : bool
-        Whether each epoch takes the rows in a new order.
+        Whether the rows are shuffled before each epoch.
     random : RandomState or None
         The generator.
     visible : bool
-        Whether the generator belongs to the user, who sees how far it has moved.
+        Whether the generator belongs to the user, who can observe its state.
     copied : bool, default=False
-        Whether the rows of a mini-batch are copied in any case, as dropout of the input changes them.
+        Whether the rows of a mini-batch are always copied, because dropout of the input changes them.
 
     Attributes
     ----------
     mode : int
         KEEP_ORDER, SHUFFLE or DRAW, for the kernels.
     ordered : bool
-        Whether rows are taken in the order of `order`.
+        Whether rows are processed in the order of `order`.
     in_python : bool
         Whether `next_epoch` must be called before each epoch.
     order, picks, words, scratch : ndarray
@@ -53,7 +53,7 @@ class RowOrder:
         copied: bool = False,
     ) -> None:
         self.rows, self.random = rows, random
-        # The order of rows does not change a full batch; only a generator that the user can see must move on.
+        # A full batch does not depend on the order of its rows, but the user's generator must advance.
         reorder = shuffle and batch < rows
         self.ordered = reorder or copied
         mode = SHUFFLE if reorder else DRAW if shuffle and visible else KEEP_ORDER
@@ -69,7 +69,7 @@ class RowOrder:
         return self.random is not None and self.random.get_state(legacy=False)["bit_generator"] == "MT19937"
 
     def next_epoch(self) -> None:
-        """Draw the order of one epoch from a generator that the kernels do not know."""
+        """Generate the order of one epoch with a generator that the kernels do not support."""
         assert self.random is not None
         picks = np.arange(self.rows, dtype=np.int32)
         self.random.shuffle(picks)
@@ -77,14 +77,14 @@ class RowOrder:
             self.order[:] = self.order[picks]
 
     def load(self) -> None:
-        """Copy the state of the generator to where the kernels find it."""
+        """Copy the state of the generator to the array that the kernels use."""
         if self._draws and self.random is not None:
             self._generator = self.random.get_state(legacy=False)
             self.words[:KEYS] = self._generator["state"]["key"]
             self.words[KEYS] = self._generator["state"]["pos"]
 
     def store(self) -> None:
-        """Move the generator on to where the kernels have brought it."""
+        """Set the generator to the state that the kernels have advanced."""
         if self._draws and self.random is not None:
             self._generator["state"]["key"] = self.words[:KEYS]
             self._generator["state"]["pos"] = int(self.words[KEYS])

@@ -16,8 +16,8 @@ __all__ = ["SCHEDULES", "Schedule", "cosine"]
 
 # Smith & Topin (2018), with the constants of PyTorch's OneCycleLR.
 RISE, FIRST, FINAL = 0.3, 1 / 25, 1 / 25e4
-LAST = "0.01"  # where "exponential" ends
-MILESTONES = (0.5, 0.75)  # where "step" divides by 10, as He et al. (2016) do
+LAST = "0.01"  # final factor of "exponential"
+MILESTONES = (0.5, 0.75)  # "step" divides by 10 here, as in He et al. (2016)
 
 PI = 3.141592653589793
 # 1 / (2k)! with alternating signs: the series of the cosine, highest term first.
@@ -52,7 +52,7 @@ def _linear(u: Array) -> Array:
 
 
 def _exponential(u: Array) -> Array:
-    """0.01^u, for multiples u of a small step: as products of powers of 0.01^(2^-k)."""
+    """0.01^u, computed as a product of powers 0.01^(2^-k)."""
     result = np.ones_like(u)
     rest = u.copy()
     with localcontext(prec=40):
@@ -66,7 +66,7 @@ def _exponential(u: Array) -> Array:
 
 
 def _step(u: Array) -> Array:
-    """1, and a tenth of it from each milestone on."""
+    """1, divided by 10 at each milestone."""
     return np.where(u < MILESTONES[0], 1.0, np.where(u < MILESTONES[1], 0.1, 0.01))
 
 
@@ -94,12 +94,11 @@ class Schedule:
     Parameters
     ----------
     rate_init : float
-        What the factor of the learning rate is multiplied with.
+        Initial learning rate, which the factor of the learning rate multiplies.
     rate, decay, dropout : str or callable
         A key of `SCHEDULES`, or a function that takes a fraction in [0, 1) and returns a factor.
     warmup : float
-        Fraction of training in which the learning rate rises linearly from 0. The schedule takes the rest of training
-        for the whole.
+        Fraction of training in which the learning rate rises linearly from 0. The schedule covers the rest of training.
     steps : int
         Number of mini-batches of the whole training.
     """
@@ -131,7 +130,7 @@ def _factors(name: str, schedule: str | Callable[[float], float], u: Array) -> A
     Raises
     ------
     ValueError
-        A user's function returns something else than a finite number >= 0.
+        If a function of the user does not return a finite number >= 0.
     """
     if isinstance(schedule, str):
         return SCHEDULES[schedule](u)

@@ -17,14 +17,14 @@ __all__ = ["TrainingState"]
 
 @dataclass
 class TrainingState:
-    """How far training has come.
+    """Progress of training and state of the optimizer.
 
     Attributes
     ----------
     record : ndarray of shape (1,) and dtype `fastmlp.kernels.layout.STATE`
-        What kernels read and write: counters, learning rate, best value so far.
+        Values that kernels read and write: counters, learning rate, best value so far.
     m, v : ndarray
-        First moment or velocity, and second moment of the optimizer; empty where it has none.
+        First moment or velocity, and second moment of the optimizer; empty if it has none.
     loss_curve : list of float
         Loss of each epoch.
     validation_scores : list of float or None
@@ -38,7 +38,7 @@ class TrainingState:
     t : int
         Samples seen.
     n_iter : int
-        Epochs of the present call of `fit`.
+        Epochs of the current call of `fit`.
     """
 
     m: Array
@@ -59,11 +59,11 @@ class TrainingState:
         Parameters
         ----------
         optimizer : str or None
-            A key of `OPTIMIZERS`; None where no steps are taken.
+            A key of `OPTIMIZERS`; None if no steps are taken.
         size : int
             Number of weights.
         dtype : dtype
-            Of the weights.
+            Dtype of the weights.
         rate : float, default=0.0
             First learning rate.
         """
@@ -81,7 +81,7 @@ class TrainingState:
 
     @property
     def learning_rate(self) -> float:
-        """The present learning rate."""
+        """The current learning rate."""
         return float(self["rate"])
 
     @property
@@ -102,10 +102,10 @@ class TrainingState:
             self.best_epoch = None
 
     def make_current(self) -> None:
-        """Let all arrays be writable and of the present layout, as kernels take them.
+        """Make all arrays writable and give them the current layout, as kernels require.
 
-        The arrays of a model that was loaded with memory mapping are read-only, and an earlier version of fastmlp may
-        have stored a record with fewer fields.
+        The arrays of a model that was loaded with memory mapping are read-only, and a record that was stored by an
+        earlier version of fastmlp may have fewer fields.
         """
         self.m, self.v = np.require(self.m, requirements="W"), np.require(self.v, requirements="W")
         if self.record.dtype == STATE:
@@ -117,7 +117,7 @@ class TrainingState:
             self.record[name] = value
 
     def begin_call(self) -> None:
-        """Forget what belongs to a call of `fit` that has ended: its status and the place within its epoch."""
+        """Reset the status and the position within the epoch, which belong to the previous call of `fit`."""
         for name in ("epoch", "row", "chunk_row", "passes", "status", "loss", "batch_loss", "weight"):
             self[name] = 0
         self.n_iter = 0

@@ -1,4 +1,4 @@
-"""The team of threads that runs one kernel, and how large it should be."""
+"""The team of threads that runs a kernel, and the number of threads to use."""
 
 import multiprocessing
 import os
@@ -21,8 +21,8 @@ __all__ = ["Team", "available_threads"]
 def _usable_cores() -> int:
     """Return the number of cores that this process may use.
 
-    The least of: the CPU affinity and the CPU quota of the container, as joblib finds them, and `OMP_NUM_THREADS`, by
-    which joblib limits the threads of its worker processes.
+    This is the minimum of the CPU affinity and the CPU quota of the container, which joblib determines, and of
+    `OMP_NUM_THREADS`, with which joblib limits the threads of its worker processes.
     """
     cores = joblib.cpu_count()
     limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
@@ -40,9 +40,9 @@ def available_threads(n_jobs: int | None) -> int:
     Returns
     -------
     int
-        At least 1. For None and negative numbers it is 1 inside a thread of a joblib worker, where the other workers
-        have the other cores, and inside a daemonic process. In a task of a Dask worker it is a share of the cores: the
-        worker's threads run one task each.
+        At least 1. For None and negative numbers, it is 1 inside a thread of a joblib worker, because other workers use
+        the other cores, and inside a daemonic process. In a task of a Dask worker, it is a share of the cores, because
+        each thread of the worker runs one task.
     """
     if n_jobs is not None and n_jobs > 0:
         return n_jobs
@@ -50,7 +50,7 @@ def available_threads(n_jobs: int | None) -> int:
     in_worker_thread = threading.current_thread() is not threading.main_thread()
     if backend.nesting_level and in_worker_thread:
         return 1
-    # An explicit None would mean "all" and ignore the limit of 1 in daemonic multiprocessing workers.
+    # joblib treats an explicit None as "all" and ignores the limit of 1 in daemonic multiprocessing workers.
     if multiprocessing.current_process().daemon:
         return 1
     cores = max(1, _usable_cores() + 1 + n_jobs) if n_jobs is not None else _usable_cores()
@@ -60,7 +60,7 @@ def available_threads(n_jobs: int | None) -> int:
 def _threads_of_dask_worker() -> int:
     """Return the number of threads of the Dask worker that runs the current task; 1 outside of tasks.
 
-    Workers with a nanny, the default, set OMP_NUM_THREADS=1. A worker that is a part of the user's process does not.
+    Workers with a nanny, which is the default, set OMP_NUM_THREADS=1. Workers within the user's process do not.
     """
     module = sys.modules.get("distributed.worker")
     if module is None:
@@ -77,14 +77,14 @@ class Team:
     Parameters
     ----------
     size : int
-        Number of ranks. Where the system refuses a thread, the team is smaller: results do not depend on it.
+        Number of ranks. If the system cannot start a thread, the team is smaller. Results do not depend on it.
 
     Attributes
     ----------
     size : int
         Number of ranks.
     signals : ndarray of shape (SIGNALS,), int64
-        The barrier's memory, for the kernels.
+        Memory of the barrier, for the kernels.
     """
 
     def __init__(self, size: int) -> None:
@@ -115,7 +115,7 @@ class Team:
                 self._done.put(error)
             else:
                 self._done.put(None)
-            del task  # holds the arrays of the fit
+            del task  # it refers to the arrays of the fit
 
     def run(self, kernel: Callable[..., None], *args: Any) -> None:
         """Run `kernel(rank, size, *args)` on every rank."""
@@ -128,8 +128,8 @@ class Team:
             kernel(0, self.size, *args)
             failures = [self._done.get() for _ in self._tasks]
         except BaseException:
-            # Ctrl-C between two kernels, also while the tasks are handed out, or an error of this rank: nobody may
-            # wait at a barrier for one that never comes, and how many came is not known.
+            # Ctrl-C between two kernels or while the tasks are distributed, or an error of this rank. No rank may wait
+            # at a barrier for a rank that never arrives, and it is not known how many ranks have started.
             self.signals[ABORT] = 1
             self.close()
             raise
@@ -138,7 +138,7 @@ class Team:
                 raise failure
 
     def close(self) -> None:
-        """End the threads: none is left behind, for a fork to lose."""
+        """Join the threads. A thread that is still running would not exist in a forked process."""
         for tasks in self._tasks:
             tasks.put(None)
         for thread in self._threads:

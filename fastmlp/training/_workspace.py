@@ -1,4 +1,4 @@
-"""The memory of a fit: buffers of one pass, and the addresses by which kernels find everything."""
+"""Memory of a fit: buffers of one pass, and the addresses of all arrays for the kernels."""
 
 from typing import Any, NamedTuple
 
@@ -16,22 +16,22 @@ from ._state import TrainingState
 
 __all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "strips_of"]
 
-CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about a second-level cache
-CHUNK_ROWS = 256  # and at least this many rows, however wide they are
-SCRATCH = 8192  # elements of gradient that a thread holds in the first-level cache
-# Fields of Memory that kernels only read: a user's arrays may be read-only mappings of a file.
+CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about the size of a second-level cache
+CHUNK_ROWS = 256  # smallest number of rows of a chunk, even if they are wide
+SCRATCH = 8192  # elements of the gradient that a thread keeps in the first-level cache
+# Fields of Memory that kernels do not write, because arrays of the user may be read-only, such as memory-mapped files.
 ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
 
 
 def strips_of(rows: int, threads: int) -> int:
-    """Return the samples of the largest share of `rows`, rounded up to full strips."""
+    """Return the number of samples in the largest share of `rows`, rounded up to full strips."""
     return -(-(rows // threads + 1) // STRIP) * STRIP
 
 
 def chunk_rows(network: Network, batch: int, itemsize: int) -> int:
-    """Return the rows of one pass: the whole batch if it is small, otherwise even parts of it that fit the cache.
+    """Return the rows of one pass: the whole batch if it is small, otherwise equal parts of it that fit in the cache.
 
-    The loss is summed chunk by chunk, so the number of threads must not matter here.
+    The result must not depend on the number of threads, because the loss is summed over chunks.
     """
     if network.batch_norm:
         return batch
@@ -41,40 +41,40 @@ def chunk_rows(network: Network, batch: int, itemsize: int) -> int:
 
 
 def addresses_of(memory: Memory, linked: tuple[int, ...], dtype: np.dtype[Any]) -> Array:
-    """Return the addresses of the arrays of `memory` and those of the kernels, as `Memory` is passed to kernels.
+    """Return the addresses of the arrays of `memory` and of the kernels, in the order in which kernels expect them.
 
-    An array without elements has the address 0: nothing may be read from it or written to it.
+    An empty array has the address 0, because kernels must not access it.
 
     Raises
     ------
     TypeError, ValueError
-        An array is not what kernels take it for: they cannot check a pointer.
+        If an array does not have the dtype or layout that kernels expect. Kernels cannot check a pointer.
     """
     for (name, kind), array in zip(MEMORY.items(), memory, strict=True):
         wanted, flags = np.dtype(kind or dtype), array.flags
         if array.dtype != wanted or not flags.c_contiguous:
             raise TypeError(f"{name} must be a C-contiguous array of {wanted}, got {array.dtype}")
         if not (flags.writeable or name in ONLY_READ):
-            raise ValueError(f"{name} is written, but the array is read-only")
+            raise ValueError(f"{name} must be writeable, because kernels write to it")
     return np.array([*(address(array) if array.size else 0 for array in memory), *linked], dtype=np.int64)
 
 
 class LayerOptions(NamedTuple):
-    """What training may do differently in each layer.
+    """Options of training for each layer.
 
     Attributes
     ----------
     dropout : tuple of float
-        Fractions that are dropped of A_0..A_{L-1}; empty: none.
+        Fractions of A_0..A_{L-1} that are dropped; empty if there is no dropout.
     rates : tuple of (float, float)
-        Multipliers of the learning rate for the weights and the biases of the layers 1..L; empty: 1.
+        Multipliers of the learning rate for the weights and the biases of layers 1..L; empty if all are 1.
     """
 
     dropout: tuple[float, ...] = ()
     rates: tuple[tuple[float, float], ...] = ()
 
     def enter(self, table: Array) -> Array:
-        """Return the layer table with these options."""
+        """Return a layer table with these options."""
         if not self.dropout and not self.rates:
             return table
         table = table.copy()
@@ -103,14 +103,14 @@ class Workspace:
     w, stats : ndarray
         Weight vector, and running statistics of batch normalisation.
     state : TrainingState
-        Its moments are used.
+        Provides the moments of the optimizer.
     order : RowOrder
     chunk : int
-        Rows of one pass.
+        Number of rows of one pass.
     threads : int
         Largest number of threads.
     keep_gradient : bool
-        Whether the gradient of all weights needs memory of its own.
+        Whether to allocate memory for the gradient of all weights.
     layers : LayerOptions, default=NO_OPTIONS
         Dropout and multipliers of the learning rate.
 
@@ -118,11 +118,11 @@ class Workspace:
     ----------
     table : ndarray of dtype LAYER
     plan : Plan
-        For `threads` threads.
+        The plan for `threads` threads.
     g : ndarray
-        The gradient; empty unless `keep_gradient`.
+        The gradient; empty if `keep_gradient` is False.
     addresses : ndarray of int64
-        What kernels take as `memory`.
+        The argument `memory` of the kernels.
     """
 
     def __init__(
@@ -144,7 +144,7 @@ class Workspace:
         self.table = layers.enter(table)
         K, widest = network.units[-1], max(q for _, q in network.shapes())
         scratch = max(SCRATCH, ROUND_ROWS * widest)
-        # Fewer threads than planned may start, and then the share of each is larger.
+        # If fewer threads start than planned, the share of each thread is larger.
         strips = max(size * strips_of(chunk, size) for size in range(1, threads + 1))
         self.plan = Plan(
             rows=data.rows,
@@ -201,7 +201,7 @@ class Workspace:
         self.addresses = addresses_of(self.memory, self.linked, dtype)
 
     def transpose_weights(self) -> None:
-        """Write the transposed copies of the weights, after the weights were changed from outside of the kernels."""
+        """Write the transposed copies of the weights after Python has changed the weights."""
         w, copies = self.memory.w, self.memory.transposed
         for fan_in, row in zip(self.table["units"][1:-1], self.table[2:], strict=True):
             q, n = row["pre"], row["pre"] * fan_in

@@ -169,7 +169,7 @@ def test_steps_of_tied_weights_match_the_reference(X, solver, rounding_error):
     coder = start.set_params(init=init, batch_size=700, max_iter=4).fit(X)  # the last batch is shorter
 
     def train(coefs, intercepts):
-        """The twin's gradients and optimizer: weights and losses."""
+        """Train with the gradients and the optimizer of the reference; return weights and losses."""
         free = [W.copy() for W in [*coefs, *intercepts]]
         step, n_states = vectorized.OPTIMIZERS[solver]
         states = [[np.zeros_like(w) for _ in range(n_states)] for w in free]

@@ -1,4 +1,4 @@
-"""Activations and their derivatives: the twin's values, any length, NaN, the same bits at any place."""
+"""Activations and derivatives match the reference for any length, propagate NaN and have reproducible bits."""
 
 import numpy as np
 import pytest
@@ -11,20 +11,20 @@ from numba import njit
 from fastmlp.reference import vectorized
 
 DTYPES = [np.float32, np.float64]
-SIZES = [0, 1, 15, 16, 17, 31, 33, 63, 64, 65, 200]  # around the lengths of vectors and strips
+SIZES = [0, 1, 15, 16, 17, 31, 33, 63, 64, 65, 200]  # close to the lengths of vectors and strips
 NARROWING = {"maxout"}  # not elementwise
 ELEMENTWISE = [name for name in ACTIVATIONS if name not in NARROWING]
 
 
 def forward(name, z):
-    """f(z) by the kernel that the training loop calls."""
+    """Return f(z), computed by the kernel of the training loop."""
     a = z.copy()
     entry("forward", z.dtype.name)(ACTIVATIONS[name].code, a.ctypes.data, a.size)
     return a
 
 
 def backward(name, z, e):
-    """e f'(z) by the kernel that the training loop calls, from what the table says is kept."""
+    """Return e f'(z), computed by the kernel of the training loop from the values that the table specifies."""
     kept, d = z if ACTIVATIONS[name].needs_z else forward(name, z), e.copy()
     entry("backward", z.dtype.name)(ACTIVATIONS[name].code, kept.ctypes.data, d.ctypes.data, d.size)
     return d
@@ -43,7 +43,7 @@ def draw(rng, n, dtype):
     return z, rng.normal(size=n).astype(dtype)
 
 
-def test_the_table_is_the_references():
+def test_table_matches_reference():
     assert set(ACTIVATIONS) == set(vectorized.ACTIVATIONS)
     codes = [row.code for row in ACTIVATIONS.values()]
     assert sorted(codes) == list(range(len(codes)))
@@ -51,21 +51,21 @@ def test_the_table_is_the_references():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_values_and_derivatives_are_the_references(name, dtype, rng):
+def test_values_and_derivatives_match_reference(name, dtype, rng):
     eps = np.finfo(dtype).eps
     for n in SIZES:
         z, e = draw(rng, n, dtype)
         a, d = reference(name, z, e)
-        # An elementary function is within 4 units in the last place (test_functions.py), NumPy's is too, and at most
-        # four more operations round on each side.
+        # The error of an elementary function is at most 4 units in the last place (test_functions.py), also in NumPy,
+        # and each side has at most four more roundings.
         np.testing.assert_allclose(forward(name, z), a, rtol=16 * eps, atol=eps)
-        # A derivative in terms of f(z), of size 1 at most, is as exact as f(z) is, in absolute terms; it is
-        # multiplied by |e| < 4.
+        # A derivative that is computed from f(z) has the absolute error of f(z) and is at most 1; it is multiplied by
+        # |e| < 4.
         np.testing.assert_allclose(backward(name, z, e), d, rtol=32 * eps, atol=64 * eps)
 
 
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_derivatives_are_slopes(name, rng):
+def test_derivatives_match_central_differences(name, rng):
     z = rng.uniform(-5, 5, 200)
     z = z[np.abs(z) > 0.01]  # away from kinks
     step = 1e-5
@@ -75,8 +75,8 @@ def test_derivatives_are_slopes(name, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_nan_stays(name, dtype):
-    """Else a diverging network with rectified units would look finite."""
+def test_nan_propagates(name, dtype):
+    """Otherwise the loss of a diverging network with relu units would be finite."""
     z = np.ones(40, dtype)
     z[[0, 17, 39]] = np.nan
     np.testing.assert_array_equal(np.isnan(forward(name, z)), np.isnan(z))
@@ -84,8 +84,8 @@ def test_nan_stays(name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_bits_do_not_depend_on_the_place(name, dtype, rng):
-    """Teams of other sizes cut the rows elsewhere: what stood in a vector stands alone."""
+def test_bits_do_not_depend_on_position(name, dtype, rng):
+    """The team size determines whether a value is computed in a full vector or in the remainder."""
     z, e = draw(rng, 150, dtype)
     a, d = forward(name, z), backward(name, z, e)
     for start in (1, 5, 16, 63, 64, 86, 149):
@@ -95,7 +95,7 @@ def test_bits_do_not_depend_on_the_place(name, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ELEMENTWISE)
-def test_nothing_is_written_outside(name, dtype, rng):
+def test_no_write_out_of_bounds(name, dtype, rng):
     for n in SIZES:
         z, e = draw(rng, n + 200, dtype)
         a, d = z.copy(), e.copy()
@@ -123,9 +123,9 @@ SHAPES = [(1, 1, 2), (5, 3, 3), (17, 16, 2), (3, 33, 5)]
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_maxout_is_the_references(shape, dtype, rng):
+def test_maxout_matches_reference(shape, dtype, rng):
     rows, units, pieces = shape
-    z = rng.integers(-2, 3, (rows, pieces * units)).astype(dtype)  # full of ties: the first piece wins
+    z = rng.integers(-2, 3, (rows, pieces * units)).astype(dtype)  # many ties, in which the first piece is the maximum
     e, a = rng.normal(size=(rows, units)).astype(dtype), np.full((rows, units), np.nan, dtype)
     maxout(z.ravel(), a.ravel(), *shape)
     np.testing.assert_array_equal(a, vectorized.activate("maxout", z, pieces))
@@ -136,7 +136,7 @@ def test_maxout_is_the_references(shape, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("piece", [0, 1, 2])
-def test_maxout_keeps_nan(piece, dtype):
+def test_maxout_propagates_nan(piece, dtype):
     z = np.ones((2, 3, 4), dtype)
     z[1, piece, 2] = np.nan
     a = np.zeros((2, 4), dtype)
@@ -144,5 +144,5 @@ def test_maxout_keeps_nan(piece, dtype):
     np.testing.assert_array_equal(np.isnan(a), np.isnan(z).any(axis=1))
 
 
-def test_only_maxout_narrows():
+def test_only_maxout_has_fewer_outputs_than_inputs():
     assert {name for name, row in ACTIVATIONS.items() if row.code == MAXOUT} == NARROWING

@@ -1,4 +1,4 @@
-"""Calls by address: arguments are converted to what the kernel takes, and a call that does not fit is refused."""
+"""Calls by address convert their arguments to the types of the kernel, and raise for wrong arguments."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ from numba.extending import intrinsic
 
 @intrinsic
 def update_at(typingctx, address):
-    """The address of the kernel `update` for float32, as `Memory` has it."""
+    """Return the address of the kernel `update` for float32, with the type that it has in `Memory`."""
     sig = KernelAddress("update", types.float32)(address)
     return sig, lambda context, builder, sig, args: builder.inttoptr(args[0], context.get_value_type(sig.return_type))
 
@@ -33,8 +33,8 @@ def shuffle(where, order, picks, n, state, drawn, reorder):
 
 @pytest.mark.parametrize("reorder", [False, True])
 @pytest.mark.parametrize("kind", [np.int32, np.uint8, int])
-def test_numbers_are_converted(kind, reorder):
-    """A boolean and integers of any width arrive as int64."""
+def test_call_converts_numbers(kind, reorder):
+    """Booleans and integers of any width are converted to int64."""
     results = []
     for run in ("kernel", "Python"):
         order, picks = np.arange(9, dtype=np.int32), np.zeros(9, np.int32)
@@ -65,7 +65,7 @@ CALLS = {
 
 
 @pytest.mark.parametrize("case", CALLS)
-def test_a_call_that_does_not_fit_is_refused(case):
+def test_call_with_wrong_arguments_raises(case):
     arguments, message = CALLS[case]
     scope = {"call": call, "shuffle_at": shuffle_at, "at": at}
     exec(f"def wrong(where, {ARRAYS}):\n    call(shuffle_at(where), {arguments})", scope)
@@ -75,7 +75,7 @@ def test_a_call_that_does_not_fit_is_refused(case):
         njit(**OPTIONS)(scope["wrong"])(0, order, order, words, words, np.zeros(9, np.float32))
 
 
-def test_only_kernels_are_called():
+def test_call_of_something_else_raises():
     @njit(**OPTIONS)
     def wrong(where):
         call(where, 1)
@@ -84,7 +84,7 @@ def test_only_kernels_are_called():
         wrong(0)
 
 
-def test_a_kernel_with_other_parameters_than_declared_is_refused():
+def test_kernel_with_undeclared_parameters_raises():
     def link(z, work, n, K):
         pass
 

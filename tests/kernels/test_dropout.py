@@ -1,4 +1,4 @@
-"""Dropout: the masks of the references, uniform and independent, whatever computes them."""
+"""Dropout masks match those of the references, and are uniform and independent."""
 
 import numpy as np
 import pytest
@@ -20,7 +20,7 @@ def drop(a, first, key, rate):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("rate", [0.1, 0.5, 0.9])
-def test_masks_match_the_references(rate, shape, dtype, rng):
+def test_masks_match_reference(rate, shape, dtype, rng):
     a = rng.normal(size=shape).astype(dtype)
     for seed, step, layer in ((1, 0, 0), (2**31 - 1, 7, 1), (12345, 10**6, 3)):
         mask = vectorized.dropout_mask(seed, step, layer, *shape, rate)
@@ -29,7 +29,7 @@ def test_masks_match_the_references(rate, shape, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_rows_do_not_depend_on_where_a_share_begins(dtype, rng):
+def test_rows_do_not_depend_on_share(dtype, rng):
     a = rng.normal(size=(20, 33)).astype(dtype)
     whole = drop(a, 0, 99, 0.4)
     for cut in (1, 7, 19):
@@ -38,7 +38,7 @@ def test_rows_do_not_depend_on_where_a_share_begins(dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_nothing_is_written_outside(dtype):
+def test_no_write_out_of_bounds(dtype):
     block = np.full(300, 7, dtype)
     inside = block[100:167].reshape(1, 67)
     entry("drop", np.dtype(dtype).name)(inside.ctypes.data, 1, 67, 0, 5, 0.5)
@@ -48,8 +48,8 @@ def test_nothing_is_written_outside(dtype):
 
 
 @pytest.mark.parametrize("rate", [0.05, 0.3, 0.5, 0.8])
-def test_the_fraction_is_the_rate(rate):
-    """Of a million elements, and of each row and column: within five standard deviations of the binomial law."""
+def test_dropped_fraction_matches_rate(rate):
+    """All elements, each row and each column: within five standard deviations of the binomial distribution."""
     n = 1000
     dropped = vectorized.dropout_mask(3, 4, 1, n, n, rate) == 0
     deviation = np.sqrt(rate * (1 - rate))
@@ -58,8 +58,8 @@ def test_the_fraction_is_the_rate(rate):
         assert np.abs(dropped.mean(axis=axis) - rate).max() < 5 * deviation / np.sqrt(n)
 
 
-def test_neighbours_are_independent():
-    """Correlations between neighbouring rows, columns, steps, layers and seeds: within five standard deviations."""
+def test_adjacent_masks_are_uncorrelated():
+    """Correlations between adjacent rows, columns, steps, layers and seeds: within five standard deviations."""
     n, rate = 1000, 0.5
     base = vectorized.dropout_mask(3, 4, 1, n, n, rate) - 1
     pairs = {

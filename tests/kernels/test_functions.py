@@ -1,4 +1,4 @@
-"""The elementary functions: error, special values, the same bits everywhere, vector code."""
+"""Elementary functions: errors, special values, reproducible bits and vectorisation."""
 
 import functools
 import hashlib
@@ -20,7 +20,7 @@ DTYPES = [np.float32, np.float64]
 WIDE = np.longdouble
 INF, NAN = float("inf"), float("nan")
 
-# Most units in the last place that a result may be away from the exact value: what the docstrings promise.
+# Largest error in units in the last place, as stated in the docstrings.
 BOUND = {
     "exp": 1,
     "expm1": 2,
@@ -45,7 +45,7 @@ def exact_density(x):
 
 
 def exact_distribution(x):
-    """Taylor series near 0, continued fraction elsewhere: SciPy's `ndtr` is hundreds of units off far out."""
+    """Taylor series near 0, continued fraction elsewhere. SciPy's `ndtr` is hundreds of units off in the tails."""
     if x.dtype == np.float64:
         return special.ndtr(x)
     near, far = np.minimum(np.abs(x), 2), np.maximum(np.abs(x), 2)
@@ -74,7 +74,7 @@ EXACT = {
 
 @functools.cache
 def loop(name):
-    """The kernel `out <- name(x)`, element by element."""
+    """Return a kernel that computes `out <- name(x)` elementwise."""
     function = getattr(functions, name)
 
     @njit(**OPTIONS)
@@ -87,7 +87,7 @@ def loop(name):
 
 @functools.cache
 def scalar(name):
-    """The function itself, of one number: kernels have no wrapper that Python could call."""
+    """Return the function of one number. Python cannot call a kernel itself, which has no wrapper."""
     function = getattr(functions, name)
 
     @njit(**OPTIONS)
@@ -104,7 +104,7 @@ def call(name, x):
 
 
 def ulps(name, x):
-    """Distance between computed and exact value in units in the last place of the exact value."""
+    """Return the error of a result in units in the last place of the exact value."""
     y = call(name, x)
     with np.errstate(all="ignore"):
         exact = EXACT[name](x.astype(np.float64 if x.dtype == np.float32 else WIDE))
@@ -128,12 +128,12 @@ def test_every_function_is_tested():
 
 @pytest.mark.parametrize("name", BOUND)
 def test_error_over_thinned_float32(name):
-    """Every 509th number of all 2^32: a prime, so that low and high bits vary together."""
+    """Every 509th of all 2^32 numbers. 509 is prime, so low and high bits vary together."""
     check(name, np.arange(0, 2**32, 509, dtype=np.uint32).view(np.float32))
 
 
 def random_float64(rng, n):
-    """Uniform in value near 0, over the range of the exponentials, and uniform in the bit pattern."""
+    """Uniform values near 0 and over the range of the exponentials, and uniform bit patterns."""
     return np.concatenate(
         [
             rng.uniform(-2, 2, n),
@@ -174,7 +174,7 @@ def test_special_values(name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["exp", "expm1"])
-def test_overflow_is_where_the_value_overflows(name, dtype):
+def test_overflow_matches_exact_value(name, dtype):
     last = np.log(np.finfo(dtype).max.astype(np.float64)).astype(dtype)
     x = np.array([np.nextafter(last, dtype(0)), np.nextafter(last, dtype(INF))])
     np.testing.assert_array_equal(np.isinf(call(name, x)), [False, True])
@@ -190,15 +190,15 @@ def test_underflow_is_gradual(name, dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["expm1", "tanh"])
-def test_small_arguments_are_kept(name, dtype):
-    """Both are x + O(x^2) near 0; a subnormal number, too, comes back with its sign."""
+def test_small_arguments_are_returned_unchanged(name, dtype):
+    """Both functions are x + O(x^2) near 0. Subnormal numbers keep their sign, too."""
     x = np.finfo(dtype).smallest_subnormal * np.array([1, 3, 1000, 2**20], dtype)
     x = np.concatenate([x, -x])
     np.testing.assert_array_equal(call(name, x), x)
 
 
 def sample(dtype, n=100_003):
-    """Values over the whole range, the special ones among them."""
+    """Values over the whole range, including special values."""
     rng = np.random.default_rng(1)
     with np.errstate(over="ignore", invalid="ignore"):
         x = random_float64(rng, n // 4).astype(dtype)
@@ -207,8 +207,8 @@ def sample(dtype, n=100_003):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", BOUND)
-def test_bits_do_not_depend_on_the_place(name, dtype):
-    """Vector code, the scalar code for the rest of an array, and a scalar call agree."""
+def test_bits_do_not_depend_on_position(name, dtype):
+    """Vector code, scalar code for the remainder of an array, and a scalar call give the same bits."""
     x = np.concatenate([sample(dtype, 100), np.linspace(-9, 9, 60).astype(dtype)])
     expected = call(name, x)
     for start in range(1, 70):
@@ -218,7 +218,7 @@ def test_bits_do_not_depend_on_the_place(name, dtype):
 
 
 def digest():
-    """Digest of all functions over `sample`; all NaN count as one."""
+    """Return a digest of all functions on `sample`, in which all NaN are the same."""
     values = hashlib.sha256()
     for name in BOUND:
         for dtype in DTYPES:
@@ -237,7 +237,7 @@ def digest_here():
 @pytest.mark.parametrize(
     ("cpu", "features"), [("haswell", "+avx2,+fma"), ("x86-64", "+fma")], ids=["AVX2", "baseline with FMA"]
 )
-def test_bits_do_not_depend_on_the_cpu(cpu, features):
+def test_bits_do_not_depend_on_cpu(cpu, features):
     environment = os.environ | {"NUMBA_CPU_NAME": cpu, "NUMBA_CPU_FEATURES": features}
     command = [sys.executable, __file__]
     there = subprocess.run(command, env=environment, capture_output=True, text=True, check=True)
@@ -246,7 +246,7 @@ def test_bits_do_not_depend_on_the_cpu(cpu, features):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", BOUND)
-def test_loops_are_vector_code_of_one_dtype(name, dtype):
+def test_loops_are_vectorised_in_one_dtype(name, dtype):
     call(name, np.ones(64, dtype))
     kinds = {np.float32: "float", np.float64: "double"}
     (llvm,) = (text for sig, text in loop(name).inspect_llvm().items() if sig[0].dtype.name == np.dtype(dtype).name)
@@ -274,8 +274,8 @@ def test_symmetries(dtype, x):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @given(x=st.floats(2.0**-60, 2.0**60, width=32))
-def test_exp_undoes_log(dtype, x):
-    """An error of log of half a unit is one of exp of |log x| units."""
+def test_exp_inverts_log(dtype, x):
+    """An error of half a unit in log causes an error of |log x| units in exp."""
     x = dtype(x)
     back = scalar("exp")(dtype(scalar("log")(x)))
     assert abs(back - x) <= 2 * (abs(np.log(x)) + 1) * np.finfo(dtype).eps * x

@@ -1,4 +1,4 @@
-"""Compiled kernels on disk: an edited one is never served from the cache, and no cache is no error."""
+"""Cached kernels are not used after a change of any kernel file, and a missing cache is not an error."""
 
 import ast
 import contextlib
@@ -19,7 +19,7 @@ from numba import cfunc
 
 KERNELS = Path(fastmlp.kernels.__file__).parent
 
-# A linked kernel like those of the package, but compiled in a second. It takes the place of `link`.
+# A linked kernel that compiles within a second. It replaces `link`.
 PROBE = """
 import numpy as np
 from fastmlp.kernels._jit import linked_kernel
@@ -40,7 +40,7 @@ print(b[0], link.compiled.cache_hits)
 
 @pytest.fixture
 def package(tmp_path):
-    """A copy of the package, and a function that runs code with it in a process of its own."""
+    """A copy of the package, and a function that runs code with it in a new process."""
     ignore = shutil.ignore_patterns("__pycache__")
     copy = tmp_path / "copy" / "fastmlp"
     shutil.copytree(Path(fastmlp.__file__).parent, copy, ignore=ignore)
@@ -51,7 +51,7 @@ def package(tmp_path):
         times = (0, 0)
         os.utime(tmp_path / "copy" / "script.py", times)
         environment = {"PYTHONPATH": str(copy.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache")} | environment
-        # -B: Python's own cache of byte code goes by file times, too.
+        # -B: Python's bytecode cache depends on file times, too.
         command = [sys.executable, "-B", *options, str(tmp_path / "copy" / "script.py")]
         result = subprocess.run(command, env=os.environ | environment, capture_output=True, text=True, timeout=1200)
         assert result.returncode == 0, result.stderr
@@ -61,8 +61,8 @@ def package(tmp_path):
     return run
 
 
-def test_an_edited_kernel_is_never_served_from_the_cache(package):
-    """Not even if its file has the same size and time; and what was compiled before is found again."""
+def test_edited_kernel_is_recompiled(package):
+    """This also holds if the size and time of the file stay the same. Restoring the file restores the cached code."""
     activations = package.folder / "kernels" / "activations.py"
     text, times = activations.read_text(), activations.stat()
     assert text.count("LEAKY_SLOPE = 0.01 ") == 1
@@ -79,12 +79,12 @@ def test_an_edited_kernel_is_never_served_from_the_cache(package):
 
 
 def captured(function):
-    """The values that a function closes over."""
+    """Return the values of the closure variables of a function."""
     return [cell.cell_contents for cell in function.__closure__]
 
 
 @pytest.mark.parametrize("output", [None, 0])
-def test_kernels_close_over_thedigest_of_all_kernels(output):
+def test_kernels_close_over_digest_of_sources(output):
     kernels = _compile.declared("float64", output)
     assert kernels
     for name, kernel in kernels.items():
@@ -96,7 +96,7 @@ def test_every_declared_signature_has_a_kernel():
     assert {*_compile.declared("float64"), *_compile.declared("float64", 0)} == set(SIGNATURES)
 
 
-def test_thedigest_depends_on_names_and_contents(tmp_path):
+def test_digest_depends_on_names_and_contents(tmp_path):
     digests = set()
     for name, text in (("a.py", "1"), ("a.py", "2"), ("b.py", "2"), ("a.py", "12")):
         folder = tmp_path / f"{name}{text}"
@@ -120,8 +120,8 @@ print(repr(model.predict_proba(X[:20]).tobytes()))
 """
 
 
-def test_without_a_folder_for_the_cache_there_is_one_warning(package, tmp_path):
-    """Every place that Numba tries lies below a regular file: that stops even the superuser."""
+def test_missing_cache_folder_warns_once(package, tmp_path):
+    """Every folder that Numba tries is below a regular file, so that even root cannot create it."""
     for folder in (package.folder, package.folder / "kernels"):
         (folder / "__pycache__").write_text("not a folder")
     nowhere = str(tmp_path / "file" / "below")
@@ -143,10 +143,10 @@ def test_without_a_folder_for_the_cache_there_is_one_warning(package, tmp_path):
     assert without.stdout == said.getvalue()
 
 
-def test_no_option_may_change_a_rounding():
-    """No fast-math, and no division that may raise, which would not be vectorised."""
+def test_no_option_changes_rounding():
+    """No fast-math flags, and no division that may raise, because LLVM would not vectorise it."""
     assert OPTIONS == {"nogil": True, "error_model": "numpy"}
-    # Compiled here: of code from the cache nothing can be seen.
+    # Compile here, because code from the cache cannot be inspected.
     for dtype in ("float32", "float64"):
         kernel = _compile.declared(dtype)["gemm"]
         code = cfunc(kernel.signature, error_model=OPTIONS["error_model"])(kernel.function).inspect_llvm()
@@ -156,7 +156,7 @@ def test_no_option_may_change_a_rounding():
 
 
 def numba_imports(path):
-    """Names that a file takes from Numba itself."""
+    """Return the names that a file imports from Numba."""
     for node in ast.walk(ast.parse(path.read_text())):
         if isinstance(node, ast.ImportFrom) and node.module == "numba":
             yield from (name.name for name in node.names)
@@ -164,8 +164,8 @@ def numba_imports(path):
             yield node.attr
 
 
-def test_only_one_file_imports_the_decorators():
-    """So that the options above are those of every kernel."""
+def test_only_one_module_imports_decorators():
+    """Therefore the options above apply to every kernel."""
     decorators = {"njit", "jit", "cfunc", "vectorize", "guvectorize", "prange", "stencil"}
     files = [*KERNELS.glob("*.py"), *Path(fastmlp.__file__).parent.rglob("*.py")]
     for path in {path.resolve() for path in files}:

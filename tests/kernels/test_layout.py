@@ -1,4 +1,4 @@
-"""How a network lies in memory: no gap, no overlap, shares that cover every weight once."""
+"""The memory layout has no gaps and no overlaps, and the shares of a team cover every weight once."""
 
 import numpy as np
 import pytest
@@ -15,7 +15,7 @@ names = st.sampled_from(["identity", "relu", "tanh", "gelu", "silu", "softplus",
 
 @st.composite
 def networks(draw):
-    """Arguments of `layer_table`."""
+    """Draw arguments of `layer_table`."""
     units = draw(st.lists(st.one_of(st.just(16), widths), min_size=2, max_size=6))
     activations = draw(st.lists(names, min_size=len(units) - 2, max_size=len(units) - 2))
     options = {
@@ -29,7 +29,7 @@ def networks(draw):
 
 
 def assert_tiles(parts, size):
-    """The parts (start, length) fill 0..size without a gap and without an overlap."""
+    """Check that the parts (start, length) fill 0..size without gaps and overlaps."""
     end = 0
     for start, length in sorted(part for part in parts if part[1]):
         assert start == end
@@ -38,7 +38,7 @@ def assert_tiles(parts, size):
 
 
 @given(networks())
-def test_every_vector_is_filled_without_gap_or_overlap(network):
+def test_vectors_have_no_gaps_or_overlaps(network):
     units, activations, options = network
     table, sizes = layer_table(units, activations, **options)
     rows, last = options["rows"], len(units) - 1
@@ -74,7 +74,7 @@ def test_every_vector_is_filled_without_gap_or_overlap(network):
 
 
 @given(networks(), st.integers(1, 9))
-def test_every_row_of_weights_belongs_to_one_rank(network, team):
+def test_each_row_of_weights_belongs_to_one_rank(network, team):
     units, activations, options = network
     table, _ = layer_table(units, activations, **options)
     share = share_weights(table, team, 16)
@@ -84,41 +84,41 @@ def test_every_row_of_weights_belongs_to_one_rank(network, team):
         assert share[l, 0] == 0
         assert share[l, team] == fan_in + 1
         assert (np.diff(share[l]) >= 0).all()
-        # The penalty is summed in blocks of rows: a block is one rank's, whatever the team.
+        # The penalty is summed in blocks of rows, so each block must belong to one rank.
         cuts = share[l][share[l] < fan_in]
         np.testing.assert_array_equal(cuts % BLOCK_ROWS, 0)
 
 
 @given(networks(), st.integers(2, 9), st.sampled_from([2, 4, 8, 16]))
-def test_shares_are_even(network, team, lanes):
-    """In vectors of gradient: the last columns of a row cost a whole one."""
+def test_shares_are_balanced(network, team, lanes):
+    """The work is the number of vectors of the gradient. A partial vector at the end of a row counts as one."""
     units, activations, options = network
     table, _ = layer_table(units, activations, **options)
     share = share_weights(table, team, lanes)
     fan_in, vectors = table["units"][:-1], -(-table["pre"][1:] // lanes)
-    # What lies before a cut: rows of W, then the bias.
+    # Work before a boundary: rows of W, then the bias.
     before = (np.minimum(share[1:].T, fan_in) + BIAS_COST * (fan_in < share[1:].T)) * vectors
     load = np.diff(before.sum(axis=1))
-    # Each of two cuts may be off by half a block, or by the bias behind a block that is not whole.
+    # Each of the two boundaries may be off by half a block, or by the bias after a partial block.
     slack = 2 * (BLOCK_ROWS + BIAS_COST) * vectors.max()
     assert load.max() <= load.sum() / team + slack
 
 
 def memory(dtype, **changed):
-    """A Memory of arrays of one number."""
+    """Return a `Memory` of arrays with one number each."""
     return Memory(**({name: np.zeros(1, kind or dtype) for name, kind in MEMORY.items()} | changed))
 
 
 @pytest.mark.parametrize("dtype", [np.float32, np.float64])
-def test_addresses_are_in_the_order_of_the_fields(dtype):
+def test_addresses_follow_field_order(dtype):
     m = memory(dtype)
     expected = [array.ctypes.data for array in m] + [1, 2]
     np.testing.assert_array_equal(addresses_of(m, (1, 2), np.dtype(dtype)), expected)
 
 
 @pytest.mark.parametrize("name", Memory._fields)
-def test_arrays_of_another_kind_are_refused(name):
-    """Pointers are never checked, so this is the last place where a mistake can be seen."""
+def test_wrong_arrays_raise(name):
+    """Kernels do not check pointers, so wrong arrays must be detected here."""
     array = getattr(memory(np.float32), name)
     other = np.float32 if array.dtype == np.float64 else np.float64
     strided = np.zeros((4, 4), array.dtype)[:, :2]

@@ -1,4 +1,4 @@
-"""Matrix products: exact chains, every shape, nothing outside the arrays, the same bits on every CPU."""
+"""Matrix products: order of the sums, all shapes, no access out of bounds, the same bits on every CPU."""
 
 import ctypes
 import ctypes.util
@@ -20,7 +20,7 @@ from fastmlp.kernels.matmul import gemm, matmul, transpose
 from numba import njit
 
 DTYPES = [np.float32, np.float64]
-# Around the lengths of vectors and tiles of every instruction set, and primes.
+# Close to the lengths of vectors and tiles of every instruction set, and primes.
 ROWS = [0, 1, 2, 3, 7, 8, 13, 14, 15, 29, 33, 61]
 DEPTHS = [0, 1, 2, 31, 32, 33, 67]
 COLUMNS = [0, 1, 2, 3, 6, 7, 8, 9, 12, 13, 15, 16, 17, 31, 32, 33, 63, 65, 129]
@@ -33,7 +33,7 @@ def _gemm(a, a_row, a_col, b, ldb, c, ldc, shape, start, start_row):
 
 
 def run_gemm(a, a_row, a_col, b, ldb, c, ldc, shape, start, start_row):
-    """`gemm` on arrays, each from its first value on; flat, as every number of dimensions is compiled."""
+    """Call `gemm` on arrays. They are flattened, because each number of dimensions would be compiled separately."""
     a, b, c, start = (array.reshape(-1) for array in (a, b, c, start))
     _gemm(a, a_row, a_col, b, ldb, c, ldc, shape, start, start_row)
 
@@ -45,7 +45,7 @@ def run_transpose(src, ld_src, dst, ld_dst, rows, cols):
 
 @functools.cache
 def c_fma(dtype):
-    """The C library's fused multiply-add."""
+    """Return the fused multiply-add of the C library."""
     library = ctypes.CDLL(ctypes.util.find_library("m") or "ucrtbase")
     function, kind = (library.fmaf, ctypes.c_float) if dtype == np.float32 else (library.fma, ctypes.c_double)
     function.restype, function.argtypes = kind, [kind] * 3
@@ -53,7 +53,7 @@ def c_fma(dtype):
 
 
 def chain(a, b, start):
-    """start + a b, slowly: one fused multiply-add after the other."""
+    """Return start + a b, computed by one fused multiply-add after the other."""
     fma = c_fma(a.dtype)
     total = float(start)
     for x, y in zip(a.tolist(), b.tolist(), strict=True):
@@ -62,13 +62,13 @@ def chain(a, b, start):
 
 
 def draw(rng, m, k, n, dtype):
-    """A, B and start of every size of number, so that the order of a sum shows."""
+    """Return A, B and start with numbers of different magnitudes, so that the order of a sum affects its bits."""
     arrays = (rng.normal(size=shape) * 10.0 ** rng.integers(-2, 3, shape) for shape in ((m, k), (k, n), (m, n)))
     return tuple(array.astype(dtype) for array in arrays)
 
 
 def product(a, b, start, transposed=False):
-    """start + A B by `gemm`, from A or its transpose in memory; `start` may be one row."""
+    """Return start + A B, computed by `gemm` from A or its transpose in memory; `start` may be one row."""
     (m, k), n = a.shape, b.shape[1]
     c = np.full((m, n), np.nan, a.dtype)
     memory = np.ascontiguousarray(a.T if transposed else a)
@@ -92,7 +92,7 @@ def rng():
 @pytest.mark.parametrize(
     "shape", [(5, 9, 7), (16, 33, 1), (33, 40, 1), (40, 37, 5), (3, 21, 140), (29, 1, 33), (1, 50, 9)]
 )
-def test_every_value_is_one_chain_in_order(shape, dtype, rng):
+def test_values_are_ordered_chains_of_multiply_adds(shape, dtype, rng):
     a, b, start = draw(rng, *shape, dtype)
     expected = np.array([[chain(x, y, s) for y, s in zip(b.T, t, strict=True)] for x, t in zip(a, start, strict=True)])
     for transposed in (False, True):
@@ -101,7 +101,7 @@ def test_every_value_is_one_chain_in_order(shape, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("transposed", [False, True])
-def test_blocks_do_not_change_the_chain(transposed, dtype, rng):
+def test_blocks_do_not_change_order_of_sum(transposed, dtype, rng):
     m, k, n = module.LARGE_ROWS + 3, 2 * module.DEPTH + 5, 45
     a, b, start = draw(rng, m, k, n, dtype)
     c = product(a, b, start, transposed)
@@ -117,15 +117,15 @@ def test_every_shape(transposed, dtype, rng):
             for n in COLUMNS:
                 a, b, start = (rng.normal(size=shape).astype(dtype) for shape in ((m, k), (k, n), (m, n)))
                 exact = start.astype(np.float64) + a.astype(np.float64) @ b.astype(np.float64)
-                # Each of k multiply-adds rounds once, by half a unit in the last place of a partial sum, and so does
-                # each of NumPy's in float64.
+                # Each of k multiply-adds has a rounding error of half a unit in the last place of a partial sum, and so
+                # does each of NumPy's in float64.
                 bound = (k + 1) * np.finfo(dtype).eps * (np.abs(start) + np.abs(a) @ np.abs(b))
                 assert (np.abs(product(a, b, start, transposed) - exact) <= bound).all(), (m, k, n)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_value_does_not_depend_on_its_neighbours(dtype, rng):
-    """The same row and column in products of other shapes, by other tiles: the same bits."""
+def test_values_do_not_depend_on_shape(dtype, rng):
+    """The same row and column in products of other shapes, computed by other tiles, give the same bits."""
     a, b, start = draw(rng, 70, 700, 70, dtype)
     full = product(a, b, start)
     for rows in (1, 2, 5, 14, 33, 57):
@@ -138,7 +138,7 @@ def test_a_value_does_not_depend_on_its_neighbours(dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(9, 50, 20), (40, 50, 1), (40, 50, 4), (70, 700, 60)])
-def test_adding_to_c_continues_the_chain(shape, dtype, rng):
+def test_adding_to_c_continues_sum(shape, dtype, rng):
     m, k, n = shape
     a, b, start = draw(rng, m, k, n, dtype)
     once = product(a, b, start)
@@ -153,7 +153,7 @@ def test_adding_to_c_continues_the_chain(shape, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(9, 50, 20), (40, 50, 1), (40, 50, 4), (70, 700, 60), (5, 0, 3)])
-def test_one_row_starts_all(shape, dtype, rng):
+def test_start_row_is_broadcast(shape, dtype, rng):
     a, b, start = draw(rng, *shape, dtype)
     bias = start[0].copy()
     rows = np.repeat(bias[None], shape[0], axis=0)
@@ -163,7 +163,7 @@ def test_one_row_starts_all(shape, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", [1, 3, 10, 100, 300])
-def test_a_single_one_gives_column_sums(n, dtype, rng):
+def test_broadcast_one_gives_column_sums(n, dtype, rng):
     b = rng.normal(size=(57, n)).astype(dtype)
     sums, zeros = np.empty(n, dtype), np.zeros(n, dtype)
     run_gemm(np.ones(1, dtype), 0, 0, b, n, sums, n, (1, 57, n), zeros, 0)
@@ -174,14 +174,14 @@ def test_a_single_one_gives_column_sums(n, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_no_terms_copy_the_start_bit_for_bit(dtype):
+def test_empty_sum_copies_start(dtype):
     start = np.array([[-0.0, 0.0, np.inf, -np.inf, np.nan] * 9] * 5, dtype)
     assert_same_bits(product(np.empty((5, 0), dtype), np.empty((0, 45), dtype), start), start)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", [(1, 3, 1), (33, 40, 1), (33, 40, 5), (17, 20, 70)])
-def test_infinities_and_nans_stay_in_their_rows_and_columns(shape, dtype):
+def test_non_finite_values_do_not_spread(shape, dtype):
     m, k, n = shape
     a, b, start = (np.ones(s, dtype) for s in ((m, k), (k, n), (m, n)))
     a[-1, 0], b[1, -1], start[0, 0] = np.inf, np.nan, -np.inf
@@ -197,8 +197,8 @@ def test_infinities_and_nans_stay_in_their_rows_and_columns(shape, dtype):
     "shape",
     [(1, 5, 3), (3, 33, 1), (35, 33, 1), (35, 33, 2), (40, 40, 5), (31, 9, 17), (15, 40, 100), (59, 701, 51)],
 )
-def test_guards_are_neither_used_nor_written(shape, transposed, dtype, rng):
-    """Every array is a window of a larger one full of NaN."""
+def test_memory_around_arrays_is_not_used(shape, transposed, dtype, rng):
+    """Each array is a view of a larger array, which is otherwise filled with NaN."""
     m, k, n = shape
 
     def window(values):
@@ -223,8 +223,8 @@ def test_guards_are_neither_used_nor_written(shape, transposed, dtype, rng):
 
 @pytest.mark.skipif(sys.platform == "win32", reason="needs mprotect")
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_no_load_or_store_beyond_the_last_value(dtype, rng):
-    """Every array ends where memory that cannot be accessed begins: one step too far ends the process."""
+def test_no_access_out_of_bounds(dtype, rng):
+    """Each array ends before inaccessible memory, so an access out of bounds terminates the process."""
     library = ctypes.CDLL(None, use_errno=True)
 
     def at_the_edge(values):
@@ -272,7 +272,7 @@ print(digest())
 
 
 def digest():
-    """Digest of products by all tiles and all ways of cutting them."""
+    """Return a digest of products that use all tiles and all code paths."""
     rng, result = np.random.default_rng(3), hashlib.sha256()
     shapes = [(1, 40, 150), (47, 5, 67), (2, 3, 1), (70, 64, 1), (70, 64, 2), (70, 40, 5), (60, 1000, 40)]
     for dtype in DTYPES:
@@ -283,7 +283,7 @@ def digest():
     return result.hexdigest()
 
 
-# name and features of CPUs, and what this machine needs to run their code
+# Names and features of CPUs, and the feature that this machine needs to run their code.
 X86 = {
     "AVX2 and FMA": ("haswell", None, "avx2"),
     "baseline and FMA": ("x86-64", "+fma", "fma"),
@@ -292,8 +292,8 @@ X86 = {
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the CPUs tried are x86")
-def test_same_bits_with_every_instruction_set(tmp_path):
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the tested CPUs are x86")
+def test_bits_do_not_depend_on_instruction_set(tmp_path):
     has = llvm.get_host_cpu_features()
     runs = {}
     for name, (cpu, features, needed) in X86.items():
@@ -321,7 +321,7 @@ def test_matmul(shape, dtype, rng):
     assert_same_bits(matmul(a.T.copy(), b, np.empty_like(c), transpose_a=True), c)
 
 
-def test_matmul_takes_read_only_factors(rng):
+def test_matmul_accepts_read_only_factors(rng):
     for dtype in DTYPES:
         a, b, _ = draw(rng, 4, 3, 2, dtype)
         c = np.empty((2, 4, 2), dtype)
@@ -342,12 +342,12 @@ def test_tiles_are_compiled_once_for_literals_and_variables():
     both(one, one, c, 1)
     assert c[0] == 2.0
     code = next(iter(both.inspect_llvm().values()))
-    # not counting copies that LLVM makes for a constant argument
+    # Copies that LLVM creates for a constant argument do not count.
     definitions = re.findall(r"^define linkonce_odr .*@_ZN\w*8_product", code, re.MULTILINE)
     assert len(definitions) == 1
 
 
-def test_transpose_is_for_kernels_only():
+def test_transpose_raises_outside_kernels():
     with pytest.raises(NotImplementedError, match="only kernels"):
         transpose()
 
@@ -380,19 +380,19 @@ GOOD = np.ones((2, 3))
         (GOOD, np.ones((3, 3)), GOOD, ValueError, "C must not overlap A or B"),
     ],
 )
-def test_matmul_refuses(a, b, c, error, message):
+def test_matmul_validates_arguments(a, b, c, error, message):
     with pytest.raises(error, match=message):
         matmul(a, b, c)
 
 
-def test_matmul_refuses_a_read_only_result():
+def test_matmul_raises_for_read_only_result():
     c = np.ones((2, 2))
     c.flags.writeable = False
     with pytest.raises(ValueError, match="C must be writeable"):
         matmul(GOOD, np.ones((3, 2)), c)
 
 
-def test_matmul_refuses_part_of_an_operand_as_result():
+def test_matmul_raises_for_overlapping_result():
     memory = np.zeros(10)
     with pytest.raises(ValueError, match="C must not overlap A or B"):
         matmul(np.ones((2, 2)), memory[:4].reshape(2, 2), memory[2:6].reshape(2, 2))

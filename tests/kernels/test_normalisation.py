@@ -1,4 +1,4 @@
-"""Batch normalisation: the twin's values, running statistics, columns shared out in any way."""
+"""Batch normalisation matches the reference, for any division of the columns among threads."""
 
 from concurrent.futures import ThreadPoolExecutor
 
@@ -16,7 +16,7 @@ SHAPES = [(1, 1), (2, 3), (13, 16), (17, 15), (33, 1), (5, 40)]
 
 
 def run(name, *args):
-    """Call a kernel; arrays are passed by their addresses."""
+    """Call a kernel with the addresses of arrays."""
     values = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in args]
     entry(name, args[0].dtype.name)(*values)
 
@@ -57,33 +57,33 @@ def backward(e, normalised, scale, gamma, team=1):
     return d, h[rows + 2], h[rows + 3]
 
 
-def test_epsilon_is_the_references():
+def test_epsilon_matches_reference():
     assert EPSILON == BATCH_NORM_EPSILON
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_values_and_gradients_are_the_references(shape, dtype, rng):
-    # A mean of up to 33 numbers below 10 is off by 33 * 10 / 2 units in the last place of 1, and so is each difference
-    # from it; the scale gamma / deviation, about 1, passes that on, with some units of its own.
+def test_values_and_gradients_match_reference(shape, dtype, rng):
+    # The error of a mean of up to 33 numbers below 10, and of each difference from it, is at most 33 * 10 / 2 units in
+    # the last place of 1. The scale gamma / deviation, about 1, passes it on and adds some units.
     tolerance = 500 * np.finfo(dtype).eps
     z, gamma, beta = draw(rng, shape, dtype)
     e = rng.normal(size=shape).astype(dtype)
     wide = [a.astype(np.float64) for a in (z, gamma, beta)]
     expected = vectorized.batch_normalize(*wide)
     got = forward(z, gamma, beta)
-    for ours, twin in zip(got, expected, strict=True):
-        np.testing.assert_allclose(ours, twin, rtol=tolerance, atol=tolerance)
+    for ours, reference in zip(got, expected, strict=True):
+        np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=tolerance)
     expected = vectorized.batch_normalize_backward(e.astype(np.float64), *expected[1:], wide[1])
-    # Errors of s are as large as s itself, which one row alone makes 1 / sqrt(epsilon).
+    # Errors are proportional to s, which is 1 / sqrt(epsilon) for a single row.
     atol = tolerance * (300 if shape[0] == 1 else 10)
-    for ours, twin in zip(backward(e, *got[1:], gamma), expected, strict=True):
-        np.testing.assert_allclose(ours, twin, rtol=tolerance, atol=atol)
+    for ours, reference in zip(backward(e, *got[1:], gamma), expected, strict=True):
+        np.testing.assert_allclose(ours, reference, rtol=tolerance, atol=atol)
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("team", [2, 3])
-def test_bits_do_not_depend_on_the_team(team, dtype, rng):
+def test_bits_do_not_depend_on_team_size(team, dtype, rng):
     for shape in SHAPES:
         z, gamma, beta = draw(rng, shape, dtype)
         e = rng.normal(size=shape).astype(dtype)
@@ -97,7 +97,7 @@ def test_bits_do_not_depend_on_the_team(team, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_running_statistics_follow_the_batches(dtype, rng):
+def test_running_statistics_are_updated(dtype, rng):
     running = np.stack([np.zeros(5, dtype), np.ones(5, dtype)])
     expected_mean, expected_variance = np.zeros(5), np.ones(5)
     for _ in range(4):
@@ -115,7 +115,7 @@ def test_running_statistics_follow_the_batches(dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_a_constant_column_stays_finite(dtype):
+def test_constant_column_is_finite(dtype):
     z = np.full((9, 2), 7, dtype)
     u, normalised, scale = forward(z, np.ones(2, dtype), np.zeros(2, dtype))
     np.testing.assert_array_equal(u, 0)
@@ -123,8 +123,8 @@ def test_a_constant_column_stays_finite(dtype):
 
 
 @pytest.mark.parametrize("name", ["normalise_rows", "normalise_backward_rows"])
-def test_a_thread_that_waits_in_vain_is_released(name):
-    """Its mate never comes, and the team is told to abort: it returns, and the statistics are not formed."""
+def test_waiting_thread_returns_on_abort(name):
+    """The other thread never arrives, and the team aborts: the kernel returns without computing the statistics."""
     z, scales, signals = np.ones((4, 3)), np.ones((2, 3)), np.zeros(SIGNALS, np.int64)
     h = np.full((8, 3), np.nan)
     signals[ABORT] = 1

@@ -1,4 +1,4 @@
-"""Optimizer steps: the twin's weights after some steps, and exactly the formula's roundings."""
+"""Optimizer steps match the reference, and round exactly as their formulas."""
 
 import math
 
@@ -15,39 +15,39 @@ from fastmlp.reference._training import Hyper
 DTYPES = [np.float32, np.float64]
 SIZES = [0, 1, 15, 16, 17, 31, 33, 63, 64, 65, 200]
 RATE, MOMENTUM, BETA_1, BETA_2, EPSILON = 0.07, 0.9, 0.8, 0.95, 1e-6
-# Names in the reference: Nesterov's form is an option of sgd there.
-TWINS = {"sgd": ("sgd", False), "nesterov": ("sgd", True), "adam": ("adam", False)}
+# Names and options in the reference, where Nesterov's momentum is an option of sgd.
+REFERENCES = {"sgd": ("sgd", False), "nesterov": ("sgd", True), "adam": ("adam", False)}
 
 
 def update(code, w, g, m, v, rate):
-    """One step by the kernel that the training loop calls."""
+    """Take one step with the kernel of the training loop."""
     hyper = record_of(KernelHyper(optimizer=code, momentum=MOMENTUM, beta_1=BETA_1, beta_2=BETA_2, epsilon=EPSILON))
     arrays = [a.ctypes.data for a in (w, g, m, v)]
     entry("update", w.dtype.name)(hyper.ctypes.data, *arrays, w.size, rate)
 
 
 def states(name, n, dtype):
-    """First and second state; the second is empty where the optimizer has none."""
+    """Return the first and the second state, which is empty if the optimizer has only one."""
     return np.zeros(n, dtype), np.zeros(n if OPTIMIZERS[name].states > 1 else 0, dtype)
 
 
 def corrected(name, t):
-    """The rate of step t, as the training loop hands it over."""
+    """Return the rate of step t that the training loop passes."""
     return RATE * math.sqrt(1 - BETA_2**t) / (1 - BETA_1**t) if name == "adam" else RATE
 
 
-def test_the_table_is_the_references():
-    assert set(TWINS) == set(OPTIMIZERS)
-    assert {twin for twin, _ in TWINS.values()} == set(vectorized.OPTIMIZERS)
+def test_table_matches_reference():
+    assert set(REFERENCES) == set(OPTIMIZERS)
+    assert {reference for reference, _ in REFERENCES.values()} == set(vectorized.OPTIMIZERS)
     codes = [STORE, *(row.code for row in OPTIMIZERS.values())]
     assert sorted(codes) == list(range(len(codes)))
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_steps_are_the_references(name, dtype, rng):
-    twin, nesterov = TWINS[name]
-    row = vectorized.OPTIMIZERS[twin]
+def test_steps_match_reference(name, dtype, rng):
+    reference, nesterov = REFERENCES[name]
+    row = vectorized.OPTIMIZERS[reference]
     assert row.n_states == OPTIMIZERS[name].states
     hyper = Hyper(RATE, MOMENTUM, nesterov, BETA_1, BETA_2, EPSILON)
     for n in SIZES:
@@ -58,7 +58,7 @@ def test_steps_are_the_references(name, dtype, rng):
             g = rng.normal(size=n).astype(dtype)
             row.step(expected, g.astype(np.float64), expected_states, t, hyper)
             update(OPTIMIZERS[name].code, w, g, m, v, corrected(name, t))
-        # Five steps of ten operations, each rounded by half a unit of a number below 4.
+        # Five steps of ten operations, each with an error of half a unit in the last place of a number below 4.
         tolerance = 100 * np.finfo(dtype).eps
         np.testing.assert_allclose(w, expected, rtol=tolerance, atol=tolerance)
         for state, other in zip((m, v), expected_states, strict=False):
@@ -66,7 +66,7 @@ def test_steps_are_the_references(name, dtype, rng):
 
 
 def rounded(name, w, g, m, v, rate):
-    """The same step in NumPy, which rounds after every operation."""
+    """Take the same step in NumPy, which rounds after every operation."""
     number = w.dtype.type
     rate, momentum, beta_1, beta_2, epsilon = map(number, (rate, MOMENTUM, BETA_1, BETA_2, EPSILON))
     if name == "adam":
@@ -81,7 +81,7 @@ def rounded(name, w, g, m, v, rate):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
 def test_every_operation_rounds_once(name, dtype, rng):
-    """No multiply-add is fused by the compiler and nothing is computed in another dtype, at any place."""
+    """At any position, the compiler fuses no multiply-add, and no operation has another dtype."""
     for n in SIZES:
         w = rng.normal(size=n).astype(dtype)
         m, v = states(name, n, dtype)
@@ -97,7 +97,7 @@ def test_every_operation_rounds_once(name, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_nothing_is_written_outside(name, dtype, rng):
+def test_no_write_out_of_bounds(name, dtype, rng):
     for n in SIZES:
         blocks = [np.full(n + 200, np.nan, dtype) for _ in range(4)]
         w, g, m, v = (block[100 : 100 + n] for block in blocks)
@@ -114,7 +114,7 @@ def test_nothing_is_written_outside(name, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", OPTIMIZERS)
-def test_nan_in_the_gradient_stays_in_its_place(name, dtype):
+def test_nan_gradient_affects_only_its_weight(name, dtype):
     w, g = np.ones(40, dtype), np.ones(40, dtype)
     g[17] = np.nan
     update(OPTIMIZERS[name].code, w, g, *states(name, 40, dtype), RATE)

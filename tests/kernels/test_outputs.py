@@ -1,4 +1,4 @@
-"""Outputs: link and loss with the twin's values, capped losses, NaN, the same bits at any place."""
+"""Outputs: link and loss match the reference, clipped losses, NaN, reproducible bits."""
 
 import numpy as np
 import pytest
@@ -49,7 +49,7 @@ def draw(rng, output, n, K, dtype):
     return z, rng.normal(size=(n, K)).astype(dtype).astype(float)
 
 
-def test_the_table_is_the_references():
+def test_table_matches_reference():
     assert set(OUTPUTS) == set(vectorized.OUTPUTS)
     assert all((row.link, row.loss) == key for key, row in OUTPUTS.items())
     assert sorted(row.code for row in OUTPUTS.values()) == list(range(len(OUTPUTS)))
@@ -57,7 +57,7 @@ def test_the_table_is_the_references():
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("link", "loss", "K"), CASES)
-def test_values_are_the_references(link, loss, K, dtype, rng):
+def test_values_match_reference(link, loss, K, dtype, rng):
     output, tolerance = (link, loss), LAST_PLACES * np.finfo(dtype).eps
     twin = vectorized.OUTPUTS[output]
     for n in SIZES:
@@ -72,7 +72,7 @@ def test_values_are_the_references(link, loss, K, dtype, rng):
 
 
 @pytest.mark.parametrize(("link", "loss", "K"), CASES)
-def test_errors_are_slopes_of_the_loss(link, loss, K, rng):
+def test_errors_match_central_differences(link, loss, K, rng):
     z, y = draw(rng, (link, loss), 20, K, np.float64)
     _, d = run_error((link, loss), z, y)
     step = 1e-5
@@ -86,7 +86,7 @@ def test_errors_are_slopes_of_the_loss(link, loss, K, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("link", "K"), [("softmax", 3), ("logistic", 1), ("logistic", 4)])
-def test_log_losses_are_capped_as_scikit_learn_clips(link, K, dtype):
+def test_log_losses_are_clipped_like_scikit_learn(link, K, dtype):
     """A unit that is wrong and sure costs -log(eps) and no more, however sure it is; nothing overflows."""
     cap = float(-np.log(np.finfo(dtype).eps))
     for size in (50, 1000, 1e30):
@@ -106,7 +106,7 @@ def test_log_losses_are_capped_as_scikit_learn_clips(link, K, dtype):
         np.testing.assert_allclose(losses, expected, rtol=1e-5)
 
 
-def test_capped_loss_is_scikit_learns(rng):
+def test_clipped_loss_matches_scikit_learn(rng):
     z, y = draw(rng, ("softmax", "log_loss"), 50, 4, np.float64)
     z *= 30
     cap = float(-np.log(np.finfo(np.float64).eps))
@@ -117,7 +117,7 @@ def test_capped_loss_is_scikit_learns(rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("link", "loss", "K"), CASES)
-def test_nan_shows_in_loss_and_output(link, loss, K, dtype, rng):
+def test_nan_propagates_to_loss_and_output(link, loss, K, dtype, rng):
     """Training notices that it diverged by the loss alone."""
     z, y = draw(rng, (link, loss), 20, K, dtype)
     for k in range(K):
@@ -130,7 +130,7 @@ def test_nan_shows_in_loss_and_output(link, loss, K, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("link", "loss", "K"), CASES)
-def test_bits_do_not_depend_on_the_place(link, loss, K, dtype, rng):
+def test_bits_do_not_depend_on_position(link, loss, K, dtype, rng):
     """Teams of other sizes cut the samples elsewhere."""
     output = link, loss
     z, y = draw(rng, output, 70, K, dtype)
@@ -144,7 +144,7 @@ def test_bits_do_not_depend_on_the_place(link, loss, K, dtype, rng):
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
-def test_softmax_facts(dtype, rng):
+def test_softmax_identities(dtype, rng):
     """One number added to all units changes nothing; two units are one logistic unit on their difference."""
     softmax, eps = ("softmax", "log_loss"), np.finfo(dtype).eps
     z = rng.normal(scale=3, size=(40, 2)).astype(dtype)

@@ -1,4 +1,4 @@
-"""Precompiled kernels: the same bits as JIT-compiled ones, and used only where they fit the sources and the CPU."""
+"""Precompiled kernels give the same bits as JIT-compiled ones, and are used only for the same sources and CPU."""
 
 import json
 import os
@@ -55,7 +55,7 @@ print(precompiled.level if precompiled else "JIT", "numba" in sys.modules, diges
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """A folder with object code of the present sources: that of the installation, or one that is built here."""
+    """A folder with object code of the current sources, from the installation or built here."""
     if (FOLDER / MANIFEST).exists() and json.loads((FOLDER / MANIFEST).read_text())["sources"] == SOURCES:
         return FOLDER
     folder = tmp_path_factory.mktemp("precompiled")
@@ -65,7 +65,7 @@ def folder(tmp_path_factory):
 
 @pytest.fixture
 def package(folder, tmp_path):
-    """A copy of the package with precompiled kernels, and a function that runs code with it in a process of its own."""
+    """A copy of the package with precompiled kernels, and a function that runs code with it in a new process."""
     ignore = shutil.ignore_patterns("__pycache__", "precompiled", "kernels")
     copy = tmp_path / "copy" / "fastmlp"
     shutil.copytree(Path(fastmlp.__file__).parent, copy, ignore=ignore)
@@ -85,7 +85,7 @@ def package(folder, tmp_path):
     return run
 
 
-def test_every_way_to_compile_gives_the_same_bits(package):
+def test_bits_do_not_depend_on_compilation(package):
     environments = [
         {},
         {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": HASWELL},
@@ -101,7 +101,7 @@ def test_every_way_to_compile_gives_the_same_bits(package):
     assert len({result[2] for result in results}) == 1
 
 
-def test_a_cpu_without_a_level_compiles_just_in_time(package):
+def test_unsupported_cpu_compiles_just_in_time(package):
     done = package(
         "from fastmlp.kernels import _link; print(_link.load())",
         NUMBA_CPU_NAME="generic",
@@ -110,7 +110,7 @@ def test_a_cpu_without_a_level_compiles_just_in_time(package):
     assert done.stdout == "None\n"
 
 
-def test_object_code_of_other_sources_is_never_used(package):
+def test_outdated_object_code_is_not_used(package):
     path = package.folder / "kernels" / "activations.py"
     assert package("from fastmlp.kernels import _link; print(_link.load() is None)").stdout == "False\n"
     path.write_text(path.read_text().replace("LEAKY_SLOPE = 0.01 ", "LEAKY_SLOPE = 0.02 "))
@@ -130,7 +130,7 @@ print(_link.load())
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one byte", "gone"])
-def test_damaged_object_code_is_compiled_anew_with_one_warning(damage, package):
+def test_damaged_object_code_warns_once_and_recompiles(damage, package):
     for path in (package.folder / "kernels" / "precompiled").glob("*.o"):
         code = bytearray(path.read_bytes())
         code[len(code) // 2] ^= 1
@@ -145,13 +145,13 @@ def test_damaged_object_code_is_compiled_anew_with_one_warning(damage, package):
 
 
 @pytest.mark.parametrize("text", ["", "{", "null", '{"sources": "0"}'])
-def test_a_manifest_that_says_nothing_is_ignored(text, tmp_path):
+def test_invalid_manifest_is_ignored(text, tmp_path):
     (tmp_path / MANIFEST).write_text(text)
     assert load(tmp_path) is None
 
 
-def test_a_read_only_installation_without_a_cache_compiles_nothing(package):
-    nowhere = str(package.folder / "__init__.py" / "below")  # below a file: nothing can be written, not even by root
+def test_read_only_installation_without_cache_compiles_nothing(package):
+    nowhere = str(package.folder / "__init__.py" / "below")  # below a file, so not even root can create it
     places = dict.fromkeys(("NUMBA_CACHE_DIR", "HOME", "XDG_CACHE_HOME", "LOCALAPPDATA"), nowhere)
     for path in [package.folder, *package.folder.rglob("*")]:
         path.chmod(0o555 if path.is_dir() else 0o444)
@@ -161,7 +161,7 @@ def test_a_read_only_installation_without_a_cache_compiles_nothing(package):
     assert done.stderr == ""
 
 
-def test_every_kernel_is_there(folder):
+def test_object_code_contains_all_kernels(folder):
     kernels = load(folder)
     if kernels is None:
         pytest.skip("this CPU has no level that is compiled in advance")
@@ -172,7 +172,7 @@ def test_every_kernel_is_there(folder):
             assert all(kernels.address(name, dtype, output) for output in outputs)
 
 
-def test_the_level_fits_the_features(monkeypatch):
+def test_level_matches_cpu_features(monkeypatch):
     monkeypatch.delenv("NUMBA_CPU_NAME", raising=False)
     for present, machine, expected in (
         (LEVELS[0].features, "x86_64", "x86-64-v4"),
@@ -189,12 +189,12 @@ def test_the_level_fits_the_features(monkeypatch):
         assert (level.name if level else None) == expected
 
 
-def test_the_variable_forces_just_in_time_compilation(monkeypatch):
+def test_environment_variable_forces_jit(monkeypatch):
     monkeypatch.setenv("FASTMLP_JIT", "1")
     assert _precompiled.load.__wrapped__() is None
 
 
-def test_building_again_compiles_nothing(folder, monkeypatch):
+def test_second_build_compiles_nothing(folder, monkeypatch):
     def refuse(*args, **kwargs):
         raise AssertionError("a process was started")
 
@@ -205,7 +205,7 @@ def test_building_again_compiles_nothing(folder, monkeypatch):
     assert {path.name for path in paths} == {MANIFEST, *(f"{level.name}.o" for level in levels_of_this_machine())}
 
 
-def test_two_processes_that_start_together_compile_nothing(package):
+def test_concurrent_processes_compile_nothing(package):
     code = HASH.replace("precompiled = ", "assert 'numba' not in sys.modules\nprecompiled = ")
     if best_level() is None:
         pytest.skip("this CPU has no level that is compiled in advance")

@@ -1,4 +1,4 @@
-"""Records and tables of pointers: kernels read and write the fields that Python declares, and no others."""
+"""Records and tables of pointers: kernels access exactly the fields that Python declares."""
 
 import ctypes
 from typing import NamedTuple
@@ -18,7 +18,7 @@ from numba.core.errors import TypingError
 
 
 class Fields(NamedTuple):
-    """Each kind of field twice, in an order that needs padding."""
+    """Two fields of each kind, in an order that requires padding."""
 
     yes: bool
     count: int
@@ -61,14 +61,14 @@ def test_fields_are_read_and_written(fields):
 
 
 @pytest.mark.parametrize("fields", [Layer, Plan, Hyper, State], ids=lambda fields: fields.__name__)
-def test_a_record_has_the_fields_of_its_class(fields):
+def test_record_has_fields_of_class(fields):
     values = fields(*(kind(place) for place, kind in enumerate(fields.__annotations__.values(), start=1)))
     record = record_of(values)
     assert record.dtype == getattr(layout, fields.__name__.upper())
     assert fields(*record[0].item()) == values
 
 
-def test_an_unknown_field_does_not_compile():
+def test_unknown_field_raises():
     with pytest.raises(KeyError, match="units_"):
 
         @cfunc(types.void(types.CPointer(from_dtype(LAYER))), error_model="numpy")
@@ -76,7 +76,7 @@ def test_an_unknown_field_does_not_compile():
             record(layers, 0).units_ = 1
 
 
-def test_memory_has_the_declared_pointers():
+def test_memory_has_declared_pointers():
     pointers = memory_pointers(types.float32)
     *arrays, linked = pointers.fields.items()
     assert [name for name, _ in arrays] == list(layout.Memory._fields)
@@ -101,7 +101,7 @@ def test_pointers_are_read_by_name():
     assert w.tolist() == [0.0, 4.5]
 
 
-def test_an_unknown_pointer_does_not_compile():
+def test_unknown_pointer_raises():
     with pytest.raises(TypingError, match="Unknown attribute 'x'"):
 
         @cfunc(types.void(memory_pointers(types.float64)), error_model="numpy")
@@ -109,7 +109,7 @@ def test_an_unknown_pointer_does_not_compile():
             memory.x[0] = 1
 
 
-def test_only_records_have_records():
+def test_record_of_something_else_raises():
     @njit(**OPTIONS)
     def wrong(x):
         return record(at(x, 0), 0)

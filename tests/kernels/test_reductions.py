@@ -1,4 +1,4 @@
-"""Sums in sixteen lanes: their exact order, every length, NaN, nothing read beyond the end."""
+"""Sums in sixteen lanes: exact order, all lengths, NaN, no read out of bounds."""
 
 import numpy as np
 import pytest
@@ -22,7 +22,7 @@ def add_squares(w, squares):
 
 
 def in_lanes(x):
-    """Lane j is the sum of x[j], x[j + 16], ... in order, rounded after every addition."""
+    """Return lanes, where lane j is the sum of x[j], x[j + 16], ... in order, rounded after every addition."""
     padded = np.zeros(-(-x.size // LANES) * LANES, x.dtype)
     padded[: x.size] = x
     lanes = np.zeros(LANES, x.dtype)
@@ -32,7 +32,7 @@ def in_lanes(x):
 
 
 def inside(x):
-    """The same numbers, between NaN, at an address that is a multiple of nothing."""
+    """Return the same numbers at an unaligned address, surrounded by NaN."""
     block = np.full(x.size + 131, np.nan, x.dtype)
     block[65 : 65 + x.size] = x
     return block[65 : 65 + x.size]
@@ -40,7 +40,7 @@ def inside(x):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", SIZES)
-def test_total_adds_in_this_order(n, dtype, rng):
+def test_total_has_documented_order(n, dtype, rng):
     x = (rng.normal(size=n) * 10.0 ** rng.integers(-3, 4, n)).astype(dtype)
     expected = in_lanes(x)
     while expected.size > 1:
@@ -52,7 +52,7 @@ def test_total_adds_in_this_order(n, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("n", SIZES)
-def test_squares_are_summed_lane_by_lane(n, dtype, rng):
+def test_squares_are_summed_per_lane(n, dtype, rng):
     whole = rng.integers(-9, 10, n).astype(dtype)  # every sum of squares is exact
     squares = np.full(LANES + 2, np.nan, dtype)
     add_squares(inside(whole), squares[1:-1])
@@ -66,7 +66,7 @@ def test_squares_are_summed_lane_by_lane(n, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 def test_squares_round_once(dtype):
-    """4 + (1 + e)^2 lies above the middle of 5 and its neighbour by e^2, which a rounded square would lose."""
+    """4 + (1 + e)^2 is e^2 above the midpoint between 5 and the next number; a rounded square would lose e^2."""
     e = np.finfo(dtype).eps
     x = np.zeros(2 * LANES, dtype)
     x[0], x[LANES] = 2, 1 + e
@@ -77,8 +77,8 @@ def test_squares_round_once(dtype):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
-def test_what_is_not_finite_shows(bad, dtype):
-    """Training tests one sum, not every loss."""
+def test_non_finite_values_propagate(bad, dtype):
+    """Training checks one sum instead of every loss."""
     for n in (1, 16, 33):
         for i in range(n):
             x = np.ones(n, dtype)

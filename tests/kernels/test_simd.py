@@ -1,4 +1,4 @@
-"""Fused multiply-adds, and what is known about the vectors of the CPU."""
+"""Fused multiply-adds, vector instructions and the vector length of the CPU."""
 
 import ctypes
 import ctypes.util
@@ -45,11 +45,11 @@ def test_fma_rounds_once(dtype, rng):
     expected = np.array([function(*values) for values in zip(x, y, z, strict=True)], dtype)
     np.testing.assert_array_equal(out, expected)
     np.testing.assert_array_equal(np.signbit(out[:2]), np.signbit(expected[:2]))
-    # two roundings would have lost most of these
+    # Two roundings would have lost most of these digits.
     assert (out[3:] != x[3:] * y[3:] + z[3:]).any()
 
 
-def test_fma_refuses_mixed_types():
+def test_fma_raises_for_mixed_types():
     with pytest.raises(TypingError):
         run_fma(np.ones(1, np.float32), np.ones(1), np.ones(1), np.ones(1))
 
@@ -65,7 +65,7 @@ def test_smaller_is_the_minimum(x, y):
     assert run_smaller(np.int32(7), y) == min(7, y)
 
 
-def test_smaller_is_for_integers():
+def test_smaller_raises_for_floats():
     with pytest.raises(TypingError):
         run_smaller(1.0, 2)
 
@@ -140,7 +140,7 @@ def test_square_transpose(dtype):
     np.testing.assert_array_equal(dst, src.T)
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the CPUs named are x86")
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the tested CPUs are x86")
 @pytest.mark.parametrize(
     ("cpu", "features", "expected"),
     [
@@ -152,7 +152,7 @@ def test_square_transpose(dtype):
         ("generic", None, (False, 16)),
     ],
 )
-def test_vectors_are_those_that_numba_compiles_for(cpu, features, expected):
+def test_vector_length_matches_numba_target(cpu, features, expected):
     code = "from fastmlp.kernels import _simd; print((_simd.HAS_FMA, _simd.VECTOR_BYTES))"
     environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CPU_FEATURES"}
     environment["NUMBA_CPU_NAME"] = cpu

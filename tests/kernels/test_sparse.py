@@ -1,4 +1,4 @@
-"""The first layer on CSR input: the same bits as dense products, and fits that equal dense fits."""
+"""The first layer for CSR input gives the same bits as for dense input."""
 
 import numpy as np
 import pytest
@@ -13,13 +13,13 @@ DTYPES = [np.float32, np.float64]
 
 
 def run(name, dtype, *args):
-    """Call a kernel; arrays are passed by their addresses."""
+    """Call a kernel with the addresses of arrays."""
     values = [a.ctypes.data if isinstance(a, np.ndarray) else a for a in args]
     entry(name, np.dtype(dtype).name)(*values)
 
 
 def draw(rng, shape, density, dtype):
-    """A matrix with empty rows and columns, and its CSR arrays in the types that kernels take."""
+    """Return a matrix with empty rows and columns, and its CSR arrays with the dtypes of the kernels."""
     x = rng.normal(size=shape).astype(dtype) * (rng.random(shape) < density)
     x[:: max(2, shape[0] // 2)] = 0
     x[:, -1:] = 0
@@ -32,7 +32,7 @@ SHAPES = [(1, 1, 1), (4, 7, 3), (17, 33, 16), (33, 100, 17), (20, 5, 40)]
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("density", [0.0, 0.1, 1.0])
-def test_affine_has_the_bits_of_the_dense_product(density, shape, dtype, rng):
+def test_affine_matches_dense_bits(density, shape, dtype, rng):
     m, d, q = shape
     x, (indptr, indices, values) = draw(rng, (m, d), density, dtype)
     w, b = rng.normal(size=(d, q)).astype(dtype), rng.normal(size=q).astype(dtype)
@@ -46,7 +46,7 @@ def test_affine_has_the_bits_of_the_dense_product(density, shape, dtype, rng):
 
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
-def test_rows_are_added_to_what_stands_there(shape, dtype, rng):
+def test_rows_are_added_in_place(shape, dtype, rng):
     m, d, _ = shape
     x, (indptr, indices, values) = draw(rng, (m, d), 0.3, dtype)
     rows = rng.integers(0, m, 2 * m)
@@ -59,8 +59,8 @@ def test_rows_are_added_to_what_stands_there(shape, dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("shape", SHAPES)
 @pytest.mark.parametrize("height", [1, 28, 1000])
-def test_gradient_has_the_bits_of_the_dense_product(height, shape, dtype, rng):
-    """In rounds of `height` rows of W, as a thread goes through its share."""
+def test_gradient_matches_dense_bits(height, shape, dtype, rng):
+    """Compute the gradient in rounds of `height` rows of W, like a thread of a team."""
     m, d, q = shape
     x, (indptr, indices, values) = draw(rng, (m, d), 0.2, dtype)
     rows = rng.permutation(m)
@@ -78,7 +78,7 @@ def test_gradient_has_the_bits_of_the_dense_product(height, shape, dtype, rng):
     np.testing.assert_array_equal(cursor, indptr[rows + 1])
 
 
-def test_seek_finds_where_columns_begin(rng):
+def test_seek_finds_first_column(rng):
     _, (indptr, indices, _) = draw(rng, (30, 50), 0.3, np.float64)
     rows = rng.permutation(30)
     for column in (0, 1, 17, 49, 50, 1000):
@@ -89,7 +89,7 @@ def test_seek_finds_where_columns_begin(rng):
 
 
 def unsorted(x):
-    """The same matrix, its rows stored backwards, one value in two parts, and a stored zero."""
+    """Return the same matrix with reversed rows, one value in two parts, and a stored zero."""
     x = scipy.sparse.csr_array(x)
     rows = [slice(*x.indptr[i : i + 2]) for i in range(x.shape[0])]
     backwards = np.concatenate([np.arange(r.start, r.stop)[::-1] for r in rows]).astype(int)
@@ -127,7 +127,7 @@ NETWORKS = {
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("network", NETWORKS)
 def test_sparse_fits_equal_dense_fits(network, dtype, problems, monkeypatch):
-    """Digits are half zeros. A zero adds nothing to a chain of multiply-adds, so every bit is the same."""
+    """Half of the numbers in digits are zeros. Adding a zero product does not change a sum, so all bits agree."""
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
     X, y = problems["multiclass"].X.astype(dtype), problems["multiclass"].y
@@ -142,7 +142,7 @@ def test_sparse_fits_equal_dense_fits(network, dtype, problems, monkeypatch):
 
 @pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 @pytest.mark.parametrize("form", FORMATS)
-def test_every_format_is_taken_and_left_alone(form, problems):
+def test_every_format_is_accepted_and_not_modified(form, problems):
     X, y = problems["multiclass"].X, problems["multiclass"].y
     sparse = FORMATS[form](X)
     before = sparse.copy()

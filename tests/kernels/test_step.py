@@ -1,7 +1,7 @@
-"""One training step: the reference's gradient, the same for every team, and no number outside its array.
+"""One training step: the gradient matches the reference for any team, and no access is out of bounds.
 
-Kernels work on bare pointers, which nothing checks. So every array of an engine is put between guards here, and
-what is read or written beyond its ends shows: guards read as NaN or -1, and are looked at afterwards.
+Kernels do not check pointers. Therefore these tests surround each array of an engine with guard bytes, which read as
+NaN or -1, and check afterwards that they are unchanged.
 """
 
 from typing import NamedTuple
@@ -32,7 +32,7 @@ GUARD = 4096 + 8  # bytes; so that no array begins at a multiple of a vector
 
 
 class Case(NamedTuple):
-    """A network, with the widths that tiles and vectors like least."""
+    """A network with widths that are difficult for tiles and vectors."""
 
     units: tuple
     activations: tuple = ()
@@ -47,7 +47,7 @@ CASES = {
     "no hidden layer": Case((7, 3), weighted=True),
     "beside a vector": Case((15, 17, 31, 33, 2), ("tanh", "relu", "gelu"), ("identity", "squared_error")),
     "primes": Case((13, 29, 67, 5), ("elu", "silu"), ("logistic", "squared_error"), weighted=True),
-    "a narrow waist": Case((33, 1, 33, 3), ("softplus", "logistic"), penalty="sum"),
+    "bottleneck": Case((33, 1, 33, 3), ("softplus", "logistic"), penalty="sum"),
     "maxout": Case((9, 17, 4, 3), ("maxout", "maxout"), options={"maxout_pieces": 3}),
     "residual": Case(
         (16, 16, 16, 16, 3), ("tanh", "gelu", "maxout"), ("exp", "poisson"), {"residual": True}, weighted=True
@@ -61,7 +61,7 @@ CASES = {
 
 
 def problem(case, dtype, csr):
-    """Data and weights; the same numbers dense and as CSR."""
+    """Return data and weights, with the same numbers for dense and CSR."""
     rng = np.random.default_rng(0)
     link, loss = case.output
     network = Network(case.units, case.activations, link, loss, **case.options)
@@ -89,7 +89,7 @@ def statistics(network, dtype):
 
 
 def build(case, dtype, *, csr=False, optimizer="adam", batch=ROWS, team=1, shuffle=True):
-    """An engine as an estimator would make it, for a team of exactly this size (of one rank a row at most)."""
+    """Return an engine as estimators create it, for a team of exactly this size (at most one rank per row)."""
     network, data, w, *_ = problem(case, dtype, csr)
     storing = optimizer == "store"
     state = TrainingState.new(None if storing else optimizer, w.size, dtype, 0.01)
@@ -103,12 +103,12 @@ def build(case, dtype, *, csr=False, optimizer="adam", batch=ROWS, team=1, shuff
 
 @pytest.fixture(autouse=True)
 def _large_teams(monkeypatch):
-    """Let a small job have the whole team."""
+    """Use the whole team even for small problems."""
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
 
 
-# What a pass writes before it reads: filled with NaN, or -1, so that nothing is taken from before.
+# Arrays that a pass writes before it reads them. They are filled with NaN or -1, so that old values are not used.
 SCRATCH = {
     *("A", "D", "H", "T", "units", "row_weight", "squares", "scratch", "loss", "unit_loss", "lanes"),
     *("cursor", "rows", "picks", "words", "g"),
@@ -117,7 +117,7 @@ INPUTS = {"X", "values", "Y", "sample_weight", "zeros", "ones", "indptr", "indic
 
 
 def block_around(array, fill=False):
-    """A guarded copy of the array, and the block that it lies in."""
+    """Return a copy of the array between guard bytes, and the block that contains both."""
     block = np.full(array.nbytes + 2 * GUARD, 0xFF, np.uint8)
     inner = block[GUARD : GUARD + array.nbytes].view(array.dtype).reshape(array.shape)
     if not fill:
@@ -126,7 +126,7 @@ def block_around(array, fill=False):
 
 
 def guard(engine):
-    """Move all memory of the engine between guards; return the blocks."""
+    """Move all arrays of the engine between guard bytes, and return the blocks."""
     blocks, arrays, workspace = {}, {}, engine.workspace
     for name in Memory._fields:
         arrays[name], blocks[name] = block_around(getattr(workspace.memory, name), fill=name in SCRATCH)
@@ -142,7 +142,7 @@ def guard(engine):
 def assert_guards_stand(blocks):
     for name, block in blocks.items():
         assert (block[:GUARD] == 0xFF).all(), f"written before {name}"
-        assert (block[-GUARD:] == 0xFF).all(), f"written behind {name}"
+        assert (block[-GUARD:] == 0xFF).all(), f"written after {name}"
 
 
 def run(engine, epochs):
@@ -151,7 +151,7 @@ def run(engine, epochs):
 
 
 def results(engine):
-    """All that training leaves behind."""
+    """Return all results of training."""
     return {
         "w": engine.w,
         "m": engine.state.m,
@@ -172,9 +172,9 @@ def assert_same(a, b, names=None):
 @pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_steps_keep_to_their_arrays(case, dtype, csr):
+def test_steps_stay_within_arrays(case, dtype, csr):
     for batch in BATCHES:
-        shuffle = batch != 16  # then rows of X are read in place
+        shuffle = batch != 16  # without shuffling, rows of X are read in place
         plain = build(case, dtype, csr=csr, batch=batch, shuffle=shuffle)
         run(plain, 2)
         assert np.isfinite(plain.w).all()
@@ -191,8 +191,8 @@ def test_steps_keep_to_their_arrays(case, dtype, csr):
 @pytest.mark.parametrize("optimizer", ["store", *OPTIMIZERS])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("name", ["primes", "residual", "everything", "a wide layer"])
-def test_batches_in_chunks_keep_to_their_arrays(name, dtype, optimizer, monkeypatch):
-    """A batch that outgrows the cache is taken in chunks, its gradient summed up."""
+def test_batches_in_chunks_stay_within_arrays(name, dtype, optimizer, monkeypatch):
+    """A batch that is larger than the cache is processed in chunks, whose gradients are summed."""
     monkeypatch.setattr(_workspace, "CHUNK_BYTES", 1)
     monkeypatch.setattr(_workspace, "CHUNK_ROWS", 8)
     for csr in (False, True):
@@ -211,7 +211,7 @@ def test_batches_in_chunks_keep_to_their_arrays(name, dtype, optimizer, monkeypa
 @pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_predictions_keep_to_their_arrays(case, dtype, csr, monkeypatch):
+def test_predictions_stay_within_arrays(case, dtype, csr, monkeypatch):
     network, _, w, X, *_ = problem(case, dtype, csr)
     stats = statistics(network, dtype)
     X = X.astype(dtype)
@@ -235,7 +235,7 @@ def test_predictions_keep_to_their_arrays(case, dtype, csr, monkeypatch):
 
 
 def guard_predictions(patch):
-    """Let predictions work in guarded memory, guards between the parts too; return (block, inner parts)."""
+    """Place guard bytes around and between the buffers of predictions; return (block, inner parts)."""
     blocks, parts = [], []
     prepare, address_of = _predict._prepare, _predict.address
 
@@ -265,7 +265,7 @@ def guard_predictions(patch):
 
 
 def parts_of(network, vector):
-    """The arrays of a vector in the order of w, as the reference gives them."""
+    """Return the arrays of a vector in the order of w, as the reference returns them."""
     coefs, intercepts, gammas, betas = network.parts(vector)
     return [*coefs, *intercepts, *gammas, *betas]
 
@@ -273,11 +273,11 @@ def parts_of(network, vector):
 @pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("case", CASES.values(), ids=CASES)
-def test_cost_and_gradient_are_the_references(case, dtype, csr, rounding_error):
+def test_cost_and_gradient_match_reference(case, dtype, csr, rounding_error):
     network, _, w, X, Y, weight = problem(case, dtype, csr)
     coefs, intercepts, gammas, betas = ([a.astype(np.float64) for a in arrays] for arrays in network.parts(w))
 
-    def twin(coefs, intercepts, gammas, betas):
+    def reference_cost(coefs, intercepts, gammas, betas):
         return vectorized.cost_and_gradient(
             coefs,
             intercepts,
@@ -295,11 +295,11 @@ def test_cost_and_gradient_are_the_references(case, dtype, csr, rounding_error):
         )
 
     start = (coefs, intercepts, gammas, betas)
-    cost, *gradients = twin(*start)
+    cost, *gradients = reference_cost(*start)
     expected = [*gradients[0], *gradients[1]]
     if network.batch_norm:
         expected += [g for g, _ in gradients[2]] + [b for _, b in gradients[2]]
-    tolerance = rounding_error(twin, start, dtype)
+    tolerance = rounding_error(reference_cost, start, dtype)
     for team in TEAMS:
         engine = build(case, dtype, csr=csr, optimizer="store", team=team)
         run(engine, 1)
@@ -311,7 +311,7 @@ def test_cost_and_gradient_are_the_references(case, dtype, csr, rounding_error):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
 def test_each_bias_is_updated_once(csr, dtype):
-    """Two ranks once updated a bias: one whose share of a layer is empty, as it begins behind the bias, did too."""
+    """Regression test: a rank whose share of a layer is empty and begins after the bias also updated the bias."""
     case = Case((64, 64, 64, 10), ("relu", "relu"), options={"residual": True})
     network, *_ = problem(case, dtype, csr)
     one, two = (build(case, dtype, csr=csr, team=team) for team in (1, 2))
@@ -322,8 +322,8 @@ def test_each_bias_is_updated_once(csr, dtype):
         np.testing.assert_array_equal(ours, other)
 
 
-def test_weights_may_be_cut_anywhere(monkeypatch):
-    """In front of, between and behind the blocks of W, before its bias and behind it: the same step."""
+def test_step_does_not_depend_on_shares(monkeypatch):
+    """Boundaries before, between and after the blocks of W, and before and after the bias, give the same step."""
     case = Case((8, 6, 2), ("tanh",), options={"batch_norm": True})
     expected = build(case, np.float64)
     run(expected, 2)

@@ -1,4 +1,4 @@
-"""The training loop: stopping rule and schedules, resumption anywhere, batches without weight, divergence."""
+"""The training loop: stopping rule, schedules, resumption, batches of zero sample weight, divergence."""
 
 import math
 
@@ -47,14 +47,14 @@ def run(engine, epochs, rates=None):
 
 
 def everything(engine, status):
-    """All that a fit could see or go on from."""
+    """Return all values that a fit reads or continues from."""
     return {
         "status": status,
         "w": engine.w,
         "m": engine.state.m,
         "v": engine.state.v,
         "history": engine.history,
-        # Calls differ in the number of passes of the last one, and so in where its counters began.
+        # The number of passes of the last call differs, and so do the counters that begin with each call.
         "record": {name: engine.state[name] for name in State._fields if name not in ("epoch", "passes")},
         "random": engine.order.random.get_state()[1:3],
     }
@@ -77,8 +77,8 @@ FITS = {
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("team", [1, 2])
 @pytest.mark.parametrize("fit", FITS)
-def test_calls_of_any_length_train_alike(fit, team, dtype, data, monkeypatch):
-    """How many passes a call makes depends on the clock, and nothing else may depend on it."""
+def test_training_does_not_depend_on_call_length(fit, team, dtype, data, monkeypatch):
+    """The number of passes in a call depends on the time. Results must not depend on it."""
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     params = dict(FITS[fit])
     if params.pop("chunks", False):
@@ -98,7 +98,7 @@ def test_calls_of_any_length_train_alike(fit, team, dtype, data, monkeypatch):
 
 
 def stops_after(losses, tol, patience):
-    """Epochs after which scikit-learn's rule stops: the count exceeds n_iter_no_change."""
+    """Return the epochs after which scikit-learn's rule stops: the count exceeds n_iter_no_change."""
     best, count = math.inf, 0
     for epoch, loss in enumerate(losses, start=1):
         count = count + 1 if loss > best - tol else 0
@@ -111,8 +111,8 @@ def stops_after(losses, tol, patience):
 @pytest.mark.parametrize("seconds", [100.0, 0.0])
 @pytest.mark.parametrize("tol", [0.0, 1e-4, 0.01, 0.1, 1e9])
 @pytest.mark.parametrize("patience", [1, 2, 10])
-def test_training_stops_by_scikit_learns_rule(patience, tol, seconds, data, monkeypatch):
-    """With calls of one pass, the rule strikes at the end of a call."""
+def test_stopping_rule_matches_scikit_learn(patience, tol, seconds, data, monkeypatch):
+    """With calls of one pass, training stops at the end of a call."""
     monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
     endless = build(data, tol=tol, rate=0.05)
     assert run(endless, 60) == RUNNING
@@ -131,7 +131,7 @@ def test_infinite_patience_never_stops(data):
     assert engine.state["no_change"] == 99
 
 
-def test_a_validation_score_watches_instead_of_the_loss(data):
+def test_validation_score_replaces_loss_in_stopping_rule(data):
     engine = build(data, tol=1e9, patience=1, watch_loss=False)
     assert run(engine, 20) == RUNNING
     assert engine.state["no_change"] == 0
@@ -140,15 +140,15 @@ def test_a_validation_score_watches_instead_of_the_loss(data):
 @pytest.mark.parametrize("seconds", [100.0, 0.0])
 def test_adaptive_rate_is_divided_by_five_until_it_is_small(seconds, data, monkeypatch):
     monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
-    # No loss counts as an improvement on the first: the rule would stop every third epoch.
+    # No loss counts as an improvement over the first, so the rule would stop at every third epoch.
     engine = build(data, tol=1e9, patience=2, adaptive=True, rate=0.1)
     assert run(engine, 1000) == STOPPED
-    assert engine.state["rate"] == pytest.approx(0.1 / 5**8)  # the first not above 1e-6
+    assert engine.state["rate"] == pytest.approx(0.1 / 5**8)  # the first rate that is not above 1e-6
     assert len(engine.history) == 1 + 3 * 9
 
 
 def test_rates_take_effect_after_their_epoch(data):
-    """The first epoch has the rate that the state brings, the next ones those that are handed over."""
+    """The first epoch uses the rate in the state, the following ones the rates in the schedule."""
     by_rates, by_hand = build(data), build(data)
     run(by_rates, 3, np.array([0.02, 0.005, 0.3]))
     for rate in (0.01, 0.02, 0.005):
@@ -159,8 +159,8 @@ def test_rates_take_effect_after_their_epoch(data):
 
 
 @pytest.mark.parametrize("optimizer", ["sgd", "nesterov", "adam"])
-def test_training_is_the_references(optimizer, data):
-    """Losses and weights after some epochs; three batches in a row have no weight, and are left out."""
+def test_training_matches_reference(optimizer, data):
+    """Compare losses and weights after some epochs. Three consecutive batches have weight 0 and are skipped."""
     X, Y = data
     weight = np.linspace(0.5, 2, 120)
     weight[46:115] = 0
@@ -188,7 +188,7 @@ def test_training_is_the_references(optimizer, data):
         np.testing.assert_allclose(ours, other, rtol=1e-10, atol=1e-12)
 
 
-def test_no_weight_at_all_changes_nothing(data):
+def test_zero_sample_weights_change_nothing(data):
     engine = build(data, weight=np.zeros(120), optimizer="adam")
     before = engine.w.copy()
     assert run(engine, 3) == RUNNING
@@ -199,8 +199,8 @@ def test_no_weight_at_all_changes_nothing(data):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize("seconds", [100.0, 0.0])
 @pytest.mark.parametrize("team", [1, 2])
-def test_divergence_stops_at_the_batch_and_keeps_the_weights_before(team, seconds, dtype, data, monkeypatch):
-    """A target whose squared error is too large for the dtype stands in the fourth batch."""
+def test_divergence_keeps_last_finite_weights(team, seconds, dtype, data, monkeypatch):
+    """The fourth batch contains a target whose squared error overflows the dtype."""
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
     X, Y = data
@@ -219,10 +219,10 @@ def test_divergence_stops_at_the_batch_and_keeps_the_weights_before(team, second
 
 
 @pytest.mark.parametrize("seconds", [100.0, 0.0])
-def test_weights_that_overflow_end_training(seconds, data, monkeypatch):
-    """The first step is too long for the dtype, but no loss shows it yet: the weights before it come back.
+def test_overflowing_weights_stop_training(seconds, data, monkeypatch):
+    """The first step overflows the weights, but not yet the loss: the weights before the step are restored.
 
-    With calls of one pass, nothing but the weights is wrong when the call ends; training once went on from there.
+    With calls of one pass, only the weights are not finite when the call ends. Training once continued from there.
     """
     monkeypatch.setattr(_engine, "CALL_SECONDS", seconds)
     X, Y = data
@@ -235,7 +235,7 @@ def test_weights_that_overflow_end_training(seconds, data, monkeypatch):
     np.testing.assert_array_equal(engine.w, before)
 
 
-def test_restart_forgets_an_evaluation_that_diverged(data, monkeypatch):
+def test_restart_resets_diverged_evaluation(data, monkeypatch):
     """A line search of L-BFGS may try weights with an infinite cost, and then others."""
     monkeypatch.setattr(_workspace, "CHUNK_BYTES", 1)
     monkeypatch.setattr(_workspace, "CHUNK_ROWS", 16)

@@ -1,7 +1,7 @@
-"""Loops over weights, units and samples run in vectors: where LLVM cannot see that they may, it says nothing.
+"""Loops over weights, units and samples are vectorised. LLVM does not report loops that it cannot vectorise.
 
-Once every pointer of `update` was taken from one of two places, inside the loop over strips, all its values stayed
-right, and SGD took nine times as long.
+In an earlier version, `update` selected each pointer within the loop over strips. Its results were right, but SGD took
+nine times as long.
 """
 
 import re
@@ -12,7 +12,7 @@ from fastmlp.kernels._jit import OPTIONS
 from fastmlp.kernels.tables import ACTIVATIONS, IDENTITY, MAXOUT, OPTIMIZERS, OUTPUTS
 from numba import cfunc, types
 
-# Elementwise, and with something to do.
+# Elementwise activations, except identity.
 ELEMENTWISE = [row for row in ACTIVATIONS.values() if row.code not in (IDENTITY, MAXOUT)]
 # Loops over samples.
 ERRORS = {"identity": 1, "exp": 1, "logistic": 1, "softmax": 4}
@@ -20,7 +20,7 @@ LINKS = {"identity": 0, "exp": 1, "logistic": 1, "softmax": 4}
 
 
 def vector_loops(group, *arguments):
-    """Number of loops over vectors in each kernel of `group`, compiled here: what the cache holds has no text."""
+    """Return the number of vectorised loops in each kernel of `group`. Cached code has no text, so compile it here."""
     return {
         kernel.name: len(
             re.findall(
@@ -64,6 +64,6 @@ class TestLoops:
         assert loops["csr_gradient"] >= 1
 
     def test_gradients(self, number):
-        """Those with the penalty, and those without."""
+        """Loops with and without the penalty."""
         loops = vector_loops(step.linked_training, number)
         assert loops["gradient_of_rows"] >= 2

@@ -1,4 +1,4 @@
-"""Arrays of a fit: each begins with a cache line, and no vector that begins in one ends in a page that is not there."""
+"""The arrays of a fit are aligned to cache lines and padded."""
 
 import mmap
 
@@ -10,7 +10,7 @@ from fastmlp import MLPClassifier
 from fastmlp.training import _aligned
 from fastmlp.training._engine import Engine
 
-# Read or written by vectors that begin in the array and may end behind it.
+# Arrays that kernels access by vectors which may extend past their end.
 BY_VECTORS = (
     *("w", "m", "v", "g", "transposed", "A", "D", "H", "T", "units", "row_weight", "scratch", "zeros", "loss"),
     *("unit_loss", "lanes"),
@@ -20,7 +20,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 
 def at_page_end(size, dtype, before=0):
-    """A vector that ends `before` bytes before its memory does, which is a page."""
+    """Return a vector that ends `before` bytes before the end of its page."""
     page = np.frombuffer(mmap.mmap(-1, mmap.PAGESIZE), np.uint8)
     end = mmap.PAGESIZE - before
     vector = np.frombuffer(page, dtype, size, offset=end - size * np.dtype(dtype).itemsize)
@@ -48,13 +48,13 @@ FORMS = {
 
 
 @pytest.mark.parametrize("form", FORMS)
-def test_addresses_are_numpys(form):
+def test_addresses_match_numpy(form):
     array = FORMS[form]
     assert _aligned.address(array) == array.__array_interface__["data"][0]
 
 
-def test_an_address_holds_on_to_nothing():
-    """A buffer that stays exported could not be resized."""
+def test_address_releases_buffer():
+    """While its buffer is exported, an array cannot be resized."""
     array = np.zeros(4)
     _aligned.address(array)
     array.resize(1000, refcheck=False)
@@ -63,7 +63,7 @@ def test_an_address_holds_on_to_nothing():
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("make", [_aligned.empty, _aligned.zeros])
-def test_new_vectors_have_room(make, dtype):
+def test_new_vectors_are_padded(make, dtype):
     for size in (0, 1, 7, 1008, 1016, 1023, 1024, 100_000):
         vector = make(size, dtype)
         assert (vector.size, vector.dtype) == (size, dtype)
@@ -72,10 +72,10 @@ def test_new_vectors_have_room(make, dtype):
 
 
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
-def test_only_a_vector_without_room_is_copied(dtype):
+def test_padded_copies_only_unpadded_vectors(dtype):
     fine = at_page_end(96, dtype, before=64)
     assert _aligned.padded(fine) is fine
-    for before in (0, 8, 56, 80):  # the last one ends well before its page, and does not begin with a line
+    for before in (0, 8, 56, 80):  # the last one ends far before the page end, but is not aligned
         tight = at_page_end(96, dtype, before)
         copy = _aligned.padded(tight)
         assert copy is not tight
@@ -85,7 +85,7 @@ def test_only_a_vector_without_room_is_copied(dtype):
 
 @pytest.mark.parametrize("solver", ["adam", "lbfgs"])
 @pytest.mark.parametrize("batch", [50, 178])
-def test_every_array_of_a_fit_has_room(batch, solver, monkeypatch):
+def test_all_arrays_of_fit_are_padded(batch, solver, monkeypatch):
     memories = []
     prepare = Engine.__post_init__
 
@@ -105,7 +105,7 @@ def test_every_array_of_a_fit_has_room(batch, solver, monkeypatch):
             assert _aligned.is_padded(getattr(memory, name)), name
 
 
-def test_weights_that_a_user_brings_get_room():
+def test_given_weights_are_padded():
     X, y = load_wine(return_X_y=True)
     model = MLPClassifier(4, max_iter=2, random_state=0).fit(X, y)
     expected = model.predict_proba(X)

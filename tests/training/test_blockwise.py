@@ -1,4 +1,4 @@
-"""Passes in parts see every number, wherever the parts are cut."""
+"""Reductions in parts include every number."""
 
 import numpy as np
 import pytest
@@ -10,7 +10,7 @@ COLUMNS = [1, 3, PART + 1]
 
 @pytest.mark.parametrize("bad", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("columns", COLUMNS)
-def test_one_number_that_is_not_finite_is_found_wherever_it_stands(bad, columns):
+def test_single_non_finite_number_is_found(bad, columns):
     X = np.zeros((max(3, 2 * PART // columns + 2), columns), dtype=np.float32)
     assert is_finite(X)
     for place in (0, PART - 1, PART, PART + 1, X.size - 1):
@@ -27,7 +27,7 @@ def test_every_square_is_summed(dtype, columns, rng):
     np.testing.assert_allclose(sum_of_squares(X[::2]), (X[::2].astype(float) ** 2).sum(), rtol=1e-5)
 
 
-def test_an_empty_array_has_no_squares_and_is_finite():
+def test_empty_array():
     for shape in (0, (0, 3), (3, 0)):
         assert sum_of_squares(np.empty(shape)) == 0
         assert is_finite(np.empty(shape))

@@ -1,4 +1,4 @@
-"""Ctrl-C: noticed at once in an epoch of any length, and the model stays good for predictions and more training."""
+"""Ctrl-C takes effect quickly in epochs of any length, and the model can predict and continue training."""
 
 import json
 import subprocess
@@ -21,8 +21,8 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="module")
 def interrupted():
-    """What `bench.promises.interrupt_all` returns, in a process that a signal may end."""
-    # The warnings of these fits are none of this test's.
+    """The result of `bench.promises.interrupt_all`, from a process that a signal may terminate."""
+    # This test does not check the warnings of these fits.
     command = [sys.executable, "-W", "ignore", "-m", "bench.promises", "--json"]
     run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stderr
@@ -32,10 +32,10 @@ def interrupted():
 @pytest.mark.skipif(sys.platform == "win32", reason="sends SIGINT")
 @pytest.mark.parametrize("n_jobs", N_JOBS)
 @pytest.mark.parametrize("name", LONG)
-def test_ctrl_c_is_noticed_when_the_call_ends(name, n_jobs, interrupted):
-    """At most one call of the kernel begins after the signal: one that Python was about to make.
+def test_ctrl_c_takes_effect_when_call_ends(name, n_jobs, interrupted):
+    """At most one call of the kernel begins after the signal.
 
-    How many seconds that takes depends on what else the machine does. `python -m bench.promises` bounds them.
+    The time until then depends on the load of the machine. `python -m bench.promises` checks a bound for it.
     """
     found = interrupted[f"{name}, {n_jobs} threads"]
     sys.stdout.write(f"{name}, {n_jobs} threads: {found.seconds:.3f} s\n")
@@ -43,8 +43,8 @@ def test_ctrl_c_is_noticed_when_the_call_ends(name, n_jobs, interrupted):
 
 
 @pytest.mark.parametrize("pass_seconds", [1e-5, 1e-3, 0.04, 3.0])
-def test_a_call_is_as_long_as_ctrl_c_may_wait(pass_seconds, digits, monkeypatch):
-    """By a clock on which every pass takes the same time: a call takes CALL_SECONDS, or one pass if that is longer."""
+def test_call_length_follows_call_seconds(pass_seconds, digits, monkeypatch):
+    """With a simulated clock and passes of equal time, a call takes CALL_SECONDS, or one pass if that is longer."""
     now, calls = [0.0], []
 
     def counted(team, kernel, passes, *args):
@@ -59,16 +59,16 @@ def test_a_call_is_as_long_as_ctrl_c_may_wait(pass_seconds, digits, monkeypatch)
     monkeypatch.setattr(Team, "run", counted)
     monkeypatch.setattr(Engine, "_keep_finite", after_a_call)
     monkeypatch.setattr(_engine.time, "perf_counter", lambda: now[0])
-    monkeypatch.setattr(_engine, "FIRST_SECONDS", 1.0)  # the first call, which goes by an estimate, makes one pass
+    monkeypatch.setattr(_engine, "FIRST_SECONDS", 1.0)  # the first call uses an estimate and runs one pass
     X, y = digits
     longest = max(1, int(_engine.CALL_SECONDS / pass_seconds))
     model = fastmlp.MLPRegressor(hidden_layer_sizes=1, batch_size=100, n_iter_no_change=np.inf, n_jobs=1)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        model.set_params(max_iter=longest + 3).fit(X[:, :1], y)  # three passes an epoch
+        model.set_params(max_iter=longest + 3).fit(X[:, :1], y)  # three passes per epoch
     assert calls[0] == 1
     assert len(calls) > 2
-    assert set(calls[1:]) <= {longest, max(1, longest - 1)}  # sums on the clock are rounded
+    assert set(calls[1:]) <= {longest, max(1, longest - 1)}  # the clock has rounding errors
 
 
 @pytest.fixture
@@ -78,7 +78,7 @@ def digits():
 
 
 def interrupted_fit(monkeypatch, call, X, y, **params):
-    """A fit that Ctrl-C ends as the kernel returns from its `call`-th call; and its generator."""
+    """Return a fit that Ctrl-C ends after the kernel's `call`-th call, and its generator."""
     run, calls = Team.run, []
 
     def run_and_interrupt(team, kernel, *args):
@@ -98,12 +98,12 @@ def interrupted_fit(monkeypatch, call, X, y, **params):
     return model, random
 
 
-def test_what_was_trained_before_ctrl_c_is_counted(digits, monkeypatch):
-    """The epochs of the last call were once lost, and the generator stood where that call had begun."""
+def test_epochs_before_ctrl_c_are_counted(digits, monkeypatch):
+    """Regression test: the epochs and the random draws of the last call were lost."""
     monkeypatch.setattr("fastmlp.training._engine.CALL_SECONDS", 0.0)
     X, y = digits
     params = {"hidden_layer_sizes": (10,), "batch_size": 100, "max_iter": 50}
-    # Calls of one batch, three an epoch: the ninth ends the third epoch.
+    # Each call runs one batch, and an epoch has three, so the ninth call ends the third epoch.
     model, random = interrupted_fit(monkeypatch, 9, X, y, **params)
     expected_random = np.random.RandomState(0)
     with warnings.catch_warnings():
@@ -117,8 +117,8 @@ def test_what_was_trained_before_ctrl_c_is_counted(digits, monkeypatch):
     np.testing.assert_equal(random.get_state(), expected_random.get_state())
 
 
-def test_training_goes_on_after_ctrl_c(digits, monkeypatch):
-    """Interrupted within an epoch and continued: finite, and better than before."""
+def test_training_continues_after_ctrl_c(digits, monkeypatch):
+    """After an interrupt within an epoch, training continues with finite weights and a lower loss."""
     monkeypatch.setattr("fastmlp.training._engine.CALL_SECONDS", 0.0)
     X, y = digits
     model, _ = interrupted_fit(monkeypatch, 5, X, y, hidden_layer_sizes=(10,), batch_size=100)

@@ -1,4 +1,4 @@
-"""Training on a memory-mapped file: its pages are read as they are needed, and no copy of them is made."""
+"""Training on a memory-mapped file reads pages when they are needed, and copies none."""
 
 import subprocess
 import sys
@@ -8,8 +8,8 @@ import pytest
 
 MIB = 1 << 20
 
-# Prints the peak of what NumPy and Python allocate in a fit and a prediction, and what the process has in private
-# memory beyond before: pages of the file that are in memory belong to the system, which takes them back when needed.
+# Prints the peak of the memory that NumPy and Python allocate in a fit and a prediction, and the growth of the private
+# memory of the process, which excludes file pages in the page cache of the system.
 SCRIPT = """
 import sys, tracemalloc, warnings
 import numpy as np
@@ -43,7 +43,7 @@ print(X.nbytes, tracemalloc.get_traced_memory()[1], private() - before)
         pytest.param("sgd", "float64", marks=pytest.mark.slow),
     ],
 )
-def test_a_file_is_not_read_whole(solver, dtype, tmp_path):
+def test_file_is_not_loaded_into_memory(solver, dtype, tmp_path):
     rng, columns = np.random.default_rng(0), 100
     part = rng.random((50_000, columns)).astype(dtype)
     with open(tmp_path / "X", "wb") as file:
@@ -60,6 +60,6 @@ def test_a_file_is_not_read_whole(solver, dtype, tmp_path):
         f"{solver}, {dtype}: file {size / MIB:.0f} MiB, allocated at most {allocated / MIB:.0f} MiB,"
         f" private memory grown by {grown / MIB:.0f} MiB\n"
     )
-    # Labels, row numbers and predictions need some 20 bytes a row; the rest are buffers of fixed size.
+    # Labels, row numbers and predictions need about 20 bytes per row; the rest are buffers of fixed size.
     assert allocated < 32 * MIB
     assert grown < 48 * MIB

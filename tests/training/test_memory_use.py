@@ -1,4 +1,4 @@
-"""Memory: nothing is lost from fit to fit, X is not copied, and sparse data stay sparse."""
+"""Memory: repeated fits do not leak, X is not copied, and sparse data are not converted to dense."""
 
 import gc
 import subprocess
@@ -17,7 +17,7 @@ MIB = 1 << 20
 
 
 def resident():
-    """Bytes of this process that are in memory."""
+    """Return the resident memory of this process in bytes."""
     with open("/proc/self/statm") as file:
         return int(file.read().split()[1]) * 4096
 
@@ -25,7 +25,7 @@ def resident():
 @linux
 @pytest.mark.slow
 @pytest.mark.parametrize(("solver", "n_jobs"), [("adam", 2), ("lbfgs", 1)])
-def test_five_hundred_fits_leave_nothing_behind(solver, n_jobs, monkeypatch):
+def test_five_hundred_fits_do_not_leak(solver, n_jobs, monkeypatch):
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     X, y = load_digits(return_X_y=True)
     X, y = X[:40] / 16, y[:40]
@@ -41,19 +41,19 @@ def test_five_hundred_fits_leave_nothing_behind(solver, n_jobs, monkeypatch):
         fits(1)  # compiles, perhaps
         tracemalloc.start()
         try:
-            fits(400)  # until the memory that Python and NumPy keep for themselves has grown up
+            fits(400)  # until the free lists and caches of Python and NumPy stop growing
             traced, before = tracemalloc.get_traced_memory()[0], resident()
             fits(500)
             growth, grown = tracemalloc.get_traced_memory()[0] - traced, resident() - before
         finally:
             tracemalloc.stop()
-    sys.stdout.write(f"{solver}, {n_jobs} threads: 500 fits leave {growth} bytes, {grown / MIB:.1f} MiB resident\n")
-    assert growth < 500 * 60  # no array is smaller
+    sys.stdout.write(f"{solver}, {n_jobs} threads: 500 fits leak {growth} bytes, {grown / MIB:.1f} MiB resident\n")
+    assert growth < 500 * 60  # every array is larger than this
     assert grown < 4 * MIB
 
 
-# Prints how many bytes a fit, and a fit and a prediction, need at most beyond what is in memory before; all is
-# compiled and imported then.
+# Prints the peak memory of a fit, and of a fit and a prediction, in bytes beyond the memory before. A small fit
+# compiles and imports everything first.
 PEAK = """
 import sys, warnings
 import fastmlp
@@ -70,7 +70,7 @@ rng = np.random.default_rng(0)
 small = X[:300, :20]
 fastmlp.MLPClassifier(**params).fit(small, y[:300]).predict(small)
 with open("/proc/self/clear_refs", "w") as file:
-    file.write("5")  # the peak begins anew
+    file.write("5")  # reset the peak
 before = memory("VmRSS")
 model = fastmlp.MLPClassifier(**params).fit(X, y)
 fitted = memory("VmHWM")
@@ -80,7 +80,7 @@ print(fitted - before, memory("VmHWM") - before)
 
 
 def needs(make):
-    """Bytes that a fit, and a fit and a prediction, need beyond what is there before."""
+    """Return the bytes that a fit, and a fit and a prediction, need beyond the memory before."""
     command = [sys.executable, "-c", PEAK.format(make=make)]
     run = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stderr
@@ -91,7 +91,7 @@ def needs(make):
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("solver", ["adam", pytest.param("sgd", marks=pytest.mark.slow), "lbfgs"])
 def test_x_is_not_copied(solver, dtype):
-    """200 MB of it: a fit takes its optimizer's state, buffers for one mini-batch, and 64 MiB at most."""
+    """With 200 MB of data, a fit needs the state of the optimizer, buffers for one mini-batch, and at most 64 MiB."""
     if solver == "lbfgs" and dtype == "float32":
         pytest.skip("L-BFGS computes in float64, so float32 data are converted")
     columns = {"float32": 100, "float64": 50}[dtype]
@@ -100,7 +100,7 @@ X = rng.random((500_000, {columns}), dtype=np.{dtype})
 y = rng.integers(0, 3, 500_000)
 params = dict(hidden_layer_sizes=(64,), max_iter=1, solver="{solver}", max_fun=2, random_state=0)
 """
-    # Weights, two moments, copies: a few 100 kB. Targets, their order, predictions: 10 bytes a row and less.
+    # Weights, two moments and copies need a few 100 kB; targets, row order and predictions at most 10 bytes per row.
     fit, both = needs(make)
     sys.stdout.write(f"{solver}, {dtype}: fit needs {fit / MIB:.0f} MiB beyond X, with predict {both / MIB:.0f}\n")
     assert fit < 64 * MIB
@@ -109,7 +109,7 @@ params = dict(hidden_layer_sizes=(64,), max_iter=1, solver="{solver}", max_fun=2
 
 @linux
 def test_sparse_data_stay_sparse():
-    """20,000 x 20,000 with 0.1 % stored: 5 MB, which dense were 3.2 GB."""
+    """20,000 x 20,000 with a density of 0.1 % needs 5 MB, and 3.2 GB as a dense array."""
     make = """
 X = scipy.sparse.random_array((20_000, 20_000), density=0.001, format="csr", rng=rng)
 y = rng.integers(0, 2, 20_000)
@@ -118,5 +118,5 @@ params = dict(hidden_layer_sizes=(50,), max_iter=1, random_state=0)
     weights, stored = 20_000 * 50 * 8, 400_000 * (8 + 4)
     fit, both = needs(make)
     sys.stdout.write(f"sparse: fit needs {fit / MIB:.0f} MiB beyond X, with predict {both / MIB:.0f}\n")
-    # Weights, two moments, the last finite weights, the best, and what the system has not given back.
+    # Weights, two moments, the last finite and the best weights, and freed memory that was not returned to the system.
     assert both < 8 * weights + 4 * stored + 64 * MIB

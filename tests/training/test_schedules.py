@@ -1,4 +1,4 @@
-"""Schedules: the formulas, the same bits everywhere, and errors of a user's function."""
+"""Schedules match their formulas, and invalid values of user-defined functions raise."""
 
 import math
 
@@ -30,7 +30,7 @@ def schedule(rate="constant", *, warmup=0.0, decay="constant", dropout="constant
 
 @given(st.floats(0, 1))
 def test_cosine(u):
-    # One rounding of pi u, which the slope of at most pi passes on, and the rounding of a sum of terms below 1.3.
+    # The rounding of pi u, times a slope of at most pi, and the rounding of a sum of terms below 1.3.
     assert abs(cosine(np.array([u]))[0] - math.cos(math.pi * u)) <= 16 * EPS
 
 
@@ -42,27 +42,28 @@ def test_every_schedule_has_a_formula():
 def test_factors_match_the_formula(name):
     table = schedule(name).table(0, 1000)
     expected = [0.5 * FORMULAS[name](step / 1000) for step in range(1000)]
-    # "exponential" rounds a product of up to 30 factors, and stops at u = 2^-30, where 0.01^u is 1 - 4.3e-9.
+    # "exponential" has the rounding of a product of up to 30 factors, and ignores u below 2^-30, where 0.01^u is
+    # 1 - 4.3e-9.
     tolerance = 5e-9 if name == "exponential" else 32 * EPS
     np.testing.assert_allclose(table[:, 0], expected, rtol=tolerance, atol=32 * EPS)
     np.testing.assert_array_equal(table[:, 1:], 1.0)
 
 
 @pytest.mark.parametrize("name", [*SCHEDULES, "callable"])
-def test_parts_are_those_of_the_whole(name):
-    """A fit asks for some epochs at a time, and partial_fit for one mini-batch."""
+def test_parts_match_whole_schedule(name):
+    """A fit requests several epochs at a time, and partial_fit one mini-batch."""
     whole = schedule((lambda u: 1 + u) if name == "callable" else name, warmup=0.1)
     parts = [whole.table(first, 7) for first in range(0, 105, 7)]
     np.testing.assert_array_equal(np.concatenate(parts), whole.table(0, 105))
 
 
-def test_warmup_rises_from_zero_and_the_schedule_takes_the_rest():
+def test_warmup_precedes_schedule():
     table = schedule("linear", warmup=0.2, steps=100).table(0, 100)[:, 0]
     np.testing.assert_allclose(table[:20], 0.5 * np.arange(1, 21) / 20, rtol=2 * EPS)
     np.testing.assert_allclose(table[20:], 0.5 * (1 - np.arange(80) / 80), rtol=4 * EPS, atol=EPS)
 
 
-def test_decay_and_dropout_have_schedules_of_their_own():
+def test_decay_and_dropout_have_separate_schedules():
     table = schedule(decay="linear", dropout=lambda u: 2 * u, steps=10).table(0, 10)
     np.testing.assert_array_equal(table[:, 0], 0.5)
     np.testing.assert_allclose(table[:, 1], 1 - np.arange(10) / 10, rtol=2 * EPS)

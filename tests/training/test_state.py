@@ -1,4 +1,4 @@
-"""The state of a fit: what an earlier version stored is brought into the present layout before a kernel sees it."""
+"""The state of a fit: records from earlier versions are converted before a kernel uses them."""
 
 import pickle
 

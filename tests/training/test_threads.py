@@ -1,4 +1,4 @@
-"""The team: a barrier that nobody passes alone, results of any size, errors, refused threads, Ctrl-C."""
+"""The team of threads: barrier, independence of the team size, errors, refused threads, Ctrl-C."""
 
 import os
 import threading
@@ -19,7 +19,7 @@ from fastmlp.training._threads import Team, available_threads
 
 @njit(**OPTIONS)
 def meet(rank, size, signals, rounds, seen, wrong):
-    """Count rounds; between two barriers every rank must see every other in the same round."""
+    """Count rounds. Between two barriers, each rank must observe all others in the same round."""
     for i in range(rounds):
         seen[rank] = i
         if not kernels.barrier(signals, size):
@@ -33,13 +33,13 @@ def meet(rank, size, signals, rounds, seen, wrong):
 
 
 def ours():
-    """Threads of fastmlp that are alive."""
+    """Return the running threads of fastmlp."""
     return [thread.name for thread in threading.enumerate() if thread.name.startswith("fastmlp")]
 
 
 @pytest.mark.parametrize("size", [1, 2, 3, 4, 8])
-def test_nobody_passes_the_barrier_alone(size):
-    """Also where the team is larger than the machine."""
+def test_barrier_waits_for_all_ranks(size):
+    """This must also hold if the team has more threads than the machine has cores."""
     with Team(size) as team:
         assert team.size == size
         for rounds in (1, 200):
@@ -58,8 +58,8 @@ def test_every_rank_runs_once():
 
 
 @pytest.mark.parametrize("late", [0, 1, 2])
-def test_a_rank_may_come_late(late):
-    """A busy machine starts a thread when it likes."""
+def test_barrier_waits_for_late_rank(late):
+    """A busy machine may start a thread with a delay."""
 
     def kernel(rank, size, *args):
         if rank == late:
@@ -73,7 +73,7 @@ def test_a_rank_may_come_late(late):
 
 
 @pytest.mark.parametrize("failing", [0, 1, 2])
-def test_an_error_of_one_rank_frees_the_others(failing):
+def test_error_of_one_rank_releases_others(failing):
     def kernel(rank, size, *args):
         if rank == failing:
             raise ArithmeticError(f"rank {rank}")
@@ -100,8 +100,8 @@ class Interrupting:
 
 @pytest.mark.parametrize("when", ["before", "after"])
 @pytest.mark.parametrize("i", [0, 1])
-def test_ctrl_c_while_tasks_are_handed_out_frees_the_team(i, when):
-    """Rank 1 was at the barrier already, and waited there for ever."""
+def test_ctrl_c_during_task_distribution_releases_team(i, when):
+    """Regression test: rank 1 had reached the barrier already, and waited without end."""
     with Team(3) as team:
         team._tasks[i] = Interrupting(team._tasks[i], when)
         with pytest.raises(KeyboardInterrupt):
@@ -115,14 +115,14 @@ def test_ctrl_c_while_tasks_are_handed_out_frees_the_team(i, when):
 
 @pytest.fixture
 def problem(problems):
-    """Digits, and parameters of a network for them."""
+    """Return digits and parameters of a network."""
     _, _, X, y, _ = problems["multiclass"]
     return X, y, {"hidden_layer_sizes": (20, 11), "max_iter": 3, "batch_size": 70, "random_state": 0, "tol": 0}
 
 
 @pytest.fixture
 def _large_teams(monkeypatch):
-    """Let a small job have the whole team."""
+    """Use the whole team even for small problems."""
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
 
@@ -132,7 +132,7 @@ pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceW
 
 @pytest.mark.usefixtures("_large_teams")
 def test_no_thread_is_left_after_a_fit(problem):
-    """A fork right behind a fit must not meet a thread: Python 3.12 warns of it."""
+    """If threads are running when the process forks, Python 3.12 issues a warning."""
     X, y, params = problem
     for solver in ("adam", "lbfgs"):
         model = fastmlp.MLPClassifier(**params, solver=solver, n_jobs=3).fit(X, y)
@@ -143,7 +143,7 @@ def test_no_thread_is_left_after_a_fit(problem):
 
 @pytest.mark.usefixtures("_large_teams")
 def test_predictions_do_not_need_a_barrier(problem, monkeypatch):
-    """Rank 0 was done before rank 1 began, and had noted that all was done: rank 1 left its rows as they were."""
+    """Regression test: rank 0 finished before rank 1 began and marked all rows as done, so rank 1 skipped its rows."""
     X, y, params = problem
     model = fastmlp.MLPClassifier(**params, n_jobs=3).fit(X, y)
     expected = model.set_params(n_jobs=1).predict_proba(X)
@@ -163,8 +163,8 @@ def test_predictions_do_not_need_a_barrier(problem, monkeypatch):
 @pytest.mark.usefixtures("_large_teams")
 @pytest.mark.parametrize("rows", [70, 130, 290])
 @pytest.mark.parametrize("granted", [0, 1, 2])
-def test_refused_threads_change_nothing(granted, rows, problem, monkeypatch):
-    """Where the system has no more threads to give, the team is smaller than its buffers were made for."""
+def test_refused_threads_do_not_change_results(granted, rows, problem, monkeypatch):
+    """If the system cannot start more threads, the team is smaller than its buffers allow."""
     X, y, params = problem
     params |= {"batch_size": rows}
     expected = fastmlp.MLPClassifier(**params, n_jobs=1).fit(X, y)
@@ -189,8 +189,8 @@ def test_refused_threads_change_nothing(granted, rows, problem, monkeypatch):
 
 @pytest.mark.usefixtures("_large_teams")
 @pytest.mark.parametrize("size", [1, 2, 3, 5, 8])
-def test_every_rank_of_a_smaller_team_has_room_of_its_own(size, problem, monkeypatch):
-    """Two of four planned threads had larger shares of the batch than their buffers, and wrote into each other's."""
+def test_ranks_of_smaller_team_have_separate_buffers(size, problem, monkeypatch):
+    """Regression test: two of four planned threads had shares larger than their buffers, and wrote out of bounds."""
     X, y, params = problem
 
     def note_plan(fields):
@@ -215,8 +215,8 @@ def test_every_rank_of_a_smaller_team_has_room_of_its_own(size, problem, monkeyp
         assert size * plan.strips <= min(capacity)
 
 
-def test_a_team_larger_than_the_machine_ends(problem):
-    """Its threads must let each other run. How much longer it takes is bounded in `python -m bench.promises`."""
+def test_team_larger_than_machine_finishes(problem):
+    """The threads must yield to each other. `python -m bench.promises` checks a bound of the time."""
     X, y, params = problem
     params |= {"hidden_layer_sizes": (256,), "batch_size": 290, "max_iter": 30}
     few, many = (
@@ -234,8 +234,8 @@ def test_available_threads_follows_scikit_learn(monkeypatch):
     assert available_threads(-2) == max(1, everything - 1)
 
 
-def test_available_threads_inside_joblibs_threads():
-    """The other workers have the other cores; an explicit number is the user's word."""
+def test_available_threads_inside_joblib_threads():
+    """Other workers use the other cores. An explicit number of threads is respected."""
     with joblib.parallel_config("threading", n_jobs=2):
         counts = joblib.Parallel()(joblib.delayed(available_threads)(n) for n in (None, -1, 2))
     assert counts == [1, 1, 2]
