@@ -16,6 +16,7 @@ from fastmlp.kernels._link import entry
 from fastmlp.kernels.layout import DIVERGED, KEEP_ORDER, RUNNING
 from fastmlp.kernels.tables import ADAM, STORE
 from fastmlp.training._aligned import address
+from fastmlp.training._blockwise import sum_of_squares
 from fastmlp.training._engine import Engine
 from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
 from fastmlp.training._predict import predict
@@ -23,6 +24,7 @@ from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team, available_threads
 
 from ._base import _BaseMLP
+from ._callbacks import fit_tasks
 from ._parameters import parameter, with_parameters
 from ._sklearn import StrOptions, _fit_context
 
@@ -52,9 +54,14 @@ class TiedEngine(Engine):
         weight = np.empty(rows if self.data.weighted else 0, dtype)
         # The input is its own target.
         data = self.data._replace(rows=rows, X=X, Y=X, sample_weight=weight)
-        hyper = self.hyper._replace(optimizer=STORE, batch=rows)
+        hyper = self.hyper._replace(optimizer=STORE, batch=rows, max_grad_norm=math.inf)
         state = TrainingState.new(None, self.w.size, dtype)
         return Engine(self.network, data, self.w, self.stats, hyper, state, threads=self.threads)
+
+    @property
+    def row_order(self) -> Array:
+        """The order of the rows in the last epoch."""
+        return self._row_order
 
     def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train, or evaluate, as `Engine.run` does."""
@@ -71,7 +78,7 @@ class TiedEngine(Engine):
                 assert self.order.random is not None
                 picks = np.arange(self.data.rows, dtype=np.int32)
                 self.order.random.shuffle(picks)
-                self._row_order = self._row_order[picks]
+                self._row_order[:] = self._row_order[picks]
             loss = self._train_epoch(team)
             self._keep_finite(state["status"])
             if state["status"] != RUNNING:
@@ -109,6 +116,8 @@ class TiedEngine(Engine):
     def _step(self, g: Array) -> None:
         """Take one step of the optimizer."""
         state, options = self.state, self.hyper
+        if options.max_grad_norm < np.inf:  # tied weights have no limit, but a history may ask for the norm
+            state["grad_norm"] = math.sqrt(sum_of_squares(g))
         rate = state["rate"]
         if options.optimizer == ADAM:
             state["beta_1_t"], state["beta_2_t"] = (
@@ -237,7 +246,14 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
 
     @_fit_context(prefer_skip_nested_validation=True)
     def fit(
-        self, X: Any, y: Any = None, sample_weight: Any = None, X_val: Any = None, sample_weight_val: Any = None
+        self,
+        X: Any,
+        y: Any = None,
+        sample_weight: Any = None,
+        X_val: Any = None,
+        sample_weight_val: Any = None,
+        *,
+        resume_from: Any = None,
     ) -> Self:
         """Learn to reconstruct X.
 
@@ -253,13 +269,17 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             Validation data, see `MLPRegressor.fit`.
         sample_weight_val : array-like of shape (n_val,), default=None
             Sample weights of X_val.
+        resume_from : str or path-like, default=None
+            A checkpoint, see `MLPRegressor.fit`.
 
         Returns
         -------
         self : object
             The fitted transformer.
         """
-        return self._fit(X, None, sample_weight, validation=(X_val, None, sample_weight_val))
+        validation = X_val, None, sample_weight_val
+        with fit_tasks(self, X, y, sample_weight) as tasks:
+            return self._fit(X, None, sample_weight, validation=validation, tasks=tasks, resume_from=resume_from)
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -5,9 +5,9 @@ import warnings
 from abc import abstractmethod
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from copy import copy
+from copy import copy, deepcopy
 from dataclasses import replace
-from functools import cache
+from functools import cache, partial
 from importlib import import_module
 from numbers import Integral
 from typing import Any, NamedTuple, Self
@@ -23,6 +23,7 @@ from fastmlp._version import __version__
 from fastmlp.kernels.layout import Hyper
 from fastmlp.kernels.tables import ACTIVATIONS, OPTIMIZERS, OUTPUTS
 from fastmlp.training._aligned import padded
+from fastmlp.training._checkpoint import Snapshot, generator_state, restore_generator
 from fastmlp.training._data import prepare_data
 from fastmlp.training._engine import Engine, log_loss_cap
 from fastmlp.training._initialization import initial_weights
@@ -31,11 +32,15 @@ from fastmlp.training._memory import check_memory
 from fastmlp.training._network import Array, Network
 from fastmlp.training._objective import ObjectiveInputs
 from fastmlp.training._predict import predict
+from fastmlp.training._progress import Progress
 from fastmlp.training._row_order import RowOrder
+from fastmlp.training._snapshot import restore
 from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import available_threads
 from fastmlp.training._workspace import CHUNK_ROWS
 
+from ._callbacks import CallbacksMixin, FitTasks, fit_tasks
+from ._identity import check_identity, identity_of, open_checkpoint
 from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
@@ -72,13 +77,14 @@ def _same(arrays: list[Any], views: list[Array]) -> bool:
     return len(arrays) <= len(views) and all(map(operator.is_, arrays, views))
 
 
-class _BaseMLP(SharedParameters, BaseEstimator):
+class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
     """Fitting and predicting, for all estimators."""
 
     # ---- what a subclass defines
 
     _targets_are_inputs = False
     _random_state: np.random.RandomState
+    _epoch_progress: Progress
     n_outputs_: int
 
     @abstractmethod
@@ -209,6 +215,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     def __getstate__(self) -> dict[str, Any]:
         state = dict(super().__getstate__())
         state.pop("_packed", None)
+        state.pop("_epoch_progress", None)
         return {**state, VERSION_KEY: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -268,6 +275,10 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             available_threads(model.n_jobs),
             tied=model._tied,
         )
+
+    def __fastmlp_progress__(self) -> Progress:
+        """Return what is known after the last epoch of a fit in progress: the protocol of `fastmlp.callbacks`."""
+        return self._epoch_progress
 
     # ---- export
 
@@ -333,6 +344,8 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         incremental: bool = False,
         validation: tuple[Any, Any, Any] = (None, None, None),
         n_epochs: int = 1,
+        tasks: FitTasks | None = None,
+        resume_from: Any = None,
     ) -> Self:
         hidden = self._hidden_layer_sizes()
         first_pass = not hasattr(self, "coefs_") or (not self.warm_start and not incremental)
@@ -340,6 +353,9 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         if not isinstance(n_epochs, Integral) or isinstance(n_epochs, bool) or n_epochs < 1:
             raise ValueError(f"n_epochs must be an integer >= 1, got {n_epochs!r}.")
         with self._unchanged_on_error():
+            checkpoint = None if resume_from is None else open_checkpoint(resume_from)
+            if checkpoint is not None and not stochastic:
+                raise ValueError("resume_from needs solver='sgd' or solver='adam', got 'lbfgs'.")
             X, Y = self._validate_input(X, y, incremental, reset=first_pass)
             m, n_features = X.shape
             if m > ROWS_LIMIT:
@@ -359,7 +375,8 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             # Batch normalisation makes the first hidden layer independent of the scales of the columns.
             if self.solver == "sgd" and first_pass and not (network.batch_norm and hidden):
                 warn_of_scales(X, float(self.learning_rate_init), network.link in ("softmax", "logistic"))
-            self._random_state = check_random_state(self.random_state)
+            # A fit that is resumed moves the user's generator only when the checkpoint is accepted.
+            self._random_state = check_random_state(self.random_state if checkpoint is None else 0)
             dtype = X.dtype if stochastic else np.dtype(np.float64)
             if first_pass:
                 self._initialize(network, X.dtype)
@@ -371,6 +388,9 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                     dtype = np.result_type(*self.coefs_, np.float32)
             self._set_weights(network, self._weights(network).astype(dtype, copy=not first_pass))
             held_out = check_validation_data(self, *validation)
+            if checkpoint is not None:
+                self._random_state = restore_generator(checkpoint.header.get("generator_before_split"))
+            before_split = generator_state(self._random_state) if tasks is not None else None
             if held_out is None and self.early_stopping and stochastic:
                 one_unit = isinstance(self, ClassifierMixin) and self.n_outputs_ == 1
                 classes = isinstance(self, ClassifierMixin) and (one_unit or Y.ndim == 1)
@@ -378,10 +398,29 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                 X, Y, sample_weight, held_out = split(self, X, Y, sample_weight, stratify)
             if self.scoring not in (None, "loss"):
                 check_scoring(self, scoring=self.scoring)  # before anything is trained
-        if stochastic:
-            self._fit_stochastic(network, X, Y, sample_weight, held_out, incremental, n_epochs)
-        else:
-            self._fit_lbfgs(network, X, Y, sample_weight)
+            if stochastic:
+                if checkpoint is not None or tasks is not None:
+                    # The digest of the data is computed once, and only if a checkpoint is read or written.
+                    identity = cache(partial(identity_of, self, network, dtype, X, Y, sample_weight, held_out))
+                if checkpoint is not None:
+                    check_identity(resume_from, checkpoint.header, identity())
+                training = self._prepare(network, X, Y, sample_weight, held_out, incremental, checkpoint)
+        if not stochastic:
+            self._fit_lbfgs(network, X, Y, sample_weight, tasks)
+            return self
+        if tasks is not None:
+            tasks.identity = lambda: {**identity(), "generator_before_split": before_split}
+            tasks.attributes = self._attributes_after_epoch
+        max_iter = n_epochs if incremental else int(self.max_iter)
+        try:
+            best = train_stochastic(
+                max_iter=max_iter, incremental=incremental, verbose=self.verbose, observer=tasks, **training
+            )
+        finally:
+            self._publish(self._state)
+        if best is not None:
+            self._set_weights(network, best[0])
+            self._stats = best[1]
         return self
 
     def _validate_data(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
@@ -414,7 +453,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         """Return the engine of a fit, made from the arguments of `Engine`."""
         return Engine(*args, **kwargs)
 
-    def _fit_lbfgs(self, network: Network, X: Any, Y: Array, sample_weight: Any) -> None:
+    def _fit_lbfgs(self, network: Network, X: Any, Y: Array, sample_weight: Any, tasks: FitTasks | None = None) -> None:
         w = self._packed.w
         hyper = self._hyper(network, w.dtype)
         engine = self._engine(
@@ -428,15 +467,36 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             TrainingState.new(None, w.size, w.dtype),
             threads=available_threads(self.n_jobs),
         )
+
+        def reported(loss: float) -> float:
+            penalty = engine.penalty()
+            return (loss - penalty) * hyper.loss_scale + penalty
+
+        if tasks is not None:
+            tasks.attributes = lambda: {"_stats": engine.stats.copy()}
         try:
             loss, self.n_iter_ = minimize_lbfgs(
-                engine, max_iter=self.max_iter, max_fun=self.max_fun, tol=self.tol, verbose=self.verbose
+                engine,
+                max_iter=self.max_iter,
+                max_fun=self.max_fun,
+                tol=self.tol,
+                reported=reported,
+                verbose=self.verbose,
+                observer=tasks,
             )
             engine.settle_statistics()
         finally:
             self._stats = engine.stats
-        penalty = engine.penalty()
-        self.loss_ = (loss - penalty) * hyper.loss_scale + penalty
+        self.loss_ = reported(loss)
+
+    def _largest_gradient_norm(self) -> float:
+        if self.max_grad_norm is not None:
+            return float(self.max_grad_norm)
+        # The kernels compute the norm if it is limited.
+        wanted = any(
+            getattr(callback, "needs_gradient_norm", False) for callback in vars(self).get("_skl_callbacks", ())
+        )
+        return float(np.finfo(float).max) if wanted else np.inf
 
     def _training_state(self, w: Array, incremental: bool) -> TrainingState:
         """Return the state that training continues: the present one, or a new one."""
@@ -458,7 +518,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         self._state = state
         return state
 
-    def _fit_stochastic(
+    def _prepare(
         self,
         network: Network,
         X: Any,
@@ -466,8 +526,9 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         sample_weight: Any,
         held_out: ValidationData | None,
         incremental: bool,
-        n_epochs: int,
-    ) -> None:
+        checkpoint: Snapshot | None,
+    ) -> dict[str, Any]:
+        """Return the arguments of `train_stochastic` that describe this training."""
         w = self._packed.w
         state = self._training_state(w, incremental)
         self._stats = np.require(self._stats, requirements="W")
@@ -490,7 +551,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             beta_2=float(settings["beta_2"]),
             epsilon=float(settings["epsilon"]),
             weight_decay=float(self.weight_decay),
-            max_grad_norm=np.inf if self.max_grad_norm is None else float(self.max_grad_norm),
+            max_grad_norm=self._largest_gradient_norm(),
             adaptive=schedule == "adaptive",
             watch_loss=not stopping,
             tol=float(self.tol),
@@ -520,37 +581,49 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         if held_out is not None:
             measure = monitor(self, held_out, hyper, engine, lambda: available_threads(self.n_jobs))
         keep_best = stopping if self.restore_best_weights == "auto" else bool(self.restore_best_weights)
-        try:
-            best = train_stochastic(
-                engine,
-                max_iter=n_epochs if incremental else int(self.max_iter),
-                incremental=incremental,
-                power_t=float(settings["power_t"]) if schedule == "invscaling" else None,
-                rate_init=rate_init,
-                schedule=schedule_of(self, learning_rate, rate_init, int(self.max_iter) * -(-m // batch)),
-                verbose=self.verbose,
-                watch=Watch(measure, stopping, keep_best),
-            )
-        finally:
-            self._publish(state)
-        if best is not None:
-            self._set_weights(network, best[0])
-            self._stats = best[1]
+        resumed = None
+        if checkpoint is not None:
+            resumed = restore(engine, checkpoint, keep_best=keep_best)
+            if isinstance(self.random_state, np.random.RandomState):
+                self.random_state.set_state(self._random_state.get_state(legacy=False))
+                self._random_state = order.random = self.random_state
+        return {
+            "engine": engine,
+            "power_t": float(settings["power_t"]) if schedule == "invscaling" else None,
+            "rate_init": rate_init,
+            "schedule": schedule_of(self, learning_rate, rate_init, int(self.max_iter) * -(-m // batch)),
+            "watch": Watch(measure, stopping, keep_best),
+            "resumed": resumed,
+        }
+
+    def _attributes_after_epoch(self) -> dict[str, Any]:
+        """Return the attributes by which a copy of this estimator in training is fitted up to the present epoch."""
+        state = deepcopy(self._state)
+        return {"_state": state, "_stats": self._stats.copy(), **self._published(state)}
 
     def _publish(self, state: TrainingState) -> None:
         """Show the state of training in the public attributes."""
-        self.n_iter_, self.t_ = state.n_iter, state.t
-        self.loss_curve_, self.validation_scores_ = state.loss_curve, state.validation_scores
-        self.validation_loss_curve_, self.best_epoch_ = state.validation_loss_curve, state.best_epoch
-        if state.best_epoch is None and state.loss_curve and not np.isnan(state.loss_curve).all():
-            self.best_epoch_ = int(np.nanargmin(state.loss_curve)) + 1
-        self.best_loss_ = state.best_loss
+        self.__dict__.update(self._published(state))
+
+    def _published(self, state: TrainingState) -> dict[str, Any]:
+        """Return the public attributes that show the state of training."""
+        best_epoch, best_loss = state.best_epoch, state.best_loss
+        if best_epoch is None and state.loss_curve and not np.isnan(state.loss_curve).all():
+            best_epoch = int(np.nanargmin(state.loss_curve)) + 1
         if state.best_score is not None and self.scoring == "loss":
-            self.best_loss_ = -state.best_score
-        self.best_validation_score_ = state.best_score
-        self._no_improvement_count = state["no_change"]  # scikit-learn's name
-        if self.loss_curve_:
-            self.loss_ = self.loss_curve_[-1]
+            best_loss = -state.best_score
+        shown = {
+            "n_iter_": state.n_iter,
+            "t_": state.t,
+            "loss_curve_": state.loss_curve,
+            "validation_scores_": state.validation_scores,
+            "validation_loss_curve_": state.validation_loss_curve,
+            "best_epoch_": best_epoch,
+            "best_loss_": best_loss,
+            "best_validation_score_": state.best_score,
+            "_no_improvement_count": state["no_change"],  # scikit-learn's name
+        }
+        return {**shown, "loss_": state.loss_curve[-1]} if state.loss_curve else shown
 
     @property
     def _optimizer(self) -> TrainingState:
@@ -570,6 +643,8 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         X_val: Any = None,
         y_val: Any = None,
         sample_weight_val: Any = None,
+        *,
+        resume_from: Any = None,
     ) -> Self:
         """Fit the model to data matrix X and target(s) y.
 
@@ -588,6 +663,10 @@ class _BaseMLP(SharedParameters, BaseEstimator):
             Target values of X_val.
         sample_weight_val : array-like of shape (n_val,), default=None
             Sample weights of X_val.
+        resume_from : str or path-like, default=None
+            A checkpoint that `fastmlp.callbacks.Checkpoint` has written, from which training continues; it ends with
+            the same weights as a fit that was not interrupted. Parameters and data must be those of the fit that wrote
+            it, except for `n_jobs`, `verbose` and `warm_start`. 'sgd' and 'adam' only.
 
         Returns
         -------
@@ -597,12 +676,15 @@ class _BaseMLP(SharedParameters, BaseEstimator):
         Raises
         ------
         ValueError
-            A parameter or the data are not allowed. Or training diverged: the message then names the epoch, the
-            mini-batch and the learning rate, and the last finite weights are kept.
+            A parameter or the data are not allowed. The checkpoint is damaged, or of another version of fastmlp, of
+            other parameters or of other data: the message says which. Or training diverged: the message then names the
+            epoch, the mini-batch and the learning rate, and the last finite weights are kept.
         MemoryError
             The network is too large for the memory of this machine.
         """
-        return self._fit(X, y, sample_weight, validation=(X_val, y_val, sample_weight_val))
+        validation = X_val, y_val, sample_weight_val
+        with fit_tasks(self, X, y, sample_weight) as tasks:
+            return self._fit(X, y, sample_weight, validation=validation, tasks=tasks, resume_from=resume_from)
 
     def _check_solver(self) -> bool:
         if self.solver not in STOCHASTIC_SOLVERS:

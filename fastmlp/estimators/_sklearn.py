@@ -15,6 +15,13 @@ documented; a test compares them with those that `LabelBinarizer.fit` sets.
 # `self._validate_params()` itself.
 from sklearn.base import _fit_context
 
+# `set_callbacks`, and the private method `_init_callback_context`, which makes the context of a fit and which
+# scikit-learn documents for developers of estimators. New in 1.9; `_callbacks` replaces it in earlier versions.
+try:
+    from sklearn.callback import CallbackSupportMixin, FitCallback
+except ImportError:
+    CallbackSupportMixin = FitCallback = None
+
 # The constraints of `_parameter_constraints`, and the type of the error that scikit-learn raises for a parameter out of
 # range. The same since 1.3 (`Options` since 1.2). There is no public replacement: without them, `fit` has to test the
 # values and raise a class that is both a ValueError and a TypeError.
@@ -29,6 +36,8 @@ from sklearn.utils.multiclass import _check_partial_fit_first_call
 from sklearn.utils.validation import _check_feature_names_in
 
 __all__ = [
+    "CallbackSupportMixin",
+    "FitCallback",
     "Interval",
     "InvalidParameterError",
     "Options",

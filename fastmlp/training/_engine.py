@@ -106,13 +106,23 @@ class Engine:
         )
         self._hyper = record_of(self.hyper)
         self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
-        self._last_finite = self.w.copy(), self.stats.copy()
-        self.workspace.transpose_weights()
+        self.weights_changed()
 
     @property
     def g(self) -> Array:
         """The gradient of the last full batch, if the optimizer is STORE."""
         return self.workspace.g
+
+    @property
+    def row_order(self) -> Array:
+        """The order of the rows in the last epoch, which the next one shuffles; empty if rows are taken as they are."""
+        assert self.order is not None
+        return self.order.order
+
+    def weights_changed(self) -> None:
+        """Take over weights and running statistics that were changed from outside."""
+        self._last_finite = self.w.copy(), self.stats.copy()
+        self.workspace.transpose_weights()
 
     def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train for `epochs` epochs, or until the stopping rule or divergence ends it.

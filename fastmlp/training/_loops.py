@@ -9,11 +9,14 @@ import numpy as np
 import scipy.optimize
 from sklearn.exceptions import ConvergenceWarning
 
-from fastmlp.kernels.layout import STOPPED
+from fastmlp.kernels.layout import RUNNING, STOPPED, Hyper
 
 from ._engine import Engine
 from ._network import Array
+from ._progress import Observer, Progress
+from ._reporting import Reporter, reporter_of
 from ._schedules import Schedule
+from ._snapshot import Best, snapshot_of
 from ._threads import Team
 
 __all__ = ["Measured", "Watch", "divergence_message", "minimize_lbfgs", "train_stochastic"]
@@ -22,6 +25,7 @@ NOT_FINITE = (
     "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
 )
 EPOCHS_PER_CALL = 4096  # bounds the memory for losses where max_iter is huge
+STOPPED_BY_CALLBACK = 99  # a status of SciPy's
 STEPS_PER_CALL = 1 << 17  # bounds the memory for schedules
 
 
@@ -44,11 +48,6 @@ def divergence_message(engine: Engine, epoch: int) -> str:
         f" learning rate {rate:g}: scale the data or lower learning_rate_init. The last finite"
         " weights are kept."
     )
-
-
-def _say(verbose: Any, text: str) -> None:
-    if verbose:
-        print(text)  # noqa: T201 -- what `verbose` asks for, as in scikit-learn
 
 
 class Measured(NamedTuple):
@@ -89,6 +88,8 @@ def train_stochastic(
     schedule: Schedule | None = None,
     verbose: Any = False,
     watch: Watch = NOTHING,
+    observer: Observer | None = None,
+    resumed: Best | None = None,
 ) -> tuple[Array, Array] | None:
     """Train by mini-batches until scikit-learn's rules stop it.
 
@@ -99,7 +100,7 @@ def train_stochastic(
     max_iter : int
         Epochs.
     incremental : bool, default=False
-        `partial_fit`: no warning if the epochs are over.
+        `partial_fit`: all epochs are trained, and there is no warning at the end of them.
     power_t : float or None
         Exponent of the 'invscaling' schedule; None: another schedule.
     rate_init : float
@@ -107,8 +108,13 @@ def train_stochastic(
     schedule : Schedule or None
         Schedules that change with each mini-batch.
     verbose : bool or int
+        See `reporter_of`.
     watch : Watch
         Validation, and whether the best weights are wanted.
+    observer : Observer or None
+        Is told of each epoch, and may end training.
+    resumed : Best or None
+        What `restore` has returned: the engine continues a training that was interrupted.
 
     Returns
     -------
@@ -128,13 +134,17 @@ def train_stochastic(
         Ctrl-C.
     """
     m, hyper, state = engine.data.rows, engine.hyper, engine.state
-    one_by_one = bool(watch.measure or watch.keep_best or verbose or incremental)
+    one_by_one = bool(watch.measure or watch.keep_best or verbose or incremental or observer)
     state.watch(scores=watch.stopping)
+    n_iter, stopped = (state.n_iter, state["status"] == STOPPED) if resumed else (0, False)
     state.begin_call()
-    recorder = _Recorder(engine, watch, verbose)
-    stopped = diverged = False
+    state.n_iter = n_iter
+    if stopped:
+        state["status"] = STOPPED
+    recorder = _Recorder(engine, watch, resumed)
+    diverged = False
     try:
-        with Team(engine.threads) as team:
+        with Team(engine.threads) as team, reporter_of(verbose) as reporter:
             while state.n_iter < max_iter and not stopped:
                 ahead = 1 if one_by_one else min(EPOCHS_PER_CALL, max_iter - state.n_iter)
                 rates = None
@@ -146,6 +156,8 @@ def train_stochastic(
                     ahead = min(ahead, max(1, STEPS_PER_CALL // steps))
                     rates = schedule.table(state["step"], ahead * steps)
                 rate = state["rate"]
+                if observer is not None:
+                    observer.begin_epoch()
                 status = engine.run(team, ahead, rates)
                 recorder.record_epochs()
                 if engine.diverged:
@@ -153,17 +165,25 @@ def train_stochastic(
                     break
                 if one_by_one:
                     status = recorder.after_epoch(status)
+                else:
+                    recorder.note_lowest_loss(ahead)
                 stopped = status == STOPPED
-                if one_by_one:
-                    what = "Validation score" if watch.stopping else "Training loss"
-                    _say_rule(verbose, what, hyper.tol, hyper.patience, hyper.adaptive, stopped, rate, state["rate"])
-            if state.n_iter >= max_iter and not (stopped or incremental or diverged):
-                warnings.warn(
-                    f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
-                    "converged yet.",
-                    ConvergenceWarning,
-                    stacklevel=2,
-                )
+                if verbose or observer is not None:
+                    progress = recorder.progress(max_iter, stopped, rate if schedule is None else state["rate"])
+                    reporter.epoch(progress)
+                    _say_rule(reporter, watch.stopping, hyper, stopped, rate, state["rate"])
+                    if observer is not None and observer.end_epoch(progress):
+                        break
+                if incremental and stopped:
+                    stopped, state["status"] = False, RUNNING
+            else:
+                if not (stopped or incremental):
+                    warnings.warn(
+                        f"Stochastic Optimizer: Maximum iterations ({max_iter}) reached and the optimization hasn't "
+                        "converged yet.",
+                        ConvergenceWarning,
+                        stacklevel=2,
+                    )
     except KeyboardInterrupt:
         # Ctrl-C between two calls of a kernel: the weights are those after the last whole mini-batch.
         recorder.record_epochs()
@@ -180,21 +200,22 @@ def train_stochastic(
 
 
 class _Recorder:
-    """Enters finished epochs into the state of a fit, and keeps the best weights.
+    """Enters finished epochs into the state of a fit, and keeps the best weights."""
 
-    Attributes
-    ----------
-    best : (ndarray, ndarray) or None
-        Weights and running statistics of the best epoch so far, if they are wanted.
-    """
-
-    def __init__(self, engine: Engine, watch: Watch, verbose: Any) -> None:
-        self.engine, self.watch, self.verbose = engine, watch, verbose
-        self.best = (engine.w.copy(), engine.stats.copy()) if watch.keep_best else None
+    def __init__(self, engine: Engine, watch: Watch, resumed: Best | None) -> None:
+        self.engine, self.watch = engine, watch
         self._recorded = 0  # epochs of `engine.history` that the state knows
         # The state knows the best value of earlier calls only for what the stopping rule looks at.
         known = watch.stopping or watch.measure is None
-        self._lowest = engine.state["best"] if known else np.inf
+        self._best = resumed or Best(
+            engine.state["best"] if known else np.inf,
+            (engine.w.copy(), engine.stats.copy()) if watch.keep_best else None,
+        )
+
+    @property
+    def best(self) -> tuple[Array, Array] | None:
+        """Weights and running statistics of the best epoch so far, if they are wanted."""
+        return self._best.weights
 
     def record_epochs(self) -> None:
         """Enter the finished epochs into the state."""
@@ -203,6 +224,15 @@ class _Recorder:
         state.loss_curve += finished
         state.n_iter += len(finished)
         state.t += self.engine.data.rows * len(finished)
+
+    def note_lowest_loss(self, epochs: int) -> None:
+        """Note the best of the last epochs, of which there are at most `epochs`, by the training loss."""
+        curve = self.engine.state.loss_curve
+        first = max(0, len(curve) - epochs)
+        best = min(range(first, len(curve)), key=curve.__getitem__, default=0)
+        if curve and curve[best] < self._best.value:
+            self._best = self._best._replace(value=curve[best])
+            self.engine.state.best_epoch = best + 1
 
     def enter(self, measured: Measured) -> None:
         """Enter what the validation data say after an epoch."""
@@ -217,31 +247,42 @@ class _Recorder:
     def after_epoch(self, status: int) -> int:
         """Measure, remember the best weights and apply the stopping rule to a score; return the status."""
         engine, state = self.engine, self.engine.state
-        _say(self.verbose, f"Iteration {state.n_iter}, loss = {state.loss_curve[-1]:.8f}")
         value = state.loss_curve[-1]
         if self.watch.measure is not None:
             measured = self.watch.measure()
             self.enter(measured)
-            _say(self.verbose, f"Validation score: {measured.score:f}")
             value = -measured.score
-        if value < self._lowest:
-            self._lowest, state.best_epoch = value, len(state.loss_curve)
-            if self.watch.keep_best:
-                self.best = engine.w.copy(), engine.stats.copy()
+        if value < self._best.value:
+            state.best_epoch = len(state.loss_curve)
+            self._best = Best(value, (engine.w.copy(), engine.stats.copy()) if self.watch.keep_best else None)
         return engine.observe(value) if self.watch.stopping else status
 
+    def progress(self, max_iter: int, stopped: bool, rate: float) -> Progress:
+        """Return what is known after the present epoch, the last mini-batch of which had the learning rate `rate`."""
+        state = self.engine.state
+        measured = self.watch.measure is not None
+        return Progress(
+            epoch=state.n_iter,
+            max_iter=max_iter,
+            ended=stopped or state.n_iter == max_iter,
+            loss=state.loss_curve[-1],
+            validation_loss=state.validation_loss_curve[-1] if measured and state.validation_loss_curve else None,
+            validation_score=state.validation_scores[-1] if measured and state.validation_scores else None,
+            learning_rate=rate,
+            gradient_norm=state["grad_norm"] if self.engine.hyper.max_grad_norm < np.inf else np.nan,
+            snapshot=lambda: snapshot_of(self.engine, self._best),
+        )
 
-def _say_rule(
-    verbose: Any, what: str, tol: float, patience: float, adaptive: bool, stopped: bool, before: float, rate: float
-) -> None:
-    """Print what the stopping rule did after an epoch, if it did anything."""
-    lowered = adaptive and rate < before
-    if not verbose or not (stopped or lowered):
+
+def _say_rule(reporter: Reporter, scores: bool, hyper: Hyper, stopped: bool, before: float, rate: float) -> None:
+    """Report what the stopping rule did after an epoch, if it did anything."""
+    if not (stopped or (hyper.adaptive and rate < before)):
         return
+    what = "Validation score" if scores else "Training loss"
     then = f" Setting learning rate to {rate:f}"
     if stopped:
-        then = " Learning rate too small. Stopping." if adaptive else " Stopping."
-    _say(verbose, f"{what} did not improve more than tol={tol:f} for {patience:d} consecutive epochs.{then}")
+        then = " Learning rate too small. Stopping." if hyper.adaptive else " Stopping."
+    reporter.say(f"{what} did not improve more than tol={hyper.tol:f} for {hyper.patience:d} consecutive epochs.{then}")
 
 
 def _printing(verbose: Any) -> dict[str, int]:
@@ -251,9 +292,28 @@ def _printing(verbose: Any) -> dict[str, int]:
 
 
 def minimize_lbfgs(
-    engine: Engine, *, max_iter: int, max_fun: int, tol: float, verbose: Any = False
+    engine: Engine,
+    *,
+    max_iter: int,
+    max_fun: int,
+    tol: float,
+    reported: Callable[[float], float],
+    verbose: Any = False,
+    observer: Observer | None = None,
 ) -> tuple[float, int]:
     """Minimise the cost with SciPy's L-BFGS-B around the cost-and-gradient kernel; `engine.w` ends at the minimum.
+
+    Parameters
+    ----------
+    engine : Engine
+    max_iter, max_fun, tol
+        Limits of SciPy.
+    reported : callable
+        Returns the loss that is reported for a cost at the present weights.
+    verbose : bool or int
+        2 and more: see `reporter_of`. 1: SciPy prints its progress, before version 1.15.
+    observer : Observer or None
+        Is told of each iteration, and may end training.
 
     Returns
     -------
@@ -273,9 +333,23 @@ def minimize_lbfgs(
         Ctrl-C: the best weights so far are kept.
     """
     lowest, best = np.inf, engine.w.copy()
-    evaluations = 0
+    evaluations = iterations = 0
+    # scikit-learn prints nothing of its own here.
+    reporter = reporter_of(verbose if verbose > 1 else 0)
 
-    with Team(engine.threads) as team:
+    def after_iteration(intermediate_result: Any) -> None:
+        nonlocal iterations
+        iterations += 1
+        engine.w[:] = intermediate_result.x
+        loss = reported(float(intermediate_result.fun))
+        progress = Progress(iterations, max_iter, ended=iterations == max_iter, loss=loss)
+        reporter.epoch(progress)
+        if observer is not None:
+            observer.begin_epoch()  # SciPy does not say whether another iteration follows
+            if observer.end_epoch(progress):
+                raise StopIteration
+
+    with reporter, Team(engine.threads) as team:
 
         def cost_and_gradient(x: Array) -> tuple[float, Array]:
             nonlocal lowest, best, evaluations
@@ -295,13 +369,14 @@ def minimize_lbfgs(
                 engine.w.copy(),
                 method="L-BFGS-B",
                 jac=True,
-                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **_printing(verbose)},
+                callback=after_iteration if observer is not None or verbose > 1 else None,
+                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **_printing(verbose == 1)},
             )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)
             engine.w[:] = best
             return lowest, evaluations
-    if result.status != 0:
+    if result.status not in (0, STOPPED_BY_CALLBACK):
         limit = f" (max_iter={max_iter})" if result.nit >= max_iter else ""
         warnings.warn(
             f"lbfgs failed to converge after {result.nit} iteration(s) (status={result.status}): "

@@ -1,6 +1,6 @@
 """The state of a fit: everything that the next epoch depends on, besides the weights, the data and the parameters."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, fields
 from typing import Any
 
 import numpy as np
@@ -115,6 +115,12 @@ class TrainingState:
         self.record = record_of(State())
         for name, value in known.items():
             self.record[name] = value
+
+    def unpacked(self) -> tuple[dict[str, Any], dict[str, Array]]:
+        """Return the attributes that JSON can hold, and those that are arrays."""
+        values = {part.name: getattr(self, part.name) for part in fields(self)}
+        arrays = {name: value for name, value in values.items() if isinstance(value, np.ndarray)}
+        return {name: value for name, value in values.items() if name not in arrays}, arrays
 
     def begin_call(self) -> None:
         """Reset the status and the position within the epoch, which belong to the previous call of `fit`."""

@@ -37,9 +37,9 @@ OWN = [
 ]
 # Of methods, after scikit-learn's parameters; and attributes.
 OWN_OF_METHODS = {
-    "fit": ["X_val", "y_val", "sample_weight_val"],
+    "fit": ["X_val", "y_val", "sample_weight_val", "resume_from"],
     "partial_fit": ["n_epochs"],
-    "set_fit_request": ["X_val", "y_val", "sample_weight_val"],
+    "set_fit_request": ["X_val", "y_val", "sample_weight_val", "resume_from"],
     "set_partial_fit_request": ["n_epochs"],
 }
 OWN_ATTRIBUTES = {"validation_loss_curve_", "best_epoch_"}

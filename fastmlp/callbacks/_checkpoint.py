@@ -1,0 +1,77 @@
+"""Checkpoints that are written during training."""
+
+import os
+from numbers import Integral
+from pathlib import Path
+from typing import Any
+
+from fastmlp.training._checkpoint import remove_leftovers, write_checkpoint
+from fastmlp.training._progress import EpochCallback, Progress
+
+__all__ = ["Checkpoint"]
+
+
+class Checkpoint(EpochCallback):
+    """Callback that writes a training in progress to a file, from which `fit(..., resume_from=path)` continues.
+
+    The file is replaced at once: whenever the process or the machine stops, `path` is complete. It holds no pickled
+    objects, and no data but a digest of them.
+
+    Parameters
+    ----------
+    path : str or path-like
+        The file. Its folder must exist. Each fit needs a file of its own.
+    every : int, default=10
+        Number of epochs from one checkpoint to the next. One is also written after the last epoch.
+
+    Raises
+    ------
+    TypeError, ValueError
+        `path` is not a path, or `every` is not a positive integer. When the fit begins: it is a fit by 'lbfgs', which
+        cannot be resumed.
+    OSError
+        When the fit begins: the folder does not exist. Later: the file cannot be written; the model then has the
+        weights of the last epoch.
+
+    Examples
+    --------
+    >>> import tempfile
+    >>> from pathlib import Path
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import MLPClassifier
+    >>> from fastmlp.callbacks import Checkpoint
+    >>> X, y = load_digits(return_X_y=True)
+    >>> path = Path(tempfile.mkdtemp()) / "digits.checkpoint"
+    >>> clf = MLPClassifier(max_iter=40, n_iter_no_change=40, random_state=0)
+    >>> clf = clf.set_callbacks(Checkpoint(path, every=20)).fit(X / 16, y)  # doctest: +SKIP
+    >>> path.exists()  # doctest: +SKIP
+    True
+    >>> again = MLPClassifier(max_iter=40, n_iter_no_change=40, random_state=0)
+    >>> again = again.fit(X / 16, y, resume_from=path)  # doctest: +SKIP
+    """
+
+    def __init__(self, path: str | os.PathLike[str], every: int = 10) -> None:
+        if not isinstance(path, str | os.PathLike):
+            raise TypeError(f"path must be a str or a path, got {path!r}.")
+        if not isinstance(every, Integral) or isinstance(every, bool):
+            raise TypeError(f"every must be an integer >= 1, got {every!r}.")
+        if every < 1:
+            raise ValueError(f"every must be an integer >= 1, got {every!r}.")
+        self.path: Path = Path(path)
+        self.every: int = int(every)
+
+    def setup(self, estimator: Any, context: Any) -> None:
+        """Check that a checkpoint can be written."""
+        super().setup(estimator, context)
+        if estimator.solver == "lbfgs":
+            raise ValueError("Checkpoint needs solver='sgd' or solver='adam', got 'lbfgs'.")
+        if not self.path.parent.is_dir():
+            raise FileNotFoundError(f"Checkpoint: the folder {str(self.path.parent)!r} does not exist.")
+        if self.path.is_dir():
+            raise IsADirectoryError(f"Checkpoint: {str(self.path)!r} is a folder.")
+        remove_leftovers(self.path)
+
+    def after_epoch(self, estimator: Any, progress: Progress) -> None:
+        """Write a checkpoint, if it is time."""
+        if progress.snapshot is not None and (progress.ended or progress.epoch % self.every == 0):
+            write_checkpoint(self.path, progress.snapshot())

@@ -1,0 +1,250 @@
+"""Checkpoint: when it writes, and that a process that is killed at any moment leaves a complete file."""
+
+import json
+import os
+import random
+import signal
+import subprocess
+import sys
+import time
+import warnings
+from pathlib import Path
+
+import numpy as np
+import pytest
+from numpy.testing import assert_array_equal
+from sklearn.datasets import load_digits
+from sklearn.exceptions import ConvergenceWarning
+
+from fastmlp import MLPClassifier
+from fastmlp.callbacks import Checkpoint
+from fastmlp.training import _checkpoint
+from fastmlp.training._checkpoint import read_checkpoint
+
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+@pytest.fixture(scope="module")
+def digits():
+    X, y = load_digits(return_X_y=True)
+    return X[:300] / 16, y[:300]
+
+
+def epochs_of(path):
+    return read_checkpoint(path).header["state"]["n_iter"]
+
+
+@pytest.mark.parametrize(
+    ("every", "max_iter", "expected"), [(1, 4, [1, 2, 3, 4]), (3, 10, [3, 6, 9, 10]), (5, 10, [5, 10]), (99, 4, [4])]
+)
+def test_every(every, max_iter, expected, digits, tmp_path, monkeypatch):
+    written, write = [], _checkpoint.write_checkpoint
+
+    def noting(path, snapshot):
+        write(path, snapshot)
+        written.append(epochs_of(path))
+
+    monkeypatch.setattr("fastmlp.callbacks._checkpoint.write_checkpoint", noting)
+    path = tmp_path / "file"
+    MLPClassifier(8, max_iter=max_iter, random_state=0).set_callbacks(Checkpoint(path, every=every)).fit(*digits)
+    assert written == expected
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+def test_a_training_that_the_rule_stops_is_written_at_its_end(digits, tmp_path):
+    path = tmp_path / "file"
+    model = MLPClassifier(8, tol=1, n_iter_no_change=2, random_state=0).set_callbacks(Checkpoint(path, every=1000))
+    model.fit(*digits)
+    assert epochs_of(path) == model.n_iter_ < model.max_iter
+
+
+@pytest.mark.parametrize("path", [3, None, b"file", ["file"], np.nan])
+def test_what_is_no_path_is_refused(path):
+    with pytest.raises(TypeError, match="path must be a str or a path, got"):
+        Checkpoint(path)
+
+
+@pytest.mark.parametrize("every", [1.5, "1", None, True, np.nan, [3]])
+def test_what_is_no_integer_is_refused(every, tmp_path):
+    with pytest.raises(TypeError, match="every must be an integer >= 1, got"):
+        Checkpoint(tmp_path / "file", every=every)
+
+
+@pytest.mark.parametrize("every", [0, -1])
+def test_every_must_be_positive(every, tmp_path):
+    with pytest.raises(ValueError, match="every must be an integer >= 1, got"):
+        Checkpoint(tmp_path / "file", every=every)
+
+
+def test_what_cannot_be_written_is_refused_before_training(digits, tmp_path):
+    X, y = digits
+    model = MLPClassifier(8, max_iter=2, random_state=0).fit(X, y)
+    before = model.coefs_[0].copy()
+    with pytest.raises(FileNotFoundError, match=r"Checkpoint: the folder '.*missing' does not exist"):
+        model.set_callbacks(Checkpoint(tmp_path / "missing" / "file")).fit(X, y)
+    with pytest.raises(IsADirectoryError, match=r"Checkpoint: '.*' is a folder"):
+        model.set_callbacks(Checkpoint(tmp_path)).fit(X, y)
+    with pytest.raises(ValueError, match="Checkpoint needs solver='sgd' or solver='adam', got 'lbfgs'"):
+        model.set_params(solver="lbfgs").set_callbacks(Checkpoint(tmp_path / "file")).fit(X, y)
+    assert_array_equal(model.coefs_[0], before)
+
+
+def test_a_full_disk_keeps_the_old_file(digits, tmp_path, monkeypatch):
+    """The error ends the fit; the last complete checkpoint stays, and nothing else."""
+    X, y = digits
+    path, savez, calls = tmp_path / "file", np.savez, []
+
+    def full(file, **arrays):
+        calls.append(1)
+        if len(calls) == 3:
+            file.write(b"half")
+            raise OSError(28, "No space left on device")
+        savez(file, **arrays)
+
+    monkeypatch.setattr(_checkpoint.np, "savez", full)
+    model = MLPClassifier(8, max_iter=9, random_state=0).set_callbacks(Checkpoint(path, every=1))
+    with pytest.raises(OSError, match="No space left"):
+        model.fit(X, y)
+    assert model.n_iter_ == 3
+    assert epochs_of(path) == 2
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]
+
+
+@pytest.mark.skipif(os.name != "posix", reason="Windows cannot synchronise folders")
+def test_file_and_folder_are_on_the_disk_before_training_continues(digits, tmp_path, monkeypatch):
+    """The order that survives a crash of the machine: the new file, its name, then the next epoch."""
+    events, fsync, replace = [], os.fsync, os.replace
+
+    def noting_fsync(handle):
+        events.append("folder" if Path(os.readlink(f"/proc/self/fd/{handle}")).is_dir() else "file")
+        fsync(handle)
+
+    def noting_replace(old, new):
+        events.append("rename")
+        assert Path(old).parent == Path(new).parent
+        replace(old, new)
+
+    if not Path("/proc/self/fd").is_dir():
+        pytest.skip("needs /proc")
+    monkeypatch.setattr(_checkpoint.os, "fsync", noting_fsync)
+    monkeypatch.setattr(_checkpoint.os, "replace", noting_replace)
+    MLPClassifier(8, max_iter=2, random_state=0).set_callbacks(Checkpoint(tmp_path / "file", every=1)).fit(*digits)
+    assert events == ["file", "rename", "folder"] * 2
+
+
+def test_unfinished_files_of_ended_processes_are_removed(digits, tmp_path):
+    ended = subprocess.Popen([sys.executable, "-c", ""])
+    ended.wait(timeout=60)
+    path = tmp_path / "file[1]"
+    names = {
+        f"file[1].{ended.pid}-12.tmp": os.name != "posix",
+        f"file[1].{os.getpid()}-12.tmp": False,
+        f"file[1].{os.getppid()}-12.tmp": True,
+        f"other.{ended.pid}-12.tmp": True,
+        "file[1].notes-1.tmp": True,
+    }
+    for name in names:
+        (tmp_path / name).touch()
+    MLPClassifier(8, max_iter=1, random_state=0).set_callbacks(Checkpoint(path)).fit(*digits)
+    assert {name: (tmp_path / name).exists() for name in names} == names
+    assert path.exists()
+
+
+# ---- Processes that are killed
+
+SCRIPT = """
+import json, os, sys, warnings
+warnings.simplefilter("ignore")
+from pathlib import Path
+from sklearn.datasets import load_digits
+from fastmlp import MLPClassifier
+from fastmlp.callbacks import Checkpoint
+
+class Telling(Checkpoint):
+    def after_epoch(self, estimator, progress):
+        os.write(1, f"{progress.epoch}\\n".encode())  # tells the test how far training has come
+        super().after_epoch(estimator, progress)
+
+path, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+X, y = load_digits(return_X_y=True)
+model = MLPClassifier(**{name: value for name, value in options.items() if name != "every"})
+model.set_callbacks(Telling(path, every=options["every"]))
+os.write(1, b"0\\n")
+model.fit(X / 16, y, resume_from=path if path.exists() else None)
+os.write(1, b"end\\n")
+"""
+OPTIONS = {
+    "hidden_layer_sizes": 40,
+    "batch_size": 50,
+    "max_iter": 120,
+    "n_iter_no_change": 1000,
+    "early_stopping": True,
+    "dropout": 0.1,
+    "random_state": 3,
+}
+
+
+def kill_until_the_end(path, runs, rng):
+    """Run the script again and again, kill it at random moments; return how often, and check every file it leaves.
+
+    A process is killed after a random number of epochs and a random part of a further one, so at any place: within an
+    epoch, while a checkpoint is written, between two.
+    """
+    options = {**OPTIONS, "every": 3}
+    killed, reached = 0, 0
+    for _ in range(runs):
+        command = [sys.executable, "-c", SCRIPT, str(path), json.dumps(options)]
+        after, lines, told = rng.randint(0, 3 * options["every"]), 0, reached
+        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
+            for line in process.stdout:
+                if line.strip() == "end":
+                    break
+                told = max(told, int(line))
+                lines += 1
+                if lines > after:
+                    time.sleep(rng.random() * 0.02)
+                    break
+            process.kill()
+            told = max([told, *(int(line) for line in process.stdout.read().split() if line.isdecimal())])
+        killed += process.returncode == -signal.SIGKILL
+        if path.exists():
+            written = epochs_of(path)  # raises an error if the file is not complete
+            # Epochs that were told of before the kill are lost only back to the last multiple of `every`; the last
+            # one was told of before its checkpoint was written.
+            assert written >= min(options["max_iter"], (told - 1) // options["every"] * options["every"])
+            assert written >= reached
+            reached = written
+        if reached == options["max_iter"]:
+            path.unlink()  # begin again
+            reached = 0
+    return killed
+
+
+def check_killed_runs(tmp_path, runs):
+    path, rng = tmp_path / "file", random.Random(runs)
+    killed = kill_until_the_end(path, runs, rng)
+    assert killed > 0.9 * runs
+    X, y = load_digits(return_X_y=True)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)
+        expected = MLPClassifier(**OPTIONS).fit(X / 16, y)
+        resumed = MLPClassifier(**OPTIONS).set_callbacks(Checkpoint(path)).fit(X / 16, y, resume_from=path)
+    for ours, theirs in zip(
+        [*resumed.coefs_, *resumed.intercepts_], [*expected.coefs_, *expected.intercepts_], strict=True
+    ):
+        assert_array_equal(ours, theirs)
+    assert resumed.loss_curve_ == expected.loss_curve_
+    assert resumed.validation_scores_ == expected.validation_scores_
+    assert [file.name for file in tmp_path.iterdir()] == ["file"]  # what killed processes left is removed
+    return killed
+
+
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="sends SIGKILL")
+def test_nothing_is_lost_when_processes_are_killed(tmp_path):
+    check_killed_runs(tmp_path, 5)
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="sends SIGKILL")
+def test_nothing_is_lost_when_a_hundred_processes_are_killed(tmp_path):
+    sys.stdout.write(f"killed: {check_killed_runs(tmp_path, 100)}\n")
