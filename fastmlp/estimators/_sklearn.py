@@ -1,7 +1,7 @@
 """Every private name of scikit-learn that fastmlp's estimators and inspection tools use, for versions 1.6 to 1.9.
 
-All other modules of `fastmlp.estimators`, `fastmlp.inspection` and `fastmlp.tabular` import public names only, or
-these. Each private name has a comment that says what it is for and what replaces it where a version lacks it.
+All other modules import public names or these, except for `fastmlp.search._sklearn`. A comment at each private name
+states its purpose and its replacement in versions without it.
 
 Private protocols that cannot be imported are part of `sklearn.base.BaseEstimator` in all these versions:
 `_parameter_constraints` and `_validate_params` (validation of parameters, used by `_fit_context`) and
