@@ -112,7 +112,8 @@ class SharedParameters:
         default=False,
         allowed=["verbose"],
         doc="""bool or int
-        Whether to print the loss of each epoch.""",
+        Whether to print the loss of each epoch. 2 shows one line that is updated in place: epoch, loss, validation
+        score, learning rate and time left.""",
     )
     warm_start: bool = parameter(
         default=False,

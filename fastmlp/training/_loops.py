@@ -14,7 +14,7 @@ from fastmlp.kernels.layout import RUNNING, STOPPED, Hyper
 from ._engine import Engine
 from ._network import Array
 from ._progress import Observer, Progress
-from ._reporting import Reporter, reporter_of
+from ._reporting import PROGRESS, Reporter, reporter_of
 from ._schedules import Schedule
 from ._snapshot import Best, snapshot_of
 from ._threads import Team
@@ -311,7 +311,7 @@ def minimize_lbfgs(
     reported : callable
         Returns the loss that is reported for a cost at the present weights.
     verbose : bool or int
-        2 and more: see `reporter_of`. 1: SciPy prints its progress, before version 1.15.
+        2: see `reporter_of`. Other positive values: SciPy prints its progress, before version 1.15.
     observer : Observer or None
         Is told of each iteration, and may end training.
 
@@ -335,7 +335,7 @@ def minimize_lbfgs(
     lowest, best = np.inf, engine.w.copy()
     evaluations = iterations = 0
     # scikit-learn prints nothing of its own here.
-    reporter = reporter_of(verbose if verbose > 1 else 0)
+    reporter = reporter_of(verbose if verbose == PROGRESS else 0)
 
     def after_iteration(intermediate_result: Any) -> None:
         nonlocal iterations
@@ -369,8 +369,13 @@ def minimize_lbfgs(
                 engine.w.copy(),
                 method="L-BFGS-B",
                 jac=True,
-                callback=after_iteration if observer is not None or verbose > 1 else None,
-                options={"maxfun": max_fun, "maxiter": max_iter, "gtol": tol, **_printing(verbose == 1)},
+                callback=after_iteration if observer is not None or verbose == PROGRESS else None,
+                options={
+                    "maxfun": max_fun,
+                    "maxiter": max_iter,
+                    "gtol": tol,
+                    **_printing(verbose != PROGRESS and verbose),
+                },
             )
         except KeyboardInterrupt:
             warnings.warn("Training interrupted by user.", stacklevel=2)

@@ -10,8 +10,9 @@ from typing import Any, Self
 
 from ._progress import Progress
 
-__all__ = ["Reporter", "progress_text", "reporter_of"]
+__all__ = ["PROGRESS", "Reporter", "progress_text", "reporter_of"]
 
+PROGRESS = 2  # the value of `verbose` for one line; scikit-learn does not distinguish positive values
 SECONDS_PER_UPDATE = 0.1  # writing to a terminal can take longer than an epoch of a small network
 
 
@@ -148,12 +149,12 @@ def reporter_of(verbose: Any) -> Reporter:
     Parameters
     ----------
     verbose : bool or int
-        0: nothing. 1: what scikit-learn prints. 2 and more: one line that is updated in place if the output is a
-        terminal, otherwise one line for each epoch.
+        0: nothing. 2: one line that is updated in place if the output is a terminal, otherwise one line for each
+        epoch. Others: what scikit-learn prints.
     """
     if not verbose:
         return Reporter()
-    if verbose < 2:
+    if verbose != PROGRESS:
         return Lines()
     if not sys.stdout.isatty():
         return ProgressLines()

@@ -268,7 +268,11 @@ def test_partial_fit_calls_no_callbacks(digits):
     assert len(history.frame()) == 0
 
 
-@pytest.mark.parametrize("bad", [3, None, "ProgressBar", History, object(), [History()], np.nan], ids=repr)
+@pytest.mark.parametrize(
+    "bad",
+    [3, None, "ProgressBar", History, object(), [History()], np.nan],
+    ids=lambda callback: type(callback).__name__,
+)
 def test_what_is_no_callback_is_refused(bad, digits):
     model = MLPClassifier(8).set_callbacks(History())
     before = model._skl_callbacks
