@@ -11,6 +11,7 @@ __all__ = [
     "Activation",
     "Array",
     "BatchNorm",
+    "LossParameter",
     "Options",
     "Output",
     "Problem",
@@ -18,6 +19,7 @@ __all__ = [
     "check_name",
     "check_output_error",
     "check_problem",
+    "smooth_labels",
 ]
 
 Array: TypeAlias = NDArray[np.floating[Any]]
@@ -42,6 +44,16 @@ class Activation(NamedTuple):
     in_pieces: bool = False
 
 
+class LossParameter(NamedTuple):
+    """The parameter of a loss: what it is, its default, and its bounds (the lower one is allowed if `closed`)."""
+
+    meaning: str
+    default: float
+    low: float
+    high: float
+    closed: bool = False
+
+
 class Output(NamedTuple):
     """A row of the table of outputs: a link, and the pair of link and loss.
 
@@ -50,14 +62,17 @@ class Output(NamedTuple):
     link : callable
         `link(z)` returns h.
     pair : callable
-        `pair(z, y)` returns the loss and the error D_L.
-    targets : {"any", "binary", "one-hot", "non-negative"}
-        Targets that the loss is defined for.
+        `pair(z, y)` returns the loss and the error D_L. With a parameter: `pair(z, y, values)`, a value for each unit.
+    targets : {"any", "binary", "one-hot", "non-negative", "positive", "tweedie"}
+        Targets that the loss is defined for. For the Tweedie deviance, that depends on the power.
+    parameter : LossParameter or None, default=None
+        The parameter of the loss.
     """
 
     link: Callable[..., Any]
     pair: Callable[..., Any]
     targets: str
+    parameter: LossParameter | None = None
 
 
 class Options(TypedDict, total=False):
@@ -66,6 +81,8 @@ class Options(TypedDict, total=False):
     activation: str | Sequence[str]
     output: str
     loss: str
+    loss_parameter: ArrayLike | None
+    label_smoothing: float
     alpha: float
     penalty: str
     sample_weight: ArrayLike | None
@@ -80,7 +97,8 @@ class Problem(NamedTuple):
 
     `activations`, `pieces` and `batch_norm` have one entry for each hidden layer. `skips` says for each layer whether
     it has a residual connection. It has one more entry, which is False, for the output layer, so that `skips[l + 1]`
-    exists for each hidden layer l.
+    exists for each hidden layer l. `output.pair` takes only z and y: it contains `loss_parameters`, those of the loss
+    for each output unit. `Y` is smoothed if there is label smoothing.
     """
 
     coefs: list[Array]
@@ -94,6 +112,8 @@ class Problem(NamedTuple):
     skips: tuple[bool, ...]
     output: Output
     masks: list[Array] | None
+    loss: str
+    loss_parameters: tuple[float, ...]
     alpha: float
     penalty: str
 
@@ -123,12 +143,43 @@ def check_activations(
     return names
 
 
-def _check_output(output: str, loss: str, table: Mapping[tuple[str, str], Output]) -> Output:
-    """Return the row of the table. "auto" selects the first loss of the output."""
+def _check_output(output: str, loss: str, table: Mapping[tuple[str, str], Output]) -> str:
+    """Return the name of the loss. "auto" selects the first loss of the output."""
     check_name("output", output, list(dict.fromkeys(link for link, _ in table)))
     losses = [allowed for link, allowed in table if link == output]
     check_name(f"loss (with output={output!r})", loss, ["auto", *losses])
-    return table[output, losses[0] if loss == "auto" else loss]
+    return losses[0] if loss == "auto" else loss
+
+
+def _check_loss_parameter(
+    loss_parameter: ArrayLike | None, loss: str, parameter: LossParameter | None, n_outputs: int
+) -> tuple[float, ...]:
+    """Return the parameter of the loss for each output unit; nothing if the loss has none."""
+    if parameter is None:
+        if loss_parameter is not None:
+            raise ValueError(f"loss_parameter must be None for loss={loss!r}, got {loss_parameter!r}.")
+        return ()
+    values = np.asarray(parameter.default if loss_parameter is None else loss_parameter, np.float64)
+    low, high, closed = parameter.low, parameter.high, parameter.closed
+    if values.shape not in ((), (n_outputs,)) or not (
+        (values >= low if closed else values > low).all() and (values < high).all()
+    ):
+        raise ValueError(
+            f"loss_parameter, {parameter.meaning} of loss={loss!r}, must be one number or one for each of {n_outputs} "
+            f"output units in {'[' if closed else '('}{low:g}, {high:g}), got {loss_parameter!r}."
+        )
+    return tuple(np.broadcast_to(values, n_outputs).tolist())
+
+
+def smooth_labels(Y: Array, label_smoothing: float, output: str) -> Array:
+    """Return (1 - s) Y + s / K for softmax, (1 - s) Y + s / 2 for logistic units (Szegedy et al. 2016, section 7)."""
+    if not 0 <= label_smoothing < 1:
+        raise ValueError(f"label_smoothing must be in [0, 1), got {label_smoothing!r}.")
+    if label_smoothing == 0:
+        return Y
+    if output not in ("softmax", "logistic"):
+        raise ValueError(f"label_smoothing must be 0 with output={output!r}, got {label_smoothing!r}.")
+    return (1 - label_smoothing) * Y + label_smoothing / (Y.shape[1] if output == "softmax" else 2)
 
 
 def _check_chain(coefs: list[Array], intercepts: list[Array], n_features: int, pieces: Sequence[int]) -> list[int]:
@@ -163,14 +214,18 @@ def _check_batch_norm(
     return checked
 
 
-def _check_targets(Y: Array, shape: tuple[int, int], targets: str) -> None:
+def _check_targets(Y: Array, shape: tuple[int, int], targets: str, loss_parameters: tuple[float, ...]) -> None:
     _check_shape("Y", Y, shape)
+    if targets == "tweedie":
+        targets = "positive" if max(loss_parameters) >= 2 else "non-negative"
     if targets in ("binary", "one-hot") and not np.isin(Y, (0, 1)).all():
         raise ValueError("Y must hold only 0 and 1 for a log loss.")
     if targets == "one-hot" and not (Y.sum(axis=1) == 1).all():
         raise ValueError("Y must have exactly one 1 in every row for output='softmax'; 'logistic' allows any number.")
     if targets == "non-negative" and not (Y >= 0).all():
-        raise ValueError("Y must not be negative for the Poisson deviance.")
+        raise ValueError("Y must not be negative for the Poisson deviance, nor for the Tweedie deviance.")
+    if targets == "positive" and not (Y > 0).all():
+        raise ValueError("Y must be positive for the gamma deviance and for the Tweedie deviance of a power >= 2.")
 
 
 def _check_sample_weight(sample_weight: ArrayLike | None, m: int, dtype: DTypeLike) -> Array | None:
@@ -202,6 +257,11 @@ def _check_masks(masks: Sequence[ArrayLike] | None, m: int, widths: list[int], d
     return checked
 
 
+def _bind(pair: Callable[..., Any], parameters: Array) -> Callable[..., Any]:
+    """Return `pair` as a function of z and y."""
+    return lambda z, y: pair(z, y, parameters)
+
+
 def check_problem(
     activations: Mapping[str, Activation],
     outputs: Mapping[tuple[str, str], Output],
@@ -214,6 +274,8 @@ def check_problem(
     activation: str | Sequence[str] = "relu",
     output: str = "softmax",
     loss: str = "auto",
+    loss_parameter: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
     alpha: float = 0.0,
     penalty: str = "mean",
     sample_weight: ArrayLike | None = None,
@@ -248,12 +310,17 @@ def check_problem(
     pieces = tuple(int(maxout_pieces) if activations[name].in_pieces else 1 for name in names)
     widths = _check_chain(W, b, X.shape[1], pieces)
     skips = tuple(residual and widths[l] == widths[l + 1] for l in range(len(names)))
-    row = _check_output(output, loss, outputs)
+    loss = _check_output(output, loss, outputs)
+    row = outputs[output, loss]
+    parameters = _check_loss_parameter(loss_parameter, loss, row.parameter, widths[-1])
     if Y is None:
         targets = np.empty((X.shape[0], 0), dtype)
     else:
         targets = np.asarray(Y, dtype)
-        _check_targets(targets, (X.shape[0], widths[-1]), row.targets)
+        _check_targets(targets, (X.shape[0], widths[-1]), row.targets, parameters)
+    targets = smooth_labels(targets, label_smoothing, output)
+    if parameters:
+        row = row._replace(pair=_bind(row.pair, np.asarray(parameters, dtype)))
     return Problem(
         coefs=W,
         intercepts=b,
@@ -266,6 +333,8 @@ def check_problem(
         skips=(*skips, False),
         output=row,
         masks=_check_masks(dropout_masks, X.shape[0], widths, dtype),
+        loss=loss,
+        loss_parameters=parameters,
         alpha=alpha,
         penalty=penalty,
     )

@@ -40,7 +40,8 @@ SIGNATURES = {
         "transpose": "number* src, int ld_src, number* dst, int ld_dst, int rows, int cols",
         "forward": "int code, number* a, int n",
         "backward": "int code, number* k, number* d, int n",
-        "output_error": "number* z, number* y, float* loss, number* work, int K, int n, float cap",
+        "output_error": "number* z, number* y, float* loss, number* work, int K, int n, float cap, "
+        "float label_smoothing, number* loss_parameters",
         "link": "number* z, number* work, int K, int n",
         "drop": "number* a, int rows, int units, int first, int key, float rate",
         "update": "hyper* hyper, number* w, number* g, number* m, number* v, int n, float rate",

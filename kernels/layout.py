@@ -161,6 +161,7 @@ class Hyper(NamedTuple):
     weight_decay: float = 0.0  # decoupled from the gradient; relative to the learning rate
     max_grad_norm: float = np.inf
     cap: float = np.inf  # largest log loss of one unit
+    label_smoothing: float = 0.0  # share of each target that is spread evenly over the classes
     loss_scale: float = 1.0  # factor of the reported loss
     adaptive: bool = False  # divide the rate by 5 when the stopping rule would stop training
     watch_loss: bool = False  # apply the stopping rule to the training loss; if not, the caller applies it to a score
@@ -233,6 +234,7 @@ class Memory(NamedTuple):
     scratch: Any  # (team, scratch): gradient of a few rows of W
     zeros: Any  # (widest,)
     ones: Any  # (1,)
+    loss_parameters: Any  # (K,): the parameter of the loss of each output unit, if the loss has one
     outputs: Any  # (m, K), if `predicting`
     loss: Any  # (rows,) float64
     unit_loss: Any  # (team, strips) float64
@@ -249,7 +251,7 @@ class Memory(NamedTuple):
 
 
 # Number of consecutive fields of Memory of each dtype; None stands for the dtype of the network.
-KINDS = ((None, 21), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
+KINDS = ((None, 22), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
 MEMORY = dict(zip(Memory._fields, [kind for kind, count in KINDS for _ in range(count)], strict=True))
 
 # Kernels that are called by address. In this order, their addresses follow those of Memory. Kernels that a network does

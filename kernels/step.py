@@ -159,14 +159,15 @@ def add_input(x, a):
 
 
 @inlined
-def output_rows(layers, plan, memory, cap, lo, n, rank):
+def output_rows(layers, plan, memory, hyper, lo, n, rank):
     """Output error of this thread's rows: Z_L in D_L becomes D_L, times the sample weights; `loss` is written."""
     output = record(layers, plan.last)
     K = output.units
     d = offset(memory.D, output.d + lo * K)
     Z, Y, work, loss, ld = unit_major(layers, plan, memory, n, rank)
     call(memory.linked.transpose, d, K, Z, ld, n, K)
-    call(memory.linked.output_error, Z, Y, loss, work, K, ld, cap)
+    cap, smoothing, parameters = hyper.cap, hyper.label_smoothing, memory.loss_parameters
+    call(memory.linked.output_error, Z, Y, loss, work, K, ld, cap, smoothing, parameters)
     if plan.weighted:
         weight, losses = view(memory.row_weight, lo, n), view(loss, 0, n)
         for k in range(K):
@@ -321,7 +322,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
         holds it between two layers. Returns early if the team aborts.
         """
         plan = record(plan, 0)
-        output_rows(layers, plan, memory, record(hyper, 0).cap, lo, n, rank)
+        output_rows(layers, plan, memory, record(hyper, 0), lo, n, rank)
         arrived, kept = lo * plan.widest, (rows + lo) * plan.widest
         for l in range(plan.last - 1, 0, -1):
             layer, above = record(layers, l), record(layers, l + 1)

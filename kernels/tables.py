@@ -43,25 +43,53 @@ ACTIVATIONS = {
     "maxout": Activation(MAXOUT, needs_z=True),
 }
 
-IDENTITY_SQUARED, LOGISTIC_LOG, SOFTMAX_LOG, EXP_POISSON, LOGISTIC_SQUARED = range(5)
+(
+    IDENTITY_SQUARED,
+    LOGISTIC_LOG,
+    SOFTMAX_LOG,
+    EXP_POISSON,
+    LOGISTIC_SQUARED,
+    IDENTITY_ABSOLUTE,
+    IDENTITY_HUBER,
+    IDENTITY_QUANTILE,
+    IDENTITY_CAUCHY,
+    ORDERED_QUANTILE,
+    EXP_GAMMA,
+    EXP_TWEEDIE,
+    LOGISTIC_FOCAL,
+    SOFTMAX_FOCAL,
+) = range(14)
 
 
 class Output(NamedTuple):
-    """One row of the table: the op code, the activation that users see, and the loss that goes with it."""
+    """One row of the table: the op code, the activation that users see, and the loss that goes with it.
+
+    `parameter` is the estimators' name of the parameter of the loss, if it has one.
+    """
 
     code: int
     link: str
     loss: str
+    parameter: str = ""
 
 
 OUTPUTS = {
-    (link, loss): Output(code, link, loss)
-    for code, link, loss in (
-        (IDENTITY_SQUARED, "identity", "squared_error"),
-        (LOGISTIC_LOG, "logistic", "log_loss"),
-        (SOFTMAX_LOG, "softmax", "log_loss"),
-        (EXP_POISSON, "exp", "poisson"),
-        (LOGISTIC_SQUARED, "logistic", "squared_error"),
+    (row.link, row.loss): row
+    for row in (
+        Output(IDENTITY_SQUARED, "identity", "squared_error"),
+        Output(LOGISTIC_LOG, "logistic", "log_loss"),
+        Output(SOFTMAX_LOG, "softmax", "log_loss"),
+        Output(EXP_POISSON, "exp", "poisson"),
+        Output(LOGISTIC_SQUARED, "logistic", "squared_error"),
+        Output(IDENTITY_ABSOLUTE, "identity", "absolute_error"),
+        Output(IDENTITY_HUBER, "identity", "huber", "huber_delta"),
+        Output(IDENTITY_QUANTILE, "identity", "quantile", "quantile"),
+        Output(IDENTITY_CAUCHY, "identity", "cauchy"),
+        Output(ORDERED_QUANTILE, "ordered", "quantile", "quantile"),
+        Output(EXP_GAMMA, "exp", "gamma"),
+        Output(EXP_TWEEDIE, "exp", "tweedie", "power"),
+        Output(LOGISTIC_FOCAL, "logistic", "focal", "focal_gamma"),
+        Output(SOFTMAX_FOCAL, "softmax", "focal", "focal_gamma"),
     )
 }
 

@@ -84,6 +84,12 @@ MODELS = {
     "squared error": (CLASSIFIER, odd_digits, {"loss": "squared_error"}),
     "regression": (REGRESSOR, progression, {}),
     "poisson": (REGRESSOR, progression, {"loss": "poisson"}),
+    **{loss: (REGRESSOR, progression, {"loss": loss}) for loss in ("absolute_error", "huber", "cauchy", "gamma")},
+    "tweedie": (REGRESSOR, progression, {"loss": "tweedie", "power": 1.7}),
+    "quantile": (REGRESSOR, progression, {"loss": "quantile", "quantile": 0.9}),
+    "quantiles": (REGRESSOR, progression, {"loss": "quantile", "quantile": [0.1, 0.5, 0.9]}),
+    "focal": (CLASSIFIER, digits, {"loss": "focal", "focal_gamma": 1.5, "label_smoothing": 0.1}),
+    "binary focal": (CLASSIFIER, odd_digits, {"loss": "focal", "class_weight": "balanced"}),
     **{name: (CLASSIFIER, digits, {"activation": name}) for name in ACTIVATIONS if name != "maxout"},
 }
 DEFAULTS = {"hidden_layer_sizes": (33, 18), "max_iter": 3, "batch_size": 43, "random_state": 0}

@@ -62,7 +62,8 @@ def check_parameters(thing, asked):
         # `fastmlp.cost` and the reference check their arguments alike (test_objective.py).
         pieces = values.get("maxout_pieces", 2) if values.get("activation") == "maxout" else 1
         network = [[[0.0] * pieces], [[0.0, 0.0]]], [[0.0] * pieces, [0.0, 0.0]]
-        vectorized.cost(*network, [[1.0]], [[1.0, 0.0]], **values)
+        targets = [[1.0, 1.0]] if values.get("loss") == "gamma" else [[1.0, 0.0]]
+        vectorized.cost(*network, [[1.0]], targets, **values)
     else:
         assert {name: parameters[name].default for name in values} == values
 

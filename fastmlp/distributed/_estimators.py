@@ -27,7 +27,8 @@ __all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]
 
 # What `fit` of this module takes account of. Others must have their defaults.
 UNDERSTOOD = {
-    *("loss", "hidden_layer_sizes", "activation", "out_activation", "maxout_pieces", "residual", "init", "init_scale"),
+    *("loss", "huber_delta", "quantile", "power", "focal_gamma", "label_smoothing"),
+    *("hidden_layer_sizes", "activation", "out_activation", "maxout_pieces", "residual", "init", "init_scale"),
     *("solver", "alpha", "penalty_scaling", "batch_size", "shuffle", "max_iter", "max_fun", "tol", "n_iter_no_change"),
     *(
         "learning_rate",
@@ -48,6 +49,7 @@ class _DaskMLP(_BaseMLP):
     """What both estimators do differently from the local ones."""
 
     loss: str
+    quantile: Any
 
     def _targets(self, known: list[Facts], warm: bool) -> dict[str, Any]:
         """Return the fitted attributes that the targets of all partitions settle."""
@@ -93,9 +95,8 @@ class _DaskMLP(_BaseMLP):
 
         classify = isinstance(self, MLPClassifier)
         check = delayed(check_partition, pure=False)
-        parts = client.compute(
-            [check(*part, number, dtype.name, classify, self.loss == "poisson") for number, part in enumerate(rows)]
-        )
+        loss = (self.loss, float(self.power)) if isinstance(self, MLPRegressor) else None
+        parts = client.compute([check(*part, number, dtype.name, loss) for number, part in enumerate(rows)])
         known: list[Facts] = client.gather(client.map(facts, parts, classify=classify, pure=False))
         _check_same("columns in X", [one.columns for one in known])
         _check_same("columns in y", [one.target_columns for one in known])
@@ -162,10 +163,16 @@ class _DaskMLP(_BaseMLP):
         """Refuse parameters that training on partitions does not take account of."""
         defaults = type(self)().get_params(deep=False)
         for name, value in self.get_params(deep=False).items():
-            if name not in UNDERSTOOD and value is not defaults[name] and value != defaults[name]:
+            is_default = value is defaults[name] or (np.ndim(value) == 0 and value == defaults[name])
+            if name not in UNDERSTOOD and not is_default:
                 raise ValueError(
                     f"{type(self).__name__} does not support {name}={value!r}; allowed is {defaults[name]!r}."
                 )
+        if np.ndim(getattr(self, "quantile", 0.5)) > 0:
+            raise ValueError(
+                f"{type(self).__name__} does not support several quantiles, got quantile={self.quantile!r}; fit one "
+                "model for each number."
+            )
         for name, allowed in ALLOWED.items():
             value = getattr(self, name)
             if value not in allowed:
@@ -277,6 +284,8 @@ def _architecture(network: Network) -> Architecture:
         "loss": network.loss,
         "residual": network.residual,
         "maxout_pieces": network.maxout_pieces,
+        "loss_parameter": network.loss_parameters[0] if network.loss_parameters else None,
+        "label_smoothing": network.label_smoothing,
     }
     return Architecture(network.shapes(), options)
 

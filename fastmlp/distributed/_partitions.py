@@ -8,6 +8,7 @@ import numpy as np
 from sklearn.utils import check_array, column_or_1d
 from sklearn.utils.multiclass import check_classification_targets
 
+from fastmlp.estimators._regressor import check_domain
 from fastmlp.inspection import cost_and_gradient
 
 __all__ = ["Architecture", "Facts", "Partition", "Sum", "add", "check_partition", "encode", "facts", "gradient", "pack"]
@@ -58,9 +59,9 @@ def pack(coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> np.nd
 
 
 def check_partition(
-    X: Any, y: Any, sample_weight: Any, number: int, dtype: str, classify: bool, non_negative: bool
+    X: Any, y: Any, sample_weight: Any, number: int, dtype: str, loss: tuple[str, float] | None
 ) -> Partition:
-    """Return the rows as arrays.
+    """Return the rows as arrays. `loss` is that of a regressor, with the power of 'tweedie'; None for classifiers.
 
     Raises
     ------
@@ -79,12 +80,11 @@ def check_partition(
         y = check_array(y, ensure_2d=False, dtype=None, input_name="y")
         if y.ndim == 2 and y.shape[1] == 1:
             y = y[:, 0]
-        if classify:
+        if loss is None:
             check_classification_targets(y)
         else:
             y = check_array(y, ensure_2d=False, dtype=np.float64, input_name="y")
-        if non_negative and y.min() < 0:
-            raise ValueError(f"loss='poisson' needs y >= 0, got {y.min()}.")
+            check_domain(y, *loss)
         if sample_weight is not None:
             sample_weight = check_array(
                 column_or_1d(sample_weight),

@@ -99,6 +99,14 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Return the validation score of the current weights."""
 
+    def _weigh(self, Y: Array, sample_weight: Array | None) -> Array | None:
+        """Return the sample weights, times what else weighs the samples with the targets Y."""
+        return sample_weight
+
+    @property
+    def _label_smoothing(self) -> float:
+        return 0.0
+
     @property
     def _tied(self) -> bool:
         """Whether the second half of the matrices are the transposes of the first."""
@@ -150,7 +158,14 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             maxout_pieces=int(self.maxout_pieces),
             residual=bool(self.residual),
             batch_norm=bool(self.batch_norm),
+            loss_parameters=self._loss_parameters(link, loss),
+            label_smoothing=self._label_smoothing,
         )
+
+    def _loss_parameters(self, link: str, loss: str) -> tuple[float, ...]:
+        """Return the parameter of the loss, if it has one."""
+        name = OUTPUTS[link, loss].parameter
+        return tuple(np.ravel(getattr(self, name)).astype(float).tolist()) if name else ()
 
     def _check_memory(self, units: list[int], m: int, itemsize: int) -> None:
         """Raise MemoryError, before anything is allocated, if the network is too large for the memory."""
@@ -200,6 +215,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             maxout_pieces=pieces,
             residual=bool(self.residual),
             batch_norm=bool(self.batch_norm),
+            loss_parameters=self._loss_parameters(self.out_activation_, loss),
         )
 
     def _weights(self, network: Network) -> Array:
@@ -259,6 +275,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
         X, Y = model._validate_input(X, y, fitted, reset=not fitted)
         if sample_weight is not None:
             sample_weight = check_sample_weight(sample_weight, X.shape[0], non_negative=True)
+        sample_weight = model._weigh(Y, sample_weight)
         network = model._network([X.shape[1], *model._hidden_layer_sizes(), model._count_outputs(Y)])
         if fitted:
             model._check_continued(network)
@@ -362,6 +379,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
                 raise ValueError(f"X has {m} rows; at most {ROWS_LIMIT} are allowed.")
             if sample_weight is not None:
                 sample_weight = check_sample_weight(sample_weight, m)
+            sample_weight = self._weigh(Y, sample_weight)
             if self.early_stopping and incremental and stochastic:
                 raise ValueError("partial_fit does not support early_stopping=True")
             self.n_outputs_ = self._count_outputs(Y)
@@ -442,10 +460,12 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
 
     def _hyper(self, network: Network, dtype: Any) -> Hyper:
         """Return the objective, as kernels are told it."""
+        # scikit-learn's cap belongs to its own loss: that of smoothed labels is never small.
+        capped = network.loss == "log_loss" and not network.label_smoothing
         return Hyper(
             alpha=float(self.alpha),
             penalty_sum=self.penalty_scaling == "sum",
-            cap=log_loss_cap(dtype) if network.loss == "log_loss" else np.inf,
+            cap=log_loss_cap(dtype) if capped else np.inf,
             loss_scale=1.0 / network.units[-1] if network.loss == "squared_error" else 1.0,
         )
 
@@ -706,8 +726,8 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
         if "_packed" not in self.__dict__:
             check_is_fitted(self)
 
-    def _forward(self, X: Any, check_input: bool = True, *, link: bool = True) -> Array:
-        """Return the outputs of the network, of shape (n_samples, n_outputs_); without `link`, the pre-activations."""
+    def _evaluated(self, X: Any, check_input: bool = True, *, link: bool = True) -> tuple[Network, Array, Array, Any]:
+        """Return the network, its weights and statistics, and X; without `link`, the network has none."""
         # For one row, scikit-learn's validation takes five times as long as the forward pass.
         if check_input and not (
             is_plain(X) and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
@@ -723,6 +743,11 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             w, stats = w.astype(dtype, copy=False), stats.astype(dtype, copy=False)
         if not link:
             network = replace(network, link="identity", loss="squared_error")
+        return network, w, stats, X
+
+    def _forward(self, X: Any, check_input: bool = True, *, link: bool = True) -> Array:
+        """Return the outputs of the network, of shape (n_samples, n_outputs_); without `link`, the pre-activations."""
+        network, w, stats, X = self._evaluated(X, check_input, link=link)
         return predict(network, w, stats, X, lambda: available_threads(self.n_jobs))
 
     def _score_with(self, X: Any, y: Any, sample_weight: Any, function: Any) -> float:

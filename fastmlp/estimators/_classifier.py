@@ -1,5 +1,6 @@
 """Multilayer perceptron for classification."""
 
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
@@ -7,7 +8,7 @@ import scipy.sparse
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import accuracy_score
 from sklearn.preprocessing import LabelBinarizer
-from sklearn.utils import Tags, column_or_1d
+from sklearn.utils import Tags, column_or_1d, compute_class_weight, compute_sample_weight
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.multiclass import type_of_target, unique_labels
 
@@ -16,8 +17,8 @@ from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
 from ._parameters import parameter, with_parameters
-from ._sklearn import StrOptions, _check_partial_fit_first_call, _fit_context
-from ._validation import binarizer_for, count_labels
+from ._sklearn import Interval, InvalidParameterError, StrOptions, _check_partial_fit_first_call, _fit_context
+from ._validation import binarizer_for, check_sample_weight, count_labels
 
 __all__ = ["MLPClassifier"]
 
@@ -89,9 +90,35 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     )
     loss: str = parameter(
         default="log_loss",
-        allowed=[StrOptions({"log_loss", "squared_error"})],
-        doc="""{'log_loss', 'squared_error'}
-        Loss function. 'squared_error' can be combined with logistic outputs only.""",
+        allowed=[StrOptions({"log_loss", "squared_error", "focal"})],
+        doc="""{'log_loss', 'squared_error', 'focal'}
+        Loss function. 'squared_error' can be combined with logistic outputs only. 'focal' multiplies the log loss
+        -log p of each target by (1 - p)^focal_gamma, so that targets that are already predicted well count less
+        (Lin et al. 2017).""",
+    )
+    focal_gamma: float = parameter(
+        default=2.0,
+        allowed=[Interval(Real, 0, None, closed="left")],
+        doc="""float
+        For loss='focal': the exponent gamma. 0 is the log loss.""",
+    )
+    label_smoothing: float = parameter(
+        default=0.0,
+        allowed=[Interval(Real, 0, 1, closed="left")],
+        doc="""float
+        Number s in [0, 1) by which targets are moved towards equal probabilities (Szegedy et al. 2016): y becomes
+        (1 - s) y + s / n_classes with softmax, and (1 - s) y + s / 2 for each logistic unit. `loss_` is the loss of
+        these targets.""",
+    )
+    class_weight: Any = parameter(
+        default=None,
+        allowed=[StrOptions({"balanced"}), dict, list, None],
+        doc="""dict, list of dict, 'balanced' or None
+        Weights of the classes, {class: weight}, by which the sample weights are multiplied, also those of the rows that
+        `early_stopping` sets aside, but not `sample_weight_val`. Classes that are not named weigh 1. 'balanced' means
+        n_samples / (n_classes * number of samples of the class). For label indicators 'balanced' or a list with a dict
+        {0: weight, 1: weight} for each label: as in `sklearn.utils.class_weight.compute_sample_weight`, the weight of a
+        sample is the product over the labels. `partial_fit` does not know all samples and refuses 'balanced'.""",
     )
 
     def _output(self) -> tuple[str, str]:
@@ -138,6 +165,38 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
             return X, places if self._label_binarizer.y_type_ == "multiclass" else places[:, np.newaxis]
         Y = self._label_binarizer.transform(y)
         return X, Y.toarray() if scipy.sparse.issparse(Y) else Y
+
+    @property
+    def _label_smoothing(self) -> float:
+        return float(self.label_smoothing)
+
+    def _weigh(self, Y: Array, sample_weight: Array | None) -> Array | None:
+        if self.class_weight is None:
+            return sample_weight
+        self._check_class_weight()
+        if self._label_binarizer.y_type_ == "multilabel-indicator":
+            weights = compute_sample_weight(self.class_weight, Y)
+        else:
+            if isinstance(self.class_weight, list):
+                raise ValueError(
+                    "class_weight as a list is for label indicators; for one column of classes it must be a dict, "
+                    f"'balanced' or None, got {self.class_weight!r}."
+                )
+            # The classes are those of all calls to `partial_fit`, of which a batch may contain a part.
+            places = Y.ravel()
+            weights = compute_class_weight(self.class_weight, classes=self.classes_, y=self.classes_[places])[places]
+        return check_sample_weight(weights if sample_weight is None else sample_weight * weights, len(Y))
+
+    def _check_class_weight(self) -> None:
+        """Refuse weights that are no finite numbers >= 0; scikit-learn's functions take what they are given."""
+        if isinstance(self.class_weight, str):
+            return
+        for weights in self.class_weight if isinstance(self.class_weight, list) else [self.class_weight]:
+            values = weights.values() if isinstance(weights, dict) else []
+            if not all(isinstance(value, Real) and 0 <= float(value) < np.inf for value in values):
+                raise InvalidParameterError(
+                    f"The 'class_weight' parameter must have finite weights >= 0, got {self.class_weight!r}."
+                )
 
     def _labels_of(self, Y: Array) -> Any:
         return self.classes_[Y] if Y.ndim == 1 else self._label_binarizer.inverse_transform(Y)
@@ -193,6 +252,12 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         self : object
             The model.
         """
+        if isinstance(self.class_weight, str):
+            raise ValueError(
+                f"class_weight={self.class_weight!r} is not supported by partial_fit, which does not know all samples: "
+                "pass the weights as a dict, for example those of sklearn.utils.compute_class_weight('balanced', "
+                "classes=classes, y=y) for a large enough sample y."
+            )
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)

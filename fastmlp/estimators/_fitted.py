@@ -25,7 +25,8 @@ class FittedLayer(NamedTuple):
     intercept : ndarray of shape (pieces * n_out,)
         Biases in float64, likewise.
     activation : str
-        Name of f: an activation, or the link ('identity', 'logistic', 'softmax', 'exp') in the last layer.
+        Name of f: an activation, or the link ('identity', 'logistic', 'softmax', 'exp', 'ordered') in the last
+        layer.
     pieces : int
         Linear pieces of a 'maxout' unit, 1 for all other activations. Column ``p * n_out + k`` belongs to piece p of
         unit k.

@@ -1,11 +1,13 @@
 """Multilayer perceptron for regression."""
 
+from collections.abc import Sequence
+from numbers import Real
 from typing import Any, Self
 
 import numpy as np
 import scipy.sparse
 from sklearn.base import RegressorMixin
-from sklearn.metrics import r2_score
+from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
@@ -13,9 +15,38 @@ from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
 from ._parameters import parameter, with_parameters
-from ._sklearn import StrOptions, _fit_context
+from ._sklearn import Interval, InvalidParameterError, StrOptions, _fit_context
 
-__all__ = ["MLPRegressor"]
+__all__ = ["MLPRegressor", "check_domain"]
+
+# The link of each loss; that of several quantiles is another one.
+LINKS = {
+    "squared_error": "identity",
+    "poisson": "exp",
+    "absolute_error": "identity",
+    "huber": "identity",
+    "quantile": "identity",
+    "gamma": "exp",
+    "tweedie": "exp",
+    "cauchy": "identity",
+}
+
+
+def check_domain(y: Array, loss: str, power: float) -> None:
+    """Refuse targets that the loss is not defined for.
+
+    Raises
+    ------
+    ValueError
+        With the smallest target.
+    """
+    if LINKS[loss] != "exp":
+        return
+    low, positive = np.min(y), loss == "gamma" or (loss == "tweedie" and power >= 2)
+    if low > 0 or (low == 0 and not positive):
+        return
+    with_power = f" with power={power:g}" if loss == "tweedie" else ""
+    raise ValueError(f"loss={loss!r}{with_power} needs y {'>' if positive else '>='} 0, got {low}.")
 
 
 @with_parameters
@@ -24,9 +55,21 @@ class _RegressionLoss:
 
     loss: str = parameter(
         default="squared_error",
-        allowed=[StrOptions({"squared_error", "poisson"})],
-        doc="""{'squared_error', 'poisson'}
-        Half the squared error, with an identity output, or half the Poisson deviance, with an exponential output.""",
+        allowed=[StrOptions(set(LINKS))],
+        doc="""{'squared_error', 'poisson', 'absolute_error', 'huber', 'quantile', 'gamma', 'tweedie', 'cauchy'}
+        Loss function of the target y and the prediction h.
+
+        - 'squared_error': half the squared error.
+        - 'absolute_error': |h - y|; predicts the median.
+        - 'huber': half the squared error up to `huber_delta`, linear beyond (Huber 1964).
+        - 'cauchy': log(1 + (h - y)^2) / 2, for targets with gross outliers, which have almost no influence. Its scale
+          is 1: divide the targets by the size of a typical error.
+        - 'quantile': the pinball loss; predicts the `quantile` (Koenker & Bassett 1978).
+        - 'poisson', 'gamma', 'tweedie': half the deviance of that distribution, for a mean h = exp(z) > 0. 'poisson'
+          needs y >= 0 and 'gamma' y > 0; for 'tweedie', see `power`.
+
+        All others have an identity output, but for several quantiles. `loss_` sums the loss over the outputs, and takes
+        the mean for 'squared_error' as scikit-learn does.""",
         kw_only=False,
     )
 
@@ -85,8 +128,48 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
     True
     """
 
+    huber_delta: float = parameter(
+        default=1.0,
+        allowed=[Interval(Real, 0, None, closed="neither")],
+        doc="""float
+        For loss='huber': the size of an error from which on the loss is linear.""",
+    )
+    quantile: float | Sequence[float] = parameter(
+        default=0.5,
+        allowed=[Interval(Real, 0, 1, closed="neither"), "array-like"],
+        doc="""float or array-like of shape (n_quantiles,)
+        For loss='quantile': the quantile to predict, or an increasing list of quantiles. With a list, y has one
+        column, `predict` returns one column for each quantile, and the predictions never cross: the first output
+        is z_0, and each one adds log(1 + exp(z_k)) to the one before. `score` is then the mean of
+        `sklearn.metrics.d2_pinball_score` over the quantiles.""",
+    )
+    power: float = parameter(
+        default=1.5,
+        allowed=[Interval(Real, 1, None, closed="left")],
+        doc="""float
+        For loss='tweedie': the variance of y is proportional to mean^power. 1 is Poisson, between 1 and 2 compound
+        Poisson-gamma, 2 gamma, 3 inverse Gaussian. Needs y >= 0, and y > 0 if the power is at least 2.""",
+    )
+
     def _output(self) -> tuple[str, str]:
-        return ("exp" if self.loss == "poisson" else "identity"), self.loss
+        return "ordered" if self._several_quantiles() else LINKS[self.loss], self.loss
+
+    def _several_quantiles(self) -> tuple[float, ...] | None:
+        """Return the quantiles, if the loss asks for a list of them."""
+        if self.loss != "quantile" or isinstance(self.quantile, Real):
+            return None
+        try:
+            levels = np.asarray(self.quantile, dtype=float)
+            right = levels.ndim == 1 and levels.size > 0 and levels[0] > 0 and levels[-1] < 1
+            right = right and bool((np.diff(levels) > 0).all())
+        except (TypeError, ValueError):
+            right = False
+        if not right:
+            raise InvalidParameterError(
+                "The 'quantile' parameter must be a number in (0, 1) or an increasing list of them, got "
+                f"{self.quantile!r}."
+            )
+        return tuple(levels.tolist())
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
         X, y = self._validate_data(X, y, reset, y_numeric=True)
@@ -96,12 +179,20 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
             y = y.toarray()
         if y.dtype.kind not in "biuf":
             raise TypeError(f"y must be numbers, got an array of {y.dtype}.")
-        if self.loss == "poisson" and np.min(y, initial=0) < 0:
-            raise ValueError(f"loss='poisson' needs y >= 0, got {np.min(y)}.")
-        return X, y.reshape(-1, 1) if y.ndim == 1 else y
+        check_domain(y, self.loss, float(self.power))
+        Y = y.reshape(-1, 1) if y.ndim == 1 else y
+        levels = self._several_quantiles()
+        if levels is None:
+            return X, Y
+        if Y.shape[1] != 1:
+            raise ValueError(
+                f"quantile={self.quantile!r} needs y with one column, got {Y.shape[1]}: fit one model for each column, "
+                "or give one number as quantile."
+            )
+        return X, np.repeat(Y, len(levels), axis=1)
 
     def _labels_of(self, Y: Array) -> Any:
-        return Y.ravel() if Y.shape[1] == 1 else Y
+        return Y[:, 0] if Y.shape[1] == 1 or self._several_quantiles() else Y
 
     def predict(self, X: Any) -> Array:
         """Predict values.
@@ -114,17 +205,50 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         Returns
         -------
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted values.
+            The predicted values. With a list as `quantile`, one column for each quantile, increasing in each row.
         """
         self._check_fitted()
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
         outputs = self._forward(X, check_input)
-        return outputs.ravel() if outputs.shape[1] == 1 else outputs
+        return outputs.ravel() if outputs.shape[1] == 1 and self.out_activation_ != "ordered" else outputs
+
+    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
+        """Return the coefficient of determination R^2 of the predictions.
+
+        Parameters
+        ----------
+        X : {array-like, sparse matrix} of shape (n_samples, n_features)
+            The input data.
+        y : array-like of shape (n_samples,) or (n_samples, n_outputs)
+            The true values.
+        sample_weight : array-like of shape (n_samples,), default=None
+            Sample weights.
+
+        Returns
+        -------
+        float
+            R^2, see `sklearn.metrics.r2_score`. With a list as `quantile`, the mean over the quantiles of D^2,
+            see `sklearn.metrics.d2_pinball_score`. Both are at most 1.
+        """
+        self._check_fitted()
+        if self.out_activation_ != "ordered":
+            return float(super().score(X, y, sample_weight))
+        return self._explained_pinball(y, self.predict(X), sample_weight)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        return self._score_with(X, y, sample_weight, r2_score)
+        function = self._explained_pinball if self.out_activation_ == "ordered" else r2_score
+        return self._score_with(X, y, sample_weight, function)
+
+    def _explained_pinball(self, y: Any, predicted: Array, sample_weight: Any) -> float:
+        """Return the mean of D^2 over the quantiles."""
+        # The quantiles of the fit: the parameter may have been changed since.
+        scores = [
+            d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
+            for column, level in zip(predicted.T, self._fitted_network().loss_parameters, strict=True)
+        ]
+        return float(np.mean(scores))
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)

@@ -147,6 +147,14 @@ def exp(graph: Graph, z: str) -> str:
     return graph.node("Exp", z)
 
 
+def ordered(graph: Graph, z: str) -> str:
+    """F(z)_0 = z_0 and F(z)_k = F(z)_{k-1} + log(1 + e^z_k): the outputs for several quantiles."""
+    one, end, axis = (graph.constant(np.array([number])) for number in (1, np.iinfo(np.int64).max, 1))
+    first = graph.node("Slice", z, graph.constant(np.array([0])), one, axis)
+    steps = softplus(graph, graph.node("Slice", z, one, end, axis))
+    return graph.node("CumSum", graph.node("Concat", first, steps, axis=1), graph.constant(np.array(1)))
+
+
 Translation = Callable[..., str]  # of a graph and the names of the linear pieces, one but for 'maxout'
 
 FUNCTIONS: dict[str, Translation] = {
@@ -163,6 +171,7 @@ FUNCTIONS: dict[str, Translation] = {
     "maxout": maxout,
     "softmax": softmax,
     "exp": exp,
+    "ordered": ordered,
 }
 
 

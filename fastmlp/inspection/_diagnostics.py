@@ -7,7 +7,7 @@ import numpy as np
 import scipy.sparse
 from numpy.typing import ArrayLike
 
-from fastmlp._problem import Options
+from fastmlp._problem import Options, smooth_labels
 from fastmlp.reference import vectorized
 from fastmlp.training._blockwise import column_sizes
 from fastmlp.training._network import Array
@@ -186,7 +186,9 @@ def _layers(objective: Objective, g: Array) -> tuple[LayerDiagnosis, ...]:
     values = vectorized.forward(*arrays, **options)[1:]
     Z = vectorized.pre_activations(*arrays, **options)
     # `vectorized.backward` would refuse the targets of an autoencoder, which lie between 0 and 1, for the log loss.
-    _, D = vectorized.OUTPUTS[network.link, network.loss].pair(Z[-1], _targets(objective))
+    targets = smooth_labels(_targets(objective), network.label_smoothing, network.link)
+    parameters = [network.parameters_of_units(Z[-1].dtype)] if network.loss_parameters else []
+    _, D = vectorized.OUTPUTS[network.link, network.loss].pair(Z[-1], targets, *parameters)
     errors = vectorized.backpropagate(*arrays, D if weights is None else D * weights[:, np.newaxis], **options)
     layers = []
     for l, (W, dW, D, A) in enumerate(zip(parts.coefs, gradients.coefs, errors, values, strict=True)):

@@ -133,15 +133,15 @@ def objective_of_arrays(
             f"residual=True needs a hidden layer as wide as its input, got layers of the widths {units[:-1]}."
         )
     link = options.get("output", "softmax")
-    loss = next(loss for (name, loss), row in OUTPUTS.items() if name == link and row is problem.output)
     network = Network(
         units,
         problem.activations,
         link,
-        loss,
+        problem.loss,
         maxout_pieces=int(pieces),
         residual=residual,
         batch_norm=bool(batch_norm),
+        loss_parameters=problem.loss_parameters,
     )
     gammas, betas = [gamma for gamma, _ in batch_norm], [beta for _, beta in batch_norm]
     dtype = problem.X.dtype
@@ -177,6 +177,8 @@ def cost(
     activation: str | Sequence[str] = "relu",
     output: str = "softmax",
     loss: str = "auto",
+    loss_parameter: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
     alpha: float = 0.0,
     penalty: str = "mean",
     sample_weight: ArrayLike | None = None,
@@ -195,15 +197,24 @@ def cost(
     X : array-like of shape (m, n_0)
         Samples. If they are float32, everything is computed in float32, otherwise in float64.
     Y : array-like of shape (m, n_L)
-        Targets: one-hot rows for softmax, 0 and 1 for the log loss of logistic units, else numbers.
+        Targets: one-hot rows for softmax, 0 and 1 for the log loss and the focal loss of logistic units, non-negative
+        numbers for poisson and tweedie, positive ones for gamma and for tweedie with a power >= 2, else numbers.
     activation : str or sequence of str, default="relu"
         Activation of the hidden layers, one name for all or one for each; the names are those of `MLPClassifier`.
-    output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
-        The link of the last layer.
-    loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
+    output : {"softmax", "logistic", "identity", "exp", "ordered"}, default="softmax"
+        The link of the last layer. "ordered" is h_0 = z_0, h_k = h_{k-1} + log(1 + e^{z_k}).
+    loss : {"auto", "log_loss", "squared_error", "poisson", "absolute_error", "huber", "quantile", "cauchy", "gamma", \
+"tweedie", "focal"}, default="auto"
         "auto" is the canonical loss of `output`: log_loss for softmax and logistic, squared_error for
-        identity, poisson for exp. squared_error also goes with logistic outputs. Half the squared error and
-        half the Poisson deviance are summed over the outputs; no loss is capped.
+        identity, poisson for exp, quantile for ordered. squared_error and focal also go with logistic outputs, focal
+        with softmax, absolute_error, huber, quantile and cauchy with identity, gamma and tweedie with exp. Half the
+        squared error and half the deviances are summed over the outputs, like all other losses; no loss is capped.
+    loss_parameter : float or array-like of shape (n_L,), default=None
+        Parameter of the loss: delta of "huber" (default 1), the quantile of "quantile" (0.5), the power of "tweedie"
+        (1.5) or gamma of "focal" (2), for all output units or for each.
+    label_smoothing : float, default=0.0
+        Targets y become (1 - s) y + s / n_L with softmax and (1 - s) y + s / 2 with logistic units, where s is this
+        number in [0, 1).
     alpha : float, default=0.0
         Strength lambda of the L2 penalty; biases are never penalised.
     penalty : {"mean", "sum"}, default="mean"
@@ -237,6 +248,8 @@ def cost(
         activation=activation,
         output=output,
         loss=loss,
+        loss_parameter=loss_parameter,
+        label_smoothing=label_smoothing,
         alpha=alpha,
         penalty=penalty,
         sample_weight=sample_weight,

@@ -318,6 +318,8 @@ def output_error(
     *,
     output: str = "softmax",
     loss: str = "auto",
+    loss_parameter: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
     sample_weight: ArrayLike | None = None,
 ) -> Array:
     """Compute the error of the output layer, D_L = dloss/dZ_L.
@@ -328,10 +330,13 @@ def output_error(
         Pre-activations of the output layer.
     Y : array-like of shape (m, n_L)
         Targets, see `cost`.
-    output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
+    output : {"softmax", "logistic", "identity", "exp", "ordered"}, default="softmax"
         Link of the output layer.
-    loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
+    loss : {"auto", "log_loss", "squared_error", "poisson", "absolute_error", "huber", "quantile", "cauchy", "gamma", \
+"tweedie", "focal"}, default="auto"
         Loss, see `cost`.
+    loss_parameter, label_smoothing
+        See `cost`.
     sample_weight : array-like of shape (m,), default=None
         Weights of the samples. By default, all weights are 1.
 
@@ -354,7 +359,17 @@ def output_error(
     # A network of one layer with the identity as weights has the same Z_L and the checks of any other network.
     Z = np.asarray(Z)
     eye, zeros = np.eye(Z.shape[-1]), np.zeros(Z.shape[-1])
-    problem = _check([eye], [zeros], Z, Y, output=output, loss=loss, sample_weight=sample_weight)
+    problem = _check(
+        [eye],
+        [zeros],
+        Z,
+        Y,
+        output=output,
+        loss=loss,
+        loss_parameter=loss_parameter,
+        label_smoothing=label_smoothing,
+        sample_weight=sample_weight,
+    )
     return np.array(_output(problem, problem.X.tolist())[2])
 
 
@@ -432,6 +447,8 @@ def cost(
     activation: str | Sequence[str] = "relu",
     output: str = "softmax",
     loss: str = "auto",
+    loss_parameter: ArrayLike | None = None,
+    label_smoothing: float = 0.0,
     alpha: float = 0.0,
     penalty: str = "mean",
     sample_weight: ArrayLike | None = None,
@@ -449,15 +466,23 @@ def cost(
     X : array-like of shape (m, n_0)
         Samples.
     Y : array-like of shape (m, n_L)
-        Targets: one-hot rows for softmax, 0 and 1 for the log loss of logistic units, non-negative numbers for the
-        Poisson deviance, any numbers for the squared error.
+        Targets: one-hot rows for softmax, 0 and 1 for the log loss and the focal loss of logistic units, non-negative
+        numbers for the Poisson deviance and the Tweedie deviance, positive ones for the gamma deviance and the Tweedie
+        deviance of a power >= 2, any numbers for the other losses.
     activation : str or sequence of str, default="relu"
         A name in `ACTIVATIONS` for all hidden layers, or one name for each.
-    output : {"softmax", "logistic", "identity", "exp"}, default="softmax"
+    output : {"softmax", "logistic", "identity", "exp", "ordered"}, default="softmax"
         Link of the output layer.
-    loss : {"auto", "log_loss", "squared_error", "poisson"}, default="auto"
+    loss : {"auto", "log_loss", "squared_error", "poisson", "absolute_error", "huber", "quantile", "cauchy", "gamma", \
+"tweedie", "focal"}, default="auto"
         Loss. (output, loss) must be a key of `OUTPUTS`. "auto" selects the first loss in `OUTPUTS` for the output,
         which is its canonical loss.
+    loss_parameter : float or array-like of shape (n_L,), default=None
+        Parameter of the loss: delta of "huber" (default 1), the quantile of "quantile" (0.5), the power of "tweedie"
+        (1.5) or gamma of "focal" (2), for all output units or for each.
+    label_smoothing : float, default=0.0
+        Targets y become (1 - s) y + s / n_L with softmax and (1 - s) y + s / 2 with logistic units, where s is this
+        number in [0, 1).
     alpha : float, default=0.0
         Strength of the L2 penalty (lambda). Biases are not penalised.
     penalty : {"mean", "sum"}, default="mean"
@@ -499,6 +524,8 @@ def cost(
         activation=activation,
         output=output,
         loss=loss,
+        loss_parameter=loss_parameter,
+        label_smoothing=label_smoothing,
         alpha=alpha,
         penalty=penalty,
         sample_weight=sample_weight,

@@ -85,7 +85,7 @@ class Engine:
         dtype, batch = self.w.dtype, self.hyper.batch
         if self.order is None:
             self.order = RowOrder(self.data.rows, batch, shuffle=False, random=None)
-        self.hyper = self.hyper._replace(shuffle=self.order.mode)
+        self.hyper = self.hyper._replace(shuffle=self.order.mode, label_smoothing=self.network.label_smoothing)
         chunk = chunk_rows(self.network, batch, dtype.itemsize)
         flops = self.network.flops() * chunk
         self._pass_seconds = FIRST_SECONDS + flops / FIRST_FLOPS_PER_SECOND

@@ -38,6 +38,7 @@ def mean_loss(
     # With an identity link, the network returns its pre-activations, which the kernel of link and loss takes.
     linear = network.with_link("identity", "squared_error")
     K, error = network.units[-1], entry("output_error", w.dtype.name, network.output)
+    parameters = network.parameters_of_units(w.dtype)
     total = weight = 0.0
     for start in range(0, data.rows, BLOCK):
         rows = slice(start, min(start + BLOCK, data.rows))
@@ -50,7 +51,7 @@ def mean_loss(
             Y = np.ascontiguousarray(data.Y[rows].T)
         losses, work = np.empty(n), np.empty(2 * n, w.dtype)
         arrays = (array.ctypes.data for array in (Z, Y, losses, work))
-        error(*arrays, K, n, hyper.cap)
+        error(*arrays, K, n, hyper.cap, network.label_smoothing, parameters.ctypes.data)
         weights = data.sample_weight[rows].astype(float) if data.weighted else np.ones(n)
         total += float(np.einsum("i,i->", weights, losses))
         weight += float(weights.sum())

@@ -42,6 +42,10 @@ class Network:
         Linear pieces of a maxout unit.
     residual, batch_norm : bool, default=False
         As in `MLPClassifier`.
+    loss_parameters : tuple of float, default=()
+        The parameter of the loss, if it has one: one number for all output units, or one for each.
+    label_smoothing : float, default=0.0
+        As in `MLPClassifier`.
     """
 
     units: tuple[int, ...]
@@ -51,6 +55,8 @@ class Network:
     maxout_pieces: int = 2
     residual: bool = False
     batch_norm: bool = False
+    loss_parameters: tuple[float, ...] = ()
+    label_smoothing: float = 0.0
 
     def with_link(self, link: str, loss: str) -> "Network":
         """Return the network with another output of the same width."""
@@ -111,6 +117,16 @@ class Network:
             for target, source in zip(targets, sources, strict=True):
                 target[...] = source
         return w
+
+    def parameters_of_units(self, dtype: Any) -> Array:
+        """Return the parameter of the loss of each output unit, of shape (n_L,); empty if the loss has none."""
+        parameter, K = OUTPUTS[self.link, self.loss].parameter, self.units[-1]
+        if not parameter:
+            return np.empty(0, dtype)
+        if len(self.loss_parameters) not in (1, K):
+            # Kernels would read beyond the array.
+            raise ValueError(f"loss={self.loss!r} needs {parameter} for {K} units, got {self.loss_parameters}.")
+        return np.array(np.broadcast_to(self.loss_parameters, K), dtype)
 
     @lru_cache(maxsize=256)  # noqa: B019
     def flops(self) -> int:

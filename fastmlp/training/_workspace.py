@@ -183,6 +183,7 @@ class Workspace:
             scratch=empty(threads * scratch, dtype),
             zeros=zeros(widest, dtype),
             ones=np.ones(1, dtype),
+            loss_parameters=network.parameters_of_units(dtype),
             outputs=np.empty(0, dtype),
             loss=empty(chunk, float),
             unit_loss=empty(strips, float),

@@ -16,6 +16,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_diabetes, load_digits
 from sklearn.preprocessing import scale
+from sklearn.utils._param_validation import InvalidParameterError
 
 from fastmlp import MLPClassifier, MLPRegressor
 from fastmlp.distributed import DaskMLPClassifier, DaskMLPRegressor
@@ -96,6 +97,10 @@ OPTIONS = [
     ("c", {"hidden_layer_sizes": (64, 64), "residual": True, "init": "he", "activation": ["gelu", "relu"]}),
     ("r", {"solver": "lbfgs", "hidden_layer_sizes": ()}),
     ("r", {"random_state": np.random.RandomState(3)}),
+    ("r", {"loss": "huber", "huber_delta": 0.3}),
+    ("r", {"loss": "quantile", "quantile": 0.8}),
+    ("r", {"loss": "cauchy", "solver": "lbfgs"}),
+    ("c", {"loss": "focal", "focal_gamma": 1.5, "label_smoothing": 0.1}),
 ]
 
 
@@ -122,6 +127,26 @@ def test_weights_depend_on_neither_workers_nor_their_speed(solver, client, threa
     first = clone(model).fit(*data, client=client)  # two processes
     assert_same_weights(first, clone(model).fit(*data, client=threads))
     assert_same_weights(first, clone(model).fit(*data))  # the default client, the one made last
+
+
+@pytest.mark.parametrize("params", [{"loss": "gamma"}, {"loss": "tweedie", "power": 1.2}], ids=str)
+def test_losses_of_positive_targets(params, threads):
+    X, y = diabetes()
+    y = y - y.min() + 1
+    local = MLPRegressor(**SETTINGS, **params).fit(X, y)
+    model = DaskMLPRegressor(**SETTINGS, **params).fit(*collections(X, y, 90), client=threads)
+    assert_close_weights(model, local, 9)
+    assert model.loss_ == pytest.approx(local.loss_, rel=1e-12)
+    y[200] = -0.5
+    with pytest.raises(ValueError, match=r"Partition 2: loss='(gamma|tweedie)'.* needs y >=? 0, got -0.5"):
+        model.fit(*collections(X, y, 90), client=threads)
+
+
+@pytest.mark.parametrize("quantile", [[0.1, 0.9], np.array([0.1, 0.9]), (0.5,)], ids=str)
+def test_several_quantiles_are_refused(quantile, threads):
+    model = DaskMLPRegressor(loss="quantile", quantile=quantile)
+    with pytest.raises(ValueError, match="DaskMLPRegressor does not support several quantiles, got quantile="):
+        model.fit(*collections(*diabetes(), 200), client=threads)
 
 
 def test_sample_weights(threads, rng):
@@ -346,6 +371,13 @@ def bad_inputs():
         "batch norm": (good, {"batch_norm": True}, ValueError, "does not support batch_norm=True"),
         "dropout": (good, {"dropout": 0.5}, ValueError, r"does not support dropout=0\.5; allowed is 0"),
         "schedule": (good, {"learning_rate": "cosine"}, ValueError, "does not support learning_rate='cosine'"),
+        "class weights": (
+            good,
+            {"class_weight": "balanced"},
+            ValueError,
+            "not support class_weight='balanced'; allowed",
+        ),
+        "list": (good, {"dropout": np.zeros(2)}, InvalidParameterError, "'dropout' parameter"),
         "parameter": (good, {"alpha": -1.0}, ValueError, "'alpha' parameter"),
         "residual": (good, {"residual": True}, ValueError, "'residual' parameter"),
         "client": (good, {"client": "tcp://"}, TypeError, r"client must be a distributed\.Client"),

@@ -81,10 +81,10 @@ def test_invalid_shared_parameters_raise_the_errors_of_scikit_learn(name, parame
         # scikit-learn fails later ("an integer is required"): fastmlp raises the same type with a better text.
         assert outcomes[0][0] is TypeError
         assert "hidden_layer_sizes must be integers > 0, got" in outcomes[0][1]
-    elif parameter == "learning_rate" and outcomes[1] is not None:
+    elif parameter in ("learning_rate", "loss") and outcomes[1] is not None:
         # The text lists the allowed values, of which there are more here.
         assert outcomes[0][0] is outcomes[1][0]
-        assert "The 'learning_rate' parameter of" in outcomes[0][1]
+        assert f"The {parameter!r} parameter of" in outcomes[0][1]
     else:
         assert outcomes[0] == outcomes[1]
     if outcomes[0] is not None and value != "empty list":

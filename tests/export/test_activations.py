@@ -24,6 +24,7 @@ LINKS = {
         np.exp(z - z.max(axis=1, keepdims=True)) / np.exp(z - z.max(axis=1, keepdims=True)).sum(axis=1, keepdims=True)
     ),
     "exp": np.exp,
+    "ordered": vectorized.OUTPUTS["ordered", "quantile"].link,
 }
 
 

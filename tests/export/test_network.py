@@ -76,6 +76,43 @@ def test_every_kind_of_target(problems, run_onnx, kind, shape, dtype):
     assert_same_prediction(run_onnx, model, X)
 
 
+@pytest.mark.parametrize("dtype", TOLERANCE)
+@pytest.mark.parametrize(
+    "params",
+    [
+        {"loss": "quantile", "quantile": [0.1, 0.5, 0.9]},
+        {"loss": "quantile", "quantile": [0.5]},
+        {"loss": "quantile", "quantile": 0.8},
+        {"loss": "absolute_error"},
+        {"loss": "huber"},
+        {"loss": "cauchy"},
+        {"loss": "gamma"},
+        {"loss": "tweedie"},
+    ],
+    ids=str,
+)
+def test_every_regression_loss(problems, run_onnx, params, dtype):
+    problem = problems["poisson"]
+    X = problem.X.astype(dtype)
+    model = MLPRegressor(**params, **SHAPES["both"], **SHORT).fit(X, problem.y + 1)
+    assert_same_prediction(run_onnx, model, X)
+
+
+@pytest.mark.parametrize("dtype", TOLERANCE)
+def test_exported_quantiles_never_cross(problems, run_onnx, rng, dtype):
+    X, y = problems["regression"].X, problems["regression"].y
+    model = MLPRegressor("quantile", 6, quantile=[0.1, 0.2, 0.5, 0.9], **SHORT).fit(X, y)
+    far = rng.normal(scale=100, size=(500, X.shape[1])).astype(dtype)
+    assert (np.diff(run_onnx(to_onnx(model, far), far)["variable"], axis=1) >= 0).all()
+
+
+@pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel"])
+def test_focal_loss_and_label_smoothing(problems, run_onnx, kind):
+    problem = problems[kind]
+    params = {"loss": "focal", "label_smoothing": 0.1, "class_weight": "balanced"}
+    assert_same_prediction(run_onnx, MLPClassifier(5, **params, **SHORT).fit(problem.X, problem.y), problem.X)
+
+
 def test_one_activation_for_each_layer(problems, run_onnx):
     problem = problems["outputs"]
     model = MLPRegressor(

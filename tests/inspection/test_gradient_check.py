@@ -35,6 +35,8 @@ def test_back_propagation_is_right_for_every_network(activation):
             "binary": rng.integers(2, size=(7, 3)),
             "any": rng.normal(size=(7, 3)),
             "non-negative": rng.poisson(1.0, size=(7, 3)),
+            "tweedie": rng.poisson(1.0, size=(7, 3)),
+            "positive": rng.gamma(2.0, size=(7, 3)),
         }[vectorized.OUTPUTS[pair].targets]
         check = check_gradient(
             (coefs, intercepts),

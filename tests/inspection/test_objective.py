@@ -40,6 +40,8 @@ def problem(widths, activation, pair, seed, dtype=np.float64, m=7, residual=Fals
         "binary": rng.integers(2, size=(m, K)).astype(float),
         "any": rng.normal(size=(m, K)),
         "non-negative": rng.poisson(1.0, size=(m, K)).astype(float),
+        "tweedie": rng.poisson(1.0, size=(m, K)).astype(float),
+        "positive": rng.gamma(2.0, size=(m, K)),
     }[vectorized.OUTPUTS[pair].targets]
     weights = rng.uniform(0, 2, m)
     weights[0] = 0
@@ -217,7 +219,7 @@ VALID |= {"X": np.ones((4, 2)), "Y": np.eye(2)[[0, 1, 0, 1]]}
         ({"output": "tanh"}, r"output must be one of \['softmax', .*got 'tanh'"),
         (
             {"loss": "hinge"},
-            r"loss \(with output='softmax'\) must be one of \['auto', 'log_loss'\], got 'hinge'",
+            r"loss \(with output='softmax'\) must be one of \['auto', 'log_loss', 'focal'\], got 'hinge'",
         ),
         ({"loss": "squared_error"}, r"loss \(with output='softmax'\) must be one of"),
         ({"alpha": -1}, "alpha must be a number >= 0, got -1"),

@@ -9,6 +9,7 @@ from itertools import product
 import numpy as np
 import pytest
 from numpy.testing import assert_allclose, assert_array_equal
+from scipy import special
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_iris
 from sklearn.exceptions import ConvergenceWarning
 from sklearn.neural_network import MLPClassifier, MLPRegressor
@@ -55,6 +56,8 @@ def data(m, n_features, n_outputs, targets, seed=0):
         "binary": rng.integers(2, size=(m, n_outputs)).astype(float),
         "any": rng.normal(size=(m, n_outputs)),
         "non-negative": rng.poisson(1.0, size=(m, n_outputs)).astype(float),
+        "tweedie": rng.poisson(1.0, size=(m, n_outputs)).astype(float),
+        "positive": rng.gamma(2.0, size=(m, n_outputs)),
     }[targets]
     return X, Y
 
@@ -164,12 +167,18 @@ def test_maxout_piece_order_and_ties(reference):
 # ---- Cost and gradient ----
 
 WIDTHS = [(3, 2), (2, 5, 3), (4, 4, 4, 3), (1, 3, 2, 1)]
+# An output changes D_L and nothing else. These meet all activations, the others one.
+MAIN_OUTPUTS = [key for key in loops.OUTPUTS if key[1] in ("squared_error", "log_loss", "poisson")]
 CASES = [
     (widths, activation, pair, residual, batch_norm)
+    for activations, pairs in [
+        (list(loops.ACTIVATIONS), MAIN_OUTPUTS),
+        (["tanh"], [key for key in loops.OUTPUTS if key not in MAIN_OUTPUTS]),
+    ]
     for (widths, activation, pair), (residual, batch_norm) in product(
-        product(WIDTHS, loops.ACTIVATIONS, loops.OUTPUTS), product([False, True], repeat=2)
+        product(WIDTHS, activations, pairs), product([False, True], repeat=2)
     )
-    if len(widths) > 2 or (activation == "relu" and not residual and not batch_norm)
+    if len(widths) > 2 or (activation in ("relu", "tanh") and not residual and not batch_norm)
 ]
 
 
@@ -237,6 +246,15 @@ def test_cost_and_output_error_match_formulas(reference, pair):
         ("logistic", "squared_error"): lambda: (h - Y) ** 2 / 2,
         ("identity", "squared_error"): lambda: (h - Y) ** 2 / 2,
         ("exp", "poisson"): lambda: np.where(Y > 0, Y * np.log(np.maximum(Y, 1) / h), 0) - Y + h,
+        ("identity", "absolute_error"): lambda: np.abs(h - Y),
+        ("identity", "huber"): lambda: special.huber(1.0, h - Y),
+        ("identity", "quantile"): lambda: np.abs(h - Y) / 2,
+        ("identity", "cauchy"): lambda: np.log(1 + (h - Y) ** 2) / 2,
+        ("ordered", "quantile"): lambda: np.abs(h - Y) / 2,
+        ("exp", "gamma"): lambda: np.log(h / Y) + Y / h - 1,
+        ("exp", "tweedie"): lambda: 2 * (np.sqrt(h) - np.sqrt(Y)) ** 2 / np.sqrt(h),
+        ("logistic", "focal"): lambda: -np.where(Y == 1, (1 - h) ** 2 * np.log(h), h**2 * np.log(1 - h)),
+        ("softmax", "focal"): lambda: -((1 - h[Y == 1]) ** 2) * np.log(h[Y == 1]),
     }[pair]
     squares = sum(np.sum(W**2) for W in coefs)
     assert_allclose(reference.cost(coefs, intercepts, X, Y, **options), losses().sum() / 6)
@@ -244,7 +262,27 @@ def test_cost_and_output_error_match_formulas(reference, pair):
         J = reference.cost(coefs, intercepts, X, Y, alpha=0.3, penalty=penalty, **options)
         assert_allclose(J, losses().sum() / 6 + strength * squares)
     D = reference.backward(coefs, intercepts, X, Y, **options)[-1]
-    assert_allclose(D, (h - Y) * h * (1 - h) if pair == ("logistic", "squared_error") else h - Y, atol=1e-15)
+    Z = np.array(reference.pre_activations(coefs, intercepts, X, **options)[-1])
+    slope = 1 / (1 + np.exp(-Z[:, 1:]))
+    sign = np.sign(h - Y)
+
+    def focal_slope(p):
+        return p * (1 - p) * (2 * (1 - p) * np.log(p) - (1 - p) ** 2 / p)
+
+    expected = {
+        ("logistic", "squared_error"): lambda: (h - Y) * h * (1 - h),
+        ("identity", "absolute_error"): lambda: sign,
+        ("identity", "huber"): lambda: np.clip(h - Y, -1, 1),
+        ("identity", "quantile"): lambda: sign / 2,
+        ("identity", "cauchy"): lambda: (h - Y) / (1 + (h - Y) ** 2),
+        ("ordered", "quantile"): lambda: np.column_stack([sign.sum(axis=1) / 2, slope * sign[:, 1:] / 2]),
+        ("exp", "gamma"): lambda: 1 - Y / h,
+        ("exp", "tweedie"): lambda: (h - Y) / np.sqrt(h),
+        # With p the probability of the target: d/dz of -(1 - p)^2 log p, where dp/dz = +-p (1 - p).
+        ("logistic", "focal"): lambda: (2 * Y - 1) * focal_slope(np.where(Y == 1, h, 1 - h)),
+        ("softmax", "focal"): lambda: focal_slope(h[Y == 1])[:, np.newaxis] / (1 - h[Y == 1])[:, np.newaxis] * (Y - h),
+    }.get(pair, lambda: h - Y)()
+    assert_allclose(D, expected, rtol=1e-12, atol=1e-15)
 
 
 @pytest.mark.parametrize("reference", REFERENCES)
@@ -583,12 +621,28 @@ def test_fit_matches_scikit_learn(output, activation, shuffle, solver, weighted)
         ({"maxout_pieces": 0}, "maxout_pieces must be an integer >= 1, got 0"),
         (
             {"output": "sign"},
-            r"output must be one of \['softmax', .*'exp'\], got 'sign'",
+            r"output must be one of \['softmax', .*'exp', 'ordered'\], got 'sign'",
         ),
         (
             {"loss": "poisson"},
-            r"loss \(with output='softmax'\) must be .*'log_loss'\], got 'poisson'",
+            r"loss \(with output='softmax'\) must be .*'log_loss', 'focal'\], got 'poisson'",
         ),
+        ({"loss_parameter": 1.0}, "loss_parameter must be None for loss='log_loss', got 1.0"),
+        (
+            {"loss": "focal", "loss_parameter": -1.0},
+            r"loss_parameter, gamma of loss='focal', must be one number or .* 2 output units in \[0, inf\), got -1.0",
+        ),
+        (
+            {"output": "identity", "loss": "quantile", "loss_parameter": [0.1, 0.5, 0.9]},
+            r"the quantile of .* one for each of 2 output units in \(0, 1\), got \[0.1, 0.5, 0.9\]",
+        ),
+        ({"output": "identity", "loss": "huber", "loss_parameter": np.nan}, r"delta of .* \(0, inf\), got nan"),
+        ({"output": "exp", "loss": "tweedie", "loss_parameter": 0.5}, r"the power of .* \[1, inf\), got 0.5"),
+        ({"output": "exp", "loss": "tweedie", "loss_parameter": 2}, "Y must be positive"),
+        ({"output": "exp", "loss": "gamma"}, "Y must be positive"),
+        ({"label_smoothing": 1.0}, r"label_smoothing must be in \[0, 1\), got 1.0"),
+        ({"label_smoothing": np.nan}, r"label_smoothing must be in \[0, 1\), got nan"),
+        ({"label_smoothing": 0.1, "output": "identity"}, "label_smoothing must be 0 with output='identity', got 0.1"),
         ({"penalty": "max"}, r"penalty must be one of \['mean', 'sum'\], got 'max'"),
         ({"alpha": -1.0}, "alpha must be a number >= 0, got -1.0"),
         ({"sample_weight": np.ones(2)}, r"sample_weight must have shape \(3,\), got \(2,\)"),
