@@ -330,8 +330,8 @@ def logistic_focal(Z, Y, loss, gamma, K, n):
 def softmax_focal(Z, Y, loss, top, total, gamma, K, n):
     """p = softmax(Z), q = 1 - p:  loss_i -= sum_k Y q^gamma log p;  Z <- g - p sum_j g_j   (Lin et al. 2017).
 
-    g = Y q^gamma (gamma p log(p) / q - 1) is p times the derivative of the loss by p. Z, Y (K, n); Y, top and total (n,) are
-    overwritten.
+    g = Y q^gamma (gamma p log(p) / q - 1) is p times the derivative of the loss by p. Z, Y (K, n); Y, top and total
+    (n,) are overwritten.
     """
     one, tiny, power = Z.dtype.type(1), Z.dtype.type(TINY), gamma[0]
     copy(view(Z, 0, n), top)

@@ -1,5 +1,6 @@
 """The base class of the estimators: validation, fitting and prediction through `fastmlp.training`."""
 
+import inspect
 import operator
 import warnings
 from abc import abstractmethod
@@ -237,7 +238,9 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         warn_if_newer(type(self).__name__, state.pop(VERSION_KEY, None))
-        super().__setstate__(state)
+        # Parameters that did not exist when the estimator was pickled have their defaults.
+        parameters = inspect.signature(type(self)).parameters.values()
+        super().__setstate__({**{each.name: each.default for each in parameters}, **state})
         # Pack the weights into one vector now, so that predictions need not do it. Memory-mapped arrays stay mapped.
         if "coefs_" in state and not any(isinstance(a, np.memmap) for a in self.coefs_):
             network = self._fitted_network()

@@ -56,7 +56,7 @@ class _RegressionLoss:
     loss: str = parameter(
         default="squared_error",
         allowed=[StrOptions(set(LINKS))],
-        doc="""{'squared_error', 'poisson', 'absolute_error', 'huber', 'quantile', 'gamma', 'tweedie', 'cauchy'}
+        doc="""str
         Loss function of the target y and the prediction h.
 
         - 'squared_error': half the squared error.

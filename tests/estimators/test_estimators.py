@@ -42,6 +42,10 @@ OWN_OF_METHODS = {
     "set_fit_request": ["X_val", "y_val", "sample_weight_val", "resume_from"],
     "set_partial_fit_request": ["n_epochs"],
 }
+OWN_OF_ONE = {
+    "MLPClassifier": ["out_activation", "loss", "focal_gamma", "label_smoothing", "class_weight"],
+    "MLPRegressor": ["huber_delta", "quantile", "power"],
+}
 OWN_ATTRIBUTES = {"validation_loss_curve_", "best_epoch_"}
 
 
@@ -58,7 +62,7 @@ def test_parameters_of_scikit_learn_come_first(name, needs_sklearn):
         needs_sklearn("1.7", "the parameter loss of MLPRegressor")
     ours, theirs = (inspect.signature(Estimator).parameters for Estimator in both(name))
     assert list(ours)[: len(theirs)] == list(theirs)
-    assert list(ours)[len(theirs) :] == OWN + (["out_activation", "loss"] if name == "MLPClassifier" else [])
+    assert list(ours)[len(theirs) :] == OWN + OWN_OF_ONE[name]
     for parameter, theirs_is in theirs.items():
         assert ours[parameter].default == theirs_is.default
         assert ours[parameter].kind == theirs_is.kind

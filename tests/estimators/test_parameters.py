@@ -130,8 +130,8 @@ def test_each_parameter_of_an_estimator_is_complete(Estimator):
     parameters = inspect.signature(Estimator).parameters
     assert set(Estimator._parameter_constraints) == set(parameters)
     assert PLACEHOLDER not in Estimator.__doc__
-    section = Estimator.__doc__.split("Parameters\n----------\n")[1].split("\n\n")[0]
-    entries = [line for line in section.splitlines() if not line.startswith(" ")]
+    section = Estimator.__doc__.split("Parameters\n----------\n")[1].split("\n\nAttributes\n")[0]
+    entries = [line for line in section.splitlines() if line and not line.startswith(" ")]
     assert len(entries) == len(parameters)
     # The documentation has the order and the defaults of the signature.
     for entry, (name, value) in zip(entries, parameters.items(), strict=True):
