@@ -1,4 +1,4 @@
-"""One network trained on data of several machines, by Dask."""
+"""Training of a network on data that is distributed over several machines by Dask."""
 
 from ._estimators import DaskMLPClassifier, DaskMLPRegressor
 

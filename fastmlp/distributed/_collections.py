@@ -1,4 +1,4 @@
-"""Dask collections as lists of partitions, and back: what the client does with data that it does not hold."""
+"""Conversion of Dask collections to lists of partitions, and back."""
 
 from collections.abc import Callable
 from typing import Any
@@ -12,12 +12,12 @@ __all__ = ["client_of", "feature_names", "is_collection", "map_rows", "partition
 
 
 def client_of(client: Any) -> Any:
-    """Return `client`, or the one that is there.
+    """Return `client`, or the current client.
 
     Raises
     ------
     ValueError
-        There is none.
+        If there is none.
     """
     if client is not None:
         if not isinstance(client, distributed.Client):
@@ -50,7 +50,7 @@ def feature_names(X: Any) -> np.ndarray | None:
 
 
 def _check_rows_only(array: Any, name: str) -> None:
-    """Refuse what is no collection, and arrays whose columns are in several chunks."""
+    """Raise for an argument that is not a collection, and for arrays whose columns are in several chunks."""
     if not is_collection(array):
         raise TypeError(f"{name} must be a Dask array, data frame or series, got {type(array).__name__}.")
     if isinstance(array, dask.array.Array):
@@ -71,15 +71,15 @@ def partitions(X: Any, **others: Any) -> list[tuple[Any, ...]]:
     X : Dask array or data frame
         The features.
     **others : Dask array, data frame, series or None
-        What belongs to the rows of X, by name; None stays None.
+        Further data for the rows of X, by name; None stays None.
 
     Raises
     ------
     TypeError
-        One of them is no Dask collection.
+        If one of them is not a Dask collection.
     ValueError
-        Columns are chunked, or the partitions do not belong together as far as this is known without computing them;
-        where lengths or divisions are unknown, `check_partition` compares the lengths.
+        If columns are chunked, or if the partitions differ, as far as this is known without computing them. If lengths
+        or divisions are unknown, `check_partition` compares the lengths.
     """
     whole = {"X": X, **{name: array for name, array in others.items() if array is not None}}
     counts, lengths, divisions = {}, {}, {}
@@ -100,7 +100,7 @@ def partitions(X: Any, **others: Any) -> list[tuple[Any, ...]]:
 
 
 def map_rows(function: Callable[[Any], np.ndarray], X: Any, columns: Any, dtype: Any) -> Any:
-    """Return what `function` makes of each partition of X, lazily.
+    """Apply `function` to each partition of X lazily.
 
     Parameters
     ----------
@@ -108,9 +108,9 @@ def map_rows(function: Callable[[Any], np.ndarray], X: Any, columns: Any, dtype:
         Takes an array or data frame of some rows and returns a vector, or a matrix of as many rows.
     X : Dask array or data frame
     columns : sequence or None
-        Names of the result's columns; None: a vector.
+        Names of the columns of the result; None if it is a vector.
     dtype : dtype
-        Of the result.
+        Dtype of the result.
 
     Returns
     -------

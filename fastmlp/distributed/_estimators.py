@@ -1,4 +1,4 @@
-"""The estimators for Dask collections: the local ones, with another `fit` and lazy predictions."""
+"""Estimators for Dask collections: the local estimators with a distributed `fit` and lazy predictions."""
 
 import warnings
 from collections.abc import Callable
@@ -14,18 +14,21 @@ from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.estimators._base import _BaseMLP
+from fastmlp.kernels.layout import Hyper
+from fastmlp.kernels.tables import OPTIMIZERS
 from fastmlp.training._initialization import initial_weights
 from fastmlp.training._loops import NOT_FINITE
 from fastmlp.training._network import Network
+from fastmlp.training._state import TrainingState
 
 from ._collections import client_of, feature_names, is_collection, map_rows, partitions
 from ._partitions import Architecture, Facts, check_partition, encode, facts, pack
 from ._scores import accuracy, r2
-from ._training import Adam, Diverged, Momentum, Objective, Progress, minimize_lbfgs, train
+from ._training import Diverged, Objective, Progress, minimize_lbfgs, train
 
 __all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]
 
-# What `fit` of this module takes account of. Others must have their defaults.
+# Parameters that `fit` of this module supports. Others must have their default values.
 UNDERSTOOD = {
     *("loss", "huber_delta", "quantile", "power", "focal_gamma", "label_smoothing"),
     *("hidden_layer_sizes", "activation", "out_activation", "maxout_pieces", "residual", "init", "init_scale"),
@@ -46,13 +49,13 @@ ALLOWED = {"solver": ("adam", "sgd", "lbfgs"), "learning_rate": ("constant", "in
 
 
 class _DaskMLP(_BaseMLP):
-    """What both estimators do differently from the local ones."""
+    """The differences of both estimators from the local ones."""
 
     loss: str
     quantile: Any
 
     def _targets(self, known: list[Facts], warm: bool) -> dict[str, Any]:
-        """Return the fitted attributes that the targets of all partitions settle."""
+        """Return the fitted attributes that the targets of all partitions determine."""
         return {}
 
     def fit(self, X: Any, y: Any, sample_weight: Any = None, *, client: Any = None) -> Self:
@@ -67,7 +70,7 @@ class _DaskMLP(_BaseMLP):
         sample_weight : Dask array or series of shape (n_samples,), default=None
             Sample weights, not negative, in the same partitions.
         client : distributed.Client, default=None
-            Whose workers train. None: the present client, see `distributed.get_client`.
+            Client whose workers train. None means the current client, see `distributed.get_client`.
 
         Returns
         -------
@@ -77,11 +80,11 @@ class _DaskMLP(_BaseMLP):
         Raises
         ------
         TypeError
-            X, y or sample_weight is no Dask collection.
+            If X, y or sample_weight is not a Dask collection.
         ValueError
-            There is no client; a parameter is not supported; columns are chunked; the collections differ in
-            partitions, or a partition is empty or has wrong values: then the message says which; or training
-            diverged: the last finite weights are kept.
+            If there is no client; a parameter is not supported; columns are chunked; the partitions of the collections
+            differ; a partition is empty or has invalid values (the message contains its number); or training diverged
+            (the last finite weights are kept).
         """
         self._validate_params()
         self._check_supported()
@@ -105,7 +108,7 @@ class _DaskMLP(_BaseMLP):
         targets = self._targets(known, warm)
         parts = client.map(encode, parts, classes=targets.get("classes_"), pure=False)
 
-        # Everything that may be refused, on a copy: a refused fit leaves the model as it was.
+        # Check everything on a copy first, so that an invalid fit does not change the model.
         model = type(self)(**self.get_params(deep=False))
         model.__dict__.update(targets)
         n_outputs = known[0].target_columns or (1 if classify is False else _outputs_for(targets["classes_"]))
@@ -115,7 +118,7 @@ class _DaskMLP(_BaseMLP):
         if warm:
             if [np.shape(coef) for coef in self.coefs_] != list(network.shapes()):
                 raise ValueError(
-                    "Training can only go on with the same network: coefs_ have the shapes "
+                    "Training can only continue with the same network: coefs_ have the shapes "
                     f"{[np.shape(coef) for coef in self.coefs_]}, the data and hidden_layer_sizes ask for "
                     f"{list(network.shapes())}."
                 )
@@ -147,10 +150,10 @@ class _DaskMLP(_BaseMLP):
         except Diverged:
             where = "The cost of the initial weights is not finite: scale the data."
             if stochastic:
+                epoch, rate = progress.state.n_iter + 1, progress.state["rate"]
                 where = (
-                    f"Training diverged in epoch {progress.n_iter + 1}, mini-batch {progress.batch + 1}, at learning"
-                    f" rate {progress.rate:g}: scale the data or lower learning_rate_init. The last finite weights are"
-                    " kept."
+                    f"Training diverged in epoch {epoch}, mini-batch {progress.batch + 1}, at learning rate {rate:g}:"
+                    " scale the data or lower learning_rate_init. The last finite weights are kept."
                 )
             raise ValueError(f"{NOT_FINITE} {where}") from None
         except KeyboardInterrupt:
@@ -160,7 +163,7 @@ class _DaskMLP(_BaseMLP):
         return self
 
     def _check_supported(self) -> None:
-        """Refuse parameters that training on partitions does not take account of."""
+        """Raise for parameters that training on partitions does not support."""
         defaults = type(self)().get_params(deep=False)
         for name, value in self.get_params(deep=False).items():
             is_default = value is defaults[name] or (np.ndim(value) == 0 and value == defaults[name])
@@ -181,12 +184,17 @@ class _DaskMLP(_BaseMLP):
                 )
 
     def _progress(self, w: np.ndarray, warm: bool) -> Progress:
-        progress = Progress(w, rate=float(self.learning_rate_init))
+        optimizer = None if self.solver == "lbfgs" else self._optimizer_name()
+        state = TrainingState.new(optimizer, w.size, w.dtype, float(self.learning_rate_init))
         if warm and hasattr(self, "loss_curve_"):
-            progress.loss_curve = self.loss_curve_
-            progress.best_loss = np.inf if self.best_loss_ is None else float(self.best_loss_)
-            progress.no_change, progress.t = self._no_improvement_count, self.t_
-        return progress
+            state.loss_curve, state.t = self.loss_curve_, self.t_
+            state["best"] = np.inf if self.best_loss_ is None else float(self.best_loss_)
+            state["no_change"] = self._no_improvement_count
+        return Progress(w, state)
+
+    def _optimizer_name(self) -> str:
+        """Return the key of `OPTIMIZERS`."""
+        return "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
 
     def _train(self, objective: Objective, progress: Progress, random: np.random.RandomState, stochastic: bool) -> None:
         def report(line: str) -> None:
@@ -199,28 +207,31 @@ class _DaskMLP(_BaseMLP):
             )
             if complaint:
                 warnings.warn(
-                    f"lbfgs failed to converge after {progress.n_iter} iteration(s): {complaint}",
+                    f"lbfgs failed to converge after {progress.state.n_iter} iteration(s): {complaint}",
                     ConvergenceWarning,
                     stacklevel=3,
                 )
             return
-        batch = min(200 if self.batch_size == "auto" else int(self.batch_size), objective.rows)
-        if self.solver == "adam":
-            optimizer: Adam | Momentum = Adam(progress.w, float(self.beta_1), float(self.beta_2), float(self.epsilon))
-        else:
-            optimizer = Momentum(progress.w, float(self.momentum), bool(self.nesterovs_momentum))
+        schedule = self.learning_rate if self.solver == "sgd" else "constant"
+        hyper = Hyper(
+            optimizer=OPTIMIZERS[self._optimizer_name()].code,
+            batch=min(200 if self.batch_size == "auto" else int(self.batch_size), objective.rows),
+            momentum=float(self.momentum),
+            beta_1=float(self.beta_1),
+            beta_2=float(self.beta_2),
+            epsilon=float(self.epsilon),
+            adaptive=schedule == "adaptive",
+            tol=float(self.tol),
+            patience=self.n_iter_no_change,
+        )
         stopped = train(
             objective,
             progress,
-            optimizer,
+            hyper,
             random,
-            batch_size=batch,
             shuffle=bool(self.shuffle),
             max_iter=int(self.max_iter),
-            tol=float(self.tol),
-            patience=self.n_iter_no_change,
-            schedule=self.learning_rate if self.solver == "sgd" else "constant",
-            power_t=float(self.power_t),
+            power_t=float(self.power_t) if schedule == "invscaling" else None,
             report=report,
         )
         if not stopped:
@@ -232,20 +243,21 @@ class _DaskMLP(_BaseMLP):
             )
 
     def _keep(self, network: Network, architecture: Architecture, progress: Progress, stochastic: bool) -> None:
-        """Show weights and progress in the public attributes."""
+        """Set the public attributes for weights and progress."""
         coefs, intercepts = architecture.unpack(progress.w)
         self._set_weights(network, network.pack((coefs, intercepts, [], []), progress.w.dtype))
-        self.n_iter_, self.t_ = progress.n_iter, progress.t
+        state = progress.state
+        self.n_iter_, self.t_ = state.n_iter, state.t
         if stochastic:
-            self.loss_curve_, self.best_loss_ = progress.loss_curve, progress.best_loss
-            self._no_improvement_count = progress.no_change
-            if progress.loss_curve:
-                self.loss_ = progress.loss_curve[-1]
+            self.loss_curve_, self.best_loss_ = state.loss_curve, state.best_loss
+            self._no_improvement_count = state["no_change"]
+            if state.loss_curve:
+                self.loss_ = state.loss_curve[-1]
 
     def partial_fit(self, X: Any, y: Any, *args: Any, **kwargs: Any) -> Self:
-        """Not for Dask collections; use `fit` with `warm_start=True`, or a local estimator."""
+        """Not supported for Dask collections; use `fit` with `warm_start=True`, or a local estimator."""
         raise AttributeError(
-            f"{type(self).__name__} has no partial_fit: fit with warm_start=True goes on with all partitions."
+            f"{type(self).__name__} has no partial_fit: fit with warm_start=True continues with all partitions."
         )
 
     def _lazily(self, X: Any, name: str, columns: Any, dtype: Any) -> Any:
@@ -291,17 +303,16 @@ def _architecture(network: Network) -> Architecture:
 
 
 class DaskMLPClassifier(_DaskMLP, MLPClassifier):
-    """Multilayer perceptron classifier for Dask collections: data that need not fit into one machine's memory.
+    """Multilayer perceptron classifier for Dask collections, which may be larger than the memory of one machine.
 
     One network is trained synchronously on all partitions. In every step each worker computes the gradient of its rows,
     this process adds the gradients in the order of the partitions and takes the step. The mini-batches are those of
-    `MLPClassifier` on the same rows with the same seed, so the weights equal its weights up to rounding, whatever the
-    partitions are; for given partitions they depend on neither the number of workers nor their speed, to the last
-    bit. If a worker is lost, Dask computes its partitions again on another one, and training goes on from the last
-    step.
+    `MLPClassifier` on the same rows with the same seed, so for any partitions the weights equal its weights up to
+    rounding. For given partitions, the bits of the weights do not depend on the number of workers or their speed. If a
+    worker is lost, Dask computes its partitions again on another one, and training continues from the last step.
 
-    A step waits for the scheduler and the network, so large mini-batches and 'lbfgs' are what profits; see
-    docs/scaling.md for the sizes below which one machine is faster.
+    Each step waits for the scheduler and the network connection, so distributed training is efficient for large
+    mini-batches and 'lbfgs'; see docs/scaling.md for the sizes below which one machine is faster.
 
     Parameters
     ----------
@@ -343,7 +354,7 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
     """
 
     def _targets(self, known: list[Facts], warm: bool) -> dict[str, Any]:
-        """Return the fitted attributes that the labels of all partitions settle."""
+        """Return the fitted attributes that the labels of all partitions determine."""
         columns = known[0].target_columns
         if columns:
             labels: Any = np.eye(max(columns, 2), columns, dtype=int)
@@ -418,7 +429,7 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
 
 
 class DaskMLPRegressor(_DaskMLP, MLPRegressor):
-    """Multilayer perceptron regressor for Dask collections: data that need not fit into one machine's memory.
+    """Multilayer perceptron regressor for Dask collections, which may be larger than the memory of one machine.
 
     Trains as `DaskMLPClassifier` does.
 

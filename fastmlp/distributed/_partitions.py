@@ -1,4 +1,4 @@
-"""What workers do: check a partition, encode its targets, compute the gradient of some of its rows."""
+"""Tasks of the workers: check a partition, encode its targets, compute the gradient of some of its rows."""
 
 from collections.abc import Sequence
 from itertools import pairwise
@@ -13,8 +13,8 @@ from fastmlp.inspection import cost_and_gradient
 
 __all__ = ["Architecture", "Facts", "Partition", "Sum", "add", "check_partition", "encode", "facts", "gradient", "pack"]
 
-# Rows of one call of `cost_and_gradient`, which bounds what it copies. Part of the definition of the result: sums over
-# rows are rounded block by block.
+# Rows of one call of `cost_and_gradient`, which limits the size of its copies. The rounding of the result depends on
+# this number.
 BLOCK_ROWS = 1 << 16
 
 
@@ -31,7 +31,7 @@ class Partition(NamedTuple):
 
 
 class Facts(NamedTuple):
-    """What the client has to know of a partition."""
+    """Properties of a partition that the client needs."""
 
     rows: int
     columns: int
@@ -41,20 +41,20 @@ class Facts(NamedTuple):
 
 
 class Architecture(NamedTuple):
-    """The network as `cost_and_gradient` takes it, and the shapes of its weights, for a vector of all of them."""
+    """Options of the network for `cost_and_gradient`, and the shapes of its weights."""
 
     shapes: tuple[tuple[int, int], ...]
     options: dict[str, Any]
 
     def unpack(self, w: np.ndarray) -> tuple[list[np.ndarray], list[np.ndarray]]:
-        """Return coefs and intercepts, views of `w`; they stand in it layer by layer."""
+        """Return coefs and intercepts as views of `w`, which contains them layer by layer."""
         ends = np.cumsum([0, *(size for n, q in self.shapes for size in (n * q, q))])
         parts = [w[a:b] for a, b in pairwise(ends)]
         return [part.reshape(shape) for part, shape in zip(parts[::2], self.shapes, strict=True)], parts[1::2]
 
 
 def pack(coefs: Sequence[np.ndarray], intercepts: Sequence[np.ndarray]) -> np.ndarray:
-    """Return the vector that `Architecture.unpack` takes apart."""
+    """Return all weights in one vector, see `Architecture.unpack`."""
     return np.concatenate([a.ravel() for pair in zip(coefs, intercepts, strict=True) for a in pair])
 
 
@@ -66,8 +66,8 @@ def check_partition(
     Raises
     ------
     ValueError
-        With the number of the partition: it is empty, X, y and sample_weight differ in length, or they hold what
-        scikit-learn refuses.
+        If the partition is empty, X, y and sample_weight differ in length, or they have values that scikit-learn does
+        not accept. The message contains the number of the partition.
     """
     if not len(X) == len(y) == (len(X) if sample_weight is None else len(sample_weight)):
         lengths = f"{len(X)} rows in X, {len(y)} in y"
@@ -99,7 +99,7 @@ def check_partition(
 
 
 def facts(part: Partition, classify: bool) -> Facts:
-    """Return what the client has to know of a partition that is checked, not yet encoded."""
+    """Return the properties of a partition that is checked, but not yet encoded."""
     labels = classify and part.y.ndim == 1
     return Facts(
         len(part.X),
@@ -120,7 +120,7 @@ def encode(part: Partition, classes: np.ndarray | None) -> Partition:
 
 
 class Sum(NamedTuple):
-    """Weight of some rows, and their mean loss and gradient; of no rows: weight 0."""
+    """Weight of some rows, and their mean loss and gradient. The weight of no rows is 0."""
 
     weight: float
     loss: float
@@ -128,7 +128,7 @@ class Sum(NamedTuple):
 
 
 def add(sums: Sequence[Sum]) -> Sum:
-    """Return the weighted mean, in the order given, in float64; one sum alone is kept to the last bit."""
+    """Return the weighted mean in the given order, in float64. A single sum is returned unchanged."""
     weight = sum(one.weight for one in sums)
     if weight == 0:
         return sums[0]
@@ -144,7 +144,7 @@ def add(sums: Sequence[Sum]) -> Sum:
 def gradient(part: Partition, w: np.ndarray, rows: np.ndarray | None, architecture: Architecture) -> Sum:
     """Return loss and gradient, without the penalty, over `rows` of the partition (None: all of them), at weights w.
 
-    The rows are taken in the order given, in blocks of `BLOCK_ROWS`.
+    The rows are processed in the given order, in blocks of `BLOCK_ROWS`.
     """
     coefs, intercepts = architecture.unpack(w)
     number = len(part.X) if rows is None else len(rows)

@@ -1,4 +1,4 @@
-"""Scores of predictions that nobody holds as a whole: sums over partitions."""
+"""Scores of distributed predictions, computed as sums over partitions."""
 
 from typing import Any
 
@@ -17,7 +17,7 @@ def accuracy(model: Any, parts: list[tuple[Any, ...]]) -> float:
 
 
 def r2(model: Any, parts: list[tuple[Any, ...]]) -> float:
-    """Return the coefficient of determination, averaged over the outputs; the mean of y takes a pass of its own."""
+    """Return the coefficient of determination, averaged over the outputs. The mean of y needs a separate pass."""
     lazy = delayed(model, pure=False, traverse=False)
     moments, squares = delayed(_moments, pure=False), delayed(_squares, pure=False)
     found = compute(*(moments(*part) for part in parts))

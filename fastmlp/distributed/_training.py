@@ -1,41 +1,44 @@
-"""What the client does in training: it asks workers for gradients, adds them in a fixed order, and takes the steps."""
+"""The client's part of training: collect gradients from workers, add them in a fixed order, and take steps."""
 
 import math
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import scipy.optimize
 
+from fastmlp.kernels._link import entry
+from fastmlp.kernels.layout import STOPPED, Hyper, record_of
+from fastmlp.training._aligned import address
 from fastmlp.training._loops import inverse_scaling
+from fastmlp.training._optimizer import take_step
+from fastmlp.training._state import TrainingState
 
 from ._partitions import Architecture, Sum, add, gradient
 
-__all__ = ["Adam", "Diverged", "Momentum", "Objective", "Progress", "minimize_lbfgs", "train"]
-
-SMALLEST_RATE = 1e-6  # scikit-learn's adaptive schedule stops here
+__all__ = ["Diverged", "Objective", "Progress", "minimize_lbfgs", "train"]
 
 
 class Diverged(ArithmeticError):
-    """Loss or weights are not finite any more."""
+    """The loss or the weights are not finite."""
 
 
 def _broadcast(w: np.ndarray) -> np.ndarray:
-    """The weights as a task of their own: sent once, and computed again where a worker is lost."""
+    """Return the weights. As a separate task, they are sent once, and again if a worker is lost."""
     return w
 
 
 @dataclass
 class Objective:
-    """Loss and gradient over rows that workers hold.
+    """Loss and gradient over the rows in the memory of the workers.
 
     Parameters
     ----------
     client : distributed.Client
     parts : list of Future of Partition
     lengths : sequence of int
-        Rows of each.
+        Number of rows of each partition.
     architecture : Architecture
     alpha, penalty
         As `alpha` and `penalty_scaling` of the estimators.
@@ -78,7 +81,7 @@ class Objective:
         return self.alpha if self.penalty == "sum" else self.alpha / weight
 
     def penalty_of(self, w: np.ndarray, weight: float) -> float:
-        """Return the penalty at w, where the rows have `weight` in all."""
+        """Return the penalty at w for rows with the total weight `weight`."""
         matrices = w[self.penalised].astype(float)
         return 0.5 * self._strength(weight) * float(matrices @ matrices)
 
@@ -88,7 +91,7 @@ class Objective:
         Raises
         ------
         Diverged
-            The loss is not finite.
+            If the loss is not finite.
         """
         weight, loss, g = self._sums(w, rows)
         if weight == 0:
@@ -103,96 +106,49 @@ class Objective:
         return (J - penalty) * self.loss_scale + penalty if self.loss_scale != 1 else J
 
 
-class Adam:
-    """Kingma & Ba (2015), in the operations and the order of `kernels/optimizers.py`."""
-
-    def __init__(self, w: np.ndarray, beta_1: float, beta_2: float, epsilon: float) -> None:
-        self.m, self.v = np.zeros_like(w), np.zeros_like(w)
-        self.betas, self.epsilon = (beta_1, beta_2), epsilon
-        self.powers = [1.0, 1.0]
-
-    def step(self, w: np.ndarray, g: np.ndarray, rate: float) -> np.ndarray:
-        """Return the weights after a step from `w`."""
-        real = w.dtype.type
-        self.powers = [power * beta for power, beta in zip(self.powers, self.betas, strict=True)]
-        rate = rate * math.sqrt(1.0 - self.powers[1]) / (1.0 - self.powers[0])
-        (beta_1, beta_2), (gain_1, gain_2) = map(real, self.betas), (real(1.0 - beta) for beta in self.betas)
-        self.m = beta_1 * self.m + gain_1 * g
-        self.v = beta_2 * self.v + gain_2 * (g * g)
-        return w - real(rate) * self.m / (np.sqrt(self.v) + real(self.epsilon))
-
-
-class Momentum:
-    """Heavy ball or Nesterov's form, in the operations and the order of `kernels/optimizers.py`."""
-
-    def __init__(self, w: np.ndarray, momentum: float, nesterov: bool) -> None:
-        self.m, self.momentum, self.nesterov = np.zeros_like(w), momentum, nesterov
-
-    def step(self, w: np.ndarray, g: np.ndarray, rate: float) -> np.ndarray:
-        """Return the weights after a step from `w`."""
-        momentum, rate = w.dtype.type(self.momentum), w.dtype.type(rate)
-        self.m = momentum * self.m - rate * g
-        return w + (momentum * self.m - rate * g) if self.nesterov else w + self.m
-
-
 @dataclass
 class Progress:
-    """How far training has come: the weights, and what the stopping rule remembers.
+    """Progress of training: the last finite weights and the state of the optimizer and of the stopping rule.
 
     Attributes
     ----------
     w : ndarray
         The last finite weights.
-    loss_curve : list of float
-    best_loss : float
-    no_change : int
-        Epochs without improvement.
-    t : int
-        Samples seen.
-    n_iter : int
-        Epochs of this call of fit.
-    rate : float
-        Learning rate of the next step.
+    state : TrainingState
     batch : int
-        Mini-batches of the present epoch that are done.
+        Number of finished mini-batches of the current epoch.
     """
 
     w: np.ndarray
-    loss_curve: list[float] = field(default_factory=list)
-    best_loss: float = np.inf
-    no_change: int = 0
-    t: int = 0
-    n_iter: int = 0
-    rate: float = 0.0
+    state: TrainingState
     batch: int = 0
 
 
 def train(
     objective: Objective,
     progress: Progress,
-    optimizer: Adam | Momentum,
+    hyper: Hyper,
     random: np.random.RandomState,
     *,
-    batch_size: int,
     shuffle: bool,
     max_iter: int,
-    tol: float,
-    patience: float,
-    schedule: str,
-    power_t: float,
+    power_t: float | None,
     report: Callable[[str], None],
 ) -> bool:
     """Train by mini-batches until scikit-learn's rules stop it; return whether they did before `max_iter`.
 
-    Row orders are drawn as scikit-learn draws them, over the rows of all partitions, so the mini-batches are those of
-    the local estimator. `progress` is continued, also where an error ends training.
+    Row orders are drawn as in scikit-learn, over the rows of all partitions, so the mini-batches are those of the local
+    estimator. `progress` is updated, even if training ends with an error. `power_t` is the exponent of the 'invscaling'
+    schedule, and None for other schedules.
 
     Raises
     ------
     Diverged
         `progress` has the last finite weights, epoch and mini-batch.
     """
-    m, rate_init = objective.rows, progress.rate
+    m, batch_size, state = objective.rows, hyper.batch, progress.state
+    rate_init, record = state["rate"], record_of(hyper)
+    watch = entry("watch", "float64")  # the same for all dtypes
     numbers = np.int32 if m <= np.iinfo(np.int32).max else np.int64
     order = np.arange(m, dtype=numbers)
     for _ in range(max_iter):
@@ -208,26 +164,22 @@ def train(
             if found is not None:
                 weight, J, g = found
                 total += objective.reported(progress.w, weight, J) * len(rows)
-                with np.errstate(over="ignore", invalid="ignore"):
-                    w = optimizer.step(progress.w, g.astype(progress.w.dtype), progress.rate)
+                w = progress.w.copy()
+                take_step(record, state, w, g.astype(w.dtype))
                 if not np.isfinite(w).all():
                     raise Diverged
                 progress.w = w
             progress.batch += 1
         loss = total / m
-        progress.loss_curve.append(loss)
-        progress.n_iter += 1
-        progress.t += m
-        report(f"Iteration {progress.n_iter}, loss = {loss:.8f}")
-        if schedule == "invscaling":
-            progress.rate = inverse_scaling(rate_init, progress.t, power_t)
-        progress.no_change = progress.no_change + 1 if loss > progress.best_loss - tol else 0
-        progress.best_loss = min(progress.best_loss, loss)
-        if progress.no_change > patience:
-            if schedule != "adaptive" or progress.rate <= SMALLEST_RATE:
-                return True
-            progress.rate /= 5.0
-            progress.no_change = 0
+        state.loss_curve.append(loss)
+        state.n_iter += 1
+        state.t += m
+        report(f"Iteration {state.n_iter}, loss = {loss:.8f}")
+        if power_t is not None:
+            state["rate"] = inverse_scaling(rate_init, state.t, power_t)
+        watch(address(record), address(state.record), loss)
+        if state["status"] == STOPPED:
+            return True
     return False
 
 
@@ -239,14 +191,14 @@ def minimize_lbfgs(
     Returns
     -------
     loss : float
-        As it is reported.
+        The reported loss.
     complaint : str or None
-        Why SciPy stopped, if not because of convergence.
+        SciPy's message if it stopped without convergence.
 
     Raises
     ------
     Diverged
-        The cost of the first weights is not finite.
+        If the cost of the initial weights is not finite.
     """
     best, weight = np.inf, 0.0
 
@@ -265,14 +217,14 @@ def minimize_lbfgs(
         return J, g
 
     def after_iteration(intermediate_result: Any) -> None:
-        progress.n_iter += 1
-        report(f"Iteration {progress.n_iter}, loss = {intermediate_result.fun:.8f}")
+        progress.state.n_iter += 1
+        report(f"Iteration {progress.state.n_iter}, loss = {intermediate_result.fun:.8f}")
 
     options = {"maxiter": max_iter, "maxfun": max_fun, "gtol": tol}
     result = scipy.optimize.minimize(
         cost, progress.w, jac=True, method="L-BFGS-B", callback=after_iteration, options=options
     )
-    progress.n_iter = int(result.nit)
+    progress.state.n_iter = int(result.nit)
     if np.isfinite(result.fun) and np.isfinite(result.x).all():
         best, progress.w = float(result.fun), result.x
     loss = objective.reported(progress.w, weight, best)

@@ -12,13 +12,12 @@ from sklearn.utils import Tags, check_array
 from sklearn.utils.metaestimators import available_if
 from sklearn.utils.validation import check_is_fitted, validate_data
 
-from fastmlp.kernels._link import entry
 from fastmlp.kernels.layout import DIVERGED, KEEP_ORDER, RUNNING
-from fastmlp.kernels.tables import ADAM, STORE
-from fastmlp.training._aligned import address
+from fastmlp.kernels.tables import STORE
 from fastmlp.training._blockwise import sum_of_squares
 from fastmlp.training._engine import Engine
 from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
+from fastmlp.training._optimizer import take_step
 from fastmlp.training._predict import predict
 from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team, available_threads
@@ -110,23 +109,10 @@ class TiedEngine(Engine):
                 return math.nan
             total += loss * len(rows)
             tie_gradient(self.network, engine.g)
-            self._step(engine.g)
+            if self.hyper.max_grad_norm < np.inf:  # tied weights have no limit, but a history may request the norm
+                self.state["grad_norm"] = math.sqrt(sum_of_squares(engine.g))
+            take_step(self._hyper, self.state, self.w, engine.g)
         return total / m
-
-    def _step(self, g: Array) -> None:
-        """Take one step of the optimizer."""
-        state, options = self.state, self.hyper
-        if options.max_grad_norm < np.inf:  # tied weights have no limit, but a history may ask for the norm
-            state["grad_norm"] = math.sqrt(sum_of_squares(g))
-        rate = state["rate"]
-        if options.optimizer == ADAM:
-            state["beta_1_t"], state["beta_2_t"] = (
-                state["beta_1_t"] * options.beta_1,
-                state["beta_2_t"] * options.beta_2,
-            )
-            rate *= math.sqrt(1 - state["beta_2_t"]) / (1 - state["beta_1_t"])
-        arrays = (address(array) if array.size else 0 for array in (self.w, g, state.m, state.v))
-        entry("update", self.w.dtype.name)(address(self._hyper), *arrays, self.w.size, rate)
 
 
 @with_parameters

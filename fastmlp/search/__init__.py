@@ -1,4 +1,4 @@
-"""Hyperparameter search that spends epochs on the candidates that deserve them."""
+"""Hyperparameter search that stops the training of bad candidates early."""
 
 from ._hyperband import HyperbandSearchCV
 

@@ -15,7 +15,7 @@ class Bracket(NamedTuple):
     candidates : int
         n: candidates at the beginning.
     resources : tuple of int
-        Epochs that a candidate has trained for after rung 0, 1, ..., s, counted from its beginning.
+        Total number of epochs of a candidate after rungs 0, 1, ..., s.
     """
 
     eliminations: int
@@ -23,7 +23,7 @@ class Bracket(NamedTuple):
     resources: tuple[int, ...]
 
     def survivors(self, rung: int, factor: int) -> int:
-        """Return how many candidates take part in `rung`: floor(n / factor^rung), and at least one."""
+        """Return the number of candidates in `rung`: floor(n / factor^rung), and at least one."""
         return max(1, self.candidates // factor**rung)
 
 
@@ -33,9 +33,9 @@ def brackets(max_resources: int, min_resources: int, factor: int) -> list[Bracke
     Parameters
     ----------
     max_resources : int
-        R: epochs of a candidate that is never eliminated.
+        R: number of epochs of a candidate that is never eliminated.
     min_resources : int
-        Fewest epochs of a rung, from 1 to R.
+        Smallest number of epochs of a rung, from 1 to R.
     factor : int
         eta: every elimination keeps one candidate in `factor`, for `factor` times the epochs.
     """
@@ -53,9 +53,9 @@ def brackets(max_resources: int, min_resources: int, factor: int) -> list[Bracke
 
 
 def deal(whole: list[Bracket], available: int) -> list[Bracket]:
-    """Shrink brackets in proportion where there are fewer candidates than they take; drop those that get none.
+    """Shrink brackets in proportion if there are fewer candidates than they need; drop brackets without candidates.
 
-    So no candidate trains in two brackets. The brackets' shares are rounded by largest remainder.
+    Therefore no candidate trains in two brackets. The shares of the brackets are rounded by largest remainder.
     """
     wanted = sum(bracket.candidates for bracket in whole)
     if available >= wanted:

@@ -1,4 +1,4 @@
-"""What one worker does: fit the steps before the network once for a fold, then train candidates further and score."""
+"""Tasks of a worker: fit the steps before the network once for a fold, then train and score candidates."""
 
 import time
 from collections.abc import Sequence
@@ -14,7 +14,7 @@ __all__ = ["Fold", "Scoring", "Training", "fit_steps", "train"]
 
 
 class Fold(NamedTuple):
-    """One split of the data, and what the steps before the network make of it.
+    """One split of the data, and the output of the steps before the network.
 
     Attributes
     ----------
@@ -23,14 +23,14 @@ class Fold(NamedTuple):
     train, test : ndarray of int
         Row numbers.
     fit_params : dict
-        Of the network's `fit`, for all rows.
+        Parameters of the network's `fit`, for all rows.
     steps : Pipeline or None
         The fitted steps before the network.
     transformed : (X_train, X_test) or None
-        What `steps` return. X_train comes from `fit_transform`, which may differ from `transform` on purpose, as in
-        `TargetEncoder`; so it is kept, and not computed anew in every rung.
+        Output of `steps`. X_train is the result of `fit_transform`, which may intentionally differ from `transform`, as
+        in `TargetEncoder`. It is therefore stored instead of computed again in every rung.
     error : str or None
-        Why the steps could not be fitted.
+        Error message if the steps could not be fitted.
     """
 
     X: Any
@@ -49,13 +49,13 @@ class Training(NamedTuple):
     Attributes
     ----------
     model : estimator or None
-        The network as far as it is trained; None where nobody goes on with it.
+        The network in its current state of training; None if it will not be trained further.
     epochs : int
-        Epochs it was given so far.
+        Number of epochs that it was allowed so far.
     result : dict
-        Scores and times of the last rung, with the keys that `BaseSearchCV` knows.
+        Scores and times of the last rung, with the keys of `BaseSearchCV`.
     converged : bool
-        Whether the last fit ended before its epochs were over, so that another would change nothing.
+        Whether the last fit stopped before its last epoch, so that another fit would change nothing.
     """
 
     model: Any
@@ -65,7 +65,7 @@ class Training(NamedTuple):
 
 
 class Scoring(NamedTuple):
-    """How candidates are scored; all but `name` as in `GridSearchCV`, `name` is that of the network's step."""
+    """Options for scoring, as in `GridSearchCV`, and `name`, the name of the pipeline step of the network."""
 
     scorer: Any
     params: dict[str, Any]
@@ -75,9 +75,9 @@ class Scoring(NamedTuple):
 
 
 def fit_steps(steps: Pipeline, fold: Fold, params: dict[str, Any], error_score: Any) -> dict[str, Any]:
-    """Fit the steps before the network on the training rows; return the fields of the fold that this settles.
+    """Fit the steps before the network on the training rows, and return the fields of the fold that change.
 
-    The fold itself is not returned: a worker in another process would send all data back.
+    The fold itself is not returned, because a worker in another process would send all data back.
     """
     X_train, y_train = safe_split(steps, fold.X, fold.y, fold.train)
     X_test, _ = safe_split(steps, fold.X, fold.y, fold.test, fold.train)
@@ -94,7 +94,7 @@ def fit_steps(steps: Pipeline, fold: Fold, params: dict[str, Any], error_score: 
 
 
 def _split(fold: Fold, model: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
-    """Return what the network is given, (X_train, X_test) and (y_train, y_test)."""
+    """Return the input of the network, (X_train, X_test) and (y_train, y_test)."""
     if fold.transformed is None:
         X_train, y_train = safe_split(model, fold.X, fold.y, fold.train)
         X_test, y_test = safe_split(model, fold.X, fold.y, fold.test, fold.train)
@@ -105,7 +105,7 @@ def _split(fold: Fold, model: Any) -> tuple[tuple[Any, Any], tuple[Any, Any]]:
 
 
 def _failure(scoring: Scoring, n_test: int, seconds: float, error: str) -> dict[str, Any]:
-    """What `GridSearchCV` notes of a fit that failed."""
+    """Return the result of a failed fit, as in `GridSearchCV`."""
     metrics = metrics_of(scoring.scorer)
     scores = scoring.error_score if metrics is None else dict.fromkeys(metrics, scoring.error_score)
     result = {"fit_error": error, "test_scores": scores, "n_test_samples": n_test}
@@ -116,14 +116,14 @@ def _failure(scoring: Scoring, n_test: int, seconds: float, error: str) -> dict[
 def train(
     trainings: Sequence[Training], epochs: Sequence[int], keep: Sequence[bool], fold: Fold, scoring: Scoring
 ) -> list[Training]:
-    """Train each candidate until it has had its number of epochs, and score it.
+    """Train each candidate up to its number of epochs, and score it.
 
     Parameters
     ----------
     trainings : sequence of Training
-        None of them with an error.
+        Trainings without errors.
     epochs : sequence of int
-        Of each candidate, counted from its beginning.
+        Total number of epochs of each candidate.
     keep : sequence of bool
         Whether a later rung may need the model.
     fold : Fold
@@ -132,13 +132,13 @@ def train(
     Returns
     -------
     list of Training
-        In the order of `trainings`; the models given are changed.
+        In the order of `trainings`. The given models are modified.
     """
     n_test = len(fold.test)
     if fold.error is not None:
         failure = _failure(scoring, n_test, 0.0, fold.error)
         return [Training(None, n, failure) for n in epochs]
-    # The last step with transformed data, unless the scorer may look at the whole pipeline.
+    # Score the last step with transformed data, unless the scorer may use the whole pipeline.
     whole = fold.steps is not None and not sees_only_predictions(scoring.scorer)
     (X_train, X_test), (y_train, y_test) = _split(fold, trainings[0].model)
     seen = X_train, X_test

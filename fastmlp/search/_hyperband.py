@@ -1,4 +1,4 @@
-"""Hyperband: successive halving over epochs, in which the candidates that are kept go on training."""
+"""Hyperband: successive halving over epochs, in which the remaining candidates continue their training."""
 
 import time
 import warnings
@@ -41,9 +41,9 @@ class _Candidate(NamedTuple):
     """A set of parameters, and its training in each fold."""
 
     bracket: int  # its place in the list of brackets
-    number: int  # in the order of sampling: breaks ties
+    number: int  # in the order of sampling, to break ties
     params: dict[str, Any]
-    steps: int  # which setting of the steps before the network
+    steps: int  # index of the setting of the steps before the network
     trainings: list[Training]
 
 
@@ -51,38 +51,38 @@ class HyperbandSearchCV(BaseSearchCV):
     """Search over parameters of a network that stops training bad candidates early (Hyperband).
 
     Successive halving trains many candidates for a few epochs, keeps the best one in `factor`, trains these for
-    `factor` times as many epochs, and so on, until one candidate (or few) has had `max_resources` epochs. How few
-    epochs tell good from bad is not known beforehand, so Hyperband runs several such brackets, from many candidates
-    with few epochs to few candidates with all epochs (Li et al. 2018, algorithm 1). A candidate that is kept goes on
-    training from its weights (`warm_start=True`) instead of starting again.
+    `factor` times as many epochs, and so on, until one or a few candidates have trained for `max_resources` epochs. The
+    number of epochs that is needed to recognise good candidates is not known in advance, so Hyperband runs several such
+    brackets, from many candidates with few epochs to few candidates with all epochs (Li et al. 2018, algorithm 1). A
+    remaining candidate continues training from its weights (`warm_start=True`).
 
-    The class behaves as the searches of `sklearn.model_selection`: same results, same attributes, same parallelism
-    through joblib, so also on Dask and Ray. Results depend on neither `n_jobs` nor the backend.
+    The class has the interface of the searches in `sklearn.model_selection`: the same results, attributes and
+    parallelism through joblib, including Dask and Ray. Results do not depend on `n_jobs` or the backend.
 
     Parameters
     ----------
     estimator : estimator object
-        An estimator with the parameters `max_iter` and `warm_start`, as `MLPClassifier`, `MLPRegressor` and
-        `MLPAutoencoder`, or a `Pipeline` that ends in one. Steps before it are fitted once for each fold and each
-        setting of their own parameters.
+        An estimator with the parameters `max_iter` and `warm_start`, such as `MLPClassifier`, `MLPRegressor` and
+        `MLPAutoencoder`, or a `Pipeline` whose last step is one. Steps before it are fitted once for each fold and each
+        setting of their parameters.
     param_distributions : dict or list of dict
         Names of parameters with lists of values, or distributions with a method `rvs`, as for
         `RandomizedSearchCV`. Candidates are sampled, without replacement if all are lists. If the lists allow fewer
         candidates than the brackets take, every combination is tried once, and the brackets shrink in proportion.
-        `max_iter` may not be among them.
+        `max_iter` is not allowed.
     max_resources : int or 'auto', default='auto'
-        Epochs (for solver='lbfgs' iterations) of a candidate that is never eliminated. 'auto': the `max_iter` of
-        `estimator`.
+        Number of epochs (for solver='lbfgs', iterations) of a candidate that is never eliminated. 'auto' means the
+        `max_iter` of `estimator`.
     min_resources : int, default=5
-        Fewest epochs after which a candidate may be eliminated. More of them make fewer brackets and fewer
-        candidates. On small data two epochs say little about a candidate, and scoring it takes longer than they do.
+        Smallest number of epochs after which a candidate may be eliminated. Larger values result in fewer brackets and
+        fewer candidates. On small data, scores after two epochs are unreliable and take longer than the epochs.
     factor : int, default=3
-        An elimination keeps one candidate in `factor`.
+        Each elimination keeps one candidate in `factor`.
     scoring : str, callable, list, tuple or dict, default=None
         As in `GridSearchCV`. With several metrics, `refit` must name the one that ranks candidates. A function that
-        is not made by `sklearn.metrics.make_scorer` receives the whole pipeline and untransformed data.
+        was not created by `sklearn.metrics.make_scorer` receives the whole pipeline and untransformed data.
     n_jobs : int or None, default=None
-        Number of jobs; the estimator's own `n_jobs` says how many threads each of them has.
+        Number of jobs. The `n_jobs` of the estimator is the number of threads of each job.
     refit : bool, str or callable, default=True
         As in `GridSearchCV`: whether to fit the best candidate to all data, from the beginning.
     cv : int, cross-validation generator or iterable, default=None
@@ -92,29 +92,29 @@ class HyperbandSearchCV(BaseSearchCV):
     pre_dispatch : int or str, default='2*n_jobs'
         As in `GridSearchCV`.
     random_state : int, RandomState instance or None, default=None
-        Of the sampling. For the same results in every run, set that of `estimator` too.
+        Random state of the sampling. For reproducible results, also set that of `estimator`.
     error_score : 'raise' or float, default=np.nan
-        Score of a fit that fails; its candidate is eliminated. 'raise': the error is raised.
+        Score of a failed fit, whose candidate is eliminated. 'raise' raises the error.
     return_train_score : bool, default=False
-        Whether `cv_results_` has the scores on the training rows.
+        Whether `cv_results_` includes the scores on the training rows.
 
     Attributes
     ----------
     cv_results_ : dict of ndarray
-        As in `GridSearchCV`, with one row for each candidate and rung. `params` includes `max_iter`, the epochs
-        that the candidate has had in all. Further columns are `bracket` (the number of eliminations planned for the
+        As in `GridSearchCV`, with one row for each candidate and rung. `params` includes `max_iter`, the total
+        number of epochs of the candidate. Further columns are `bracket` (the number of eliminations planned for the
         candidate's bracket), `iter` (the rung, from 0) and `n_resources` (as `max_iter`). Times are those of the
         rung alone: of the epochs added, without the steps before the network.
     best_estimator_, best_score_, best_params_, best_index_, refit_time_, scorer_, multimetric_, n_splits_
-        As in `GridSearchCV`. The best of all rows is taken (Li et al. 2018), not only of the last rungs.
+        As in `GridSearchCV`. The best row is selected from all rungs (Li et al. 2018), not only from the last ones.
     n_candidates_ : list of list of int
-        Candidates in each rung of each bracket.
+        Number of candidates in each rung of each bracket.
     n_resources_ : list of list of int
-        Epochs in all after each rung of each bracket.
+        Total number of epochs after each rung of each bracket.
     max_resources_ : int
-        What 'auto' stands for.
+        The value of `max_resources`, or `max_iter` of the estimator for 'auto'.
     classes_, n_features_in_, feature_names_in_
-        Of `best_estimator_`.
+        Attributes of `best_estimator_`.
 
     Raises
     ------
@@ -129,12 +129,12 @@ class HyperbandSearchCV(BaseSearchCV):
 
     Notes
     -----
-    `warm_start` keeps weights and loss curve, while the optimizer's moments and learning rate begin anew in every
-    rung. The score of a candidate therefore differs a little from that of one fit of as many epochs, which is what
-    `best_estimator_` is. A candidate that stops by itself (`tol`, `n_iter_no_change`) is not trained further.
-    ConvergenceWarning is silenced while candidates train, because each rung ends before convergence by design.
-    With `early_stopping=True` every rung draws a validation set of its own. Schedules that depend on the fraction of
-    training that is done, such as learning_rate='cosine', run over the epochs of each rung.
+    `warm_start` keeps the weights and the loss curve, while the moments of the optimizer and the learning rate start
+    again in every rung. The score of a candidate therefore differs slightly from that of a single fit with the same
+    number of epochs, such as `best_estimator_`. A candidate that stops by itself (`tol`, `n_iter_no_change`) is not
+    trained further. ConvergenceWarning is silenced while candidates train, because each rung ends before convergence by
+    design. With `early_stopping=True`, every rung draws a separate validation set. Schedules that depend on the
+    fraction of training that is done, such as learning_rate='cosine', run over the epochs of each rung.
 
     References
     ----------
@@ -206,7 +206,7 @@ class HyperbandSearchCV(BaseSearchCV):
     # ---- what is searched
 
     def _prefix(self) -> str:
-        """Return what stands before the names of the network's parameters, having checked that it is one."""
+        """Check that the last step is a network, and return the prefix of its parameter names."""
         network, prefix = self.estimator, ""
         if isinstance(network, Pipeline):
             name, network = network.steps[-1]
@@ -240,7 +240,7 @@ class HyperbandSearchCV(BaseSearchCV):
         return whole, list(ParameterSampler(spaces, n, random_state=self.random_state))
 
     def _ranking_metric(self, scorers: Any) -> str | None:
-        """Return the name of the metric that ranks candidates; None where there is one only."""
+        """Return the name of the metric that ranks candidates, or None if there is only one metric."""
         if metrics_of(scorers) is None:
             return None
         if not isinstance(self.refit, str):
@@ -271,7 +271,7 @@ class HyperbandSearchCV(BaseSearchCV):
             The fitted search.
         """
         if has_callbacks(self):
-            raise ValueError("HyperbandSearchCV has no callbacks of its own: set them on the estimator.")
+            raise ValueError("HyperbandSearchCV does not support callbacks: set them on the estimator.")
         scorers, refit_metric = self._get_scorers()
         metric = self._ranking_metric(scorers)
         prefix = self._prefix()
@@ -312,7 +312,7 @@ class HyperbandSearchCV(BaseSearchCV):
         return self
 
     def _refit(self, X: Any, y: Any, fit_params: dict[str, Any]) -> None:
-        # The values are cloned too: a parameter may be an estimator, where a search replaces a step.
+        # Clone the values, too, because a parameter may be an estimator that replaces a step.
         self.best_estimator_ = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         begin = time.perf_counter()
         self.best_estimator_.fit(X, **({} if y is None else {"y": y}), **fit_params)
@@ -371,7 +371,7 @@ class HyperbandSearchCV(BaseSearchCV):
         metric: str | None,
         parallel: Parallel,
     ) -> tuple[dict[str, list[Any]], list[dict[str, Any]]]:
-        """Run all brackets, rung by rung and side by side; return the columns and the result of each fit."""
+        """Run all brackets in parallel, rung by rung; return the columns and the result of each fit."""
         factor = int(self.factor)
         rows: dict[str, list[Any]] = defaultdict(list)
         results: list[dict[str, Any]] = []
@@ -399,20 +399,20 @@ class HyperbandSearchCV(BaseSearchCV):
                     rows["params"].append({**candidate.params, prefix + RESOURCE: epochs})
                     results += [training.result for training in candidate.trainings if training.result is not None]
                 scores = [self._mean_score(candidate, metric) for candidate in here]
-                # Failed candidates are eliminated whatever their number says; ties go to the one sampled first.
+                # Eliminate failed candidates regardless of their number. Ties go to the candidate sampled first.
                 order = sorted(np.flatnonzero(np.isfinite(scores)), key=lambda i: (-scores[i], here[i].number))
                 candidates += [here[i] for i in order[: bracket.survivors(rung + 1, factor)]]
         return rows, results
 
     def _mean_score(self, candidate: _Candidate, metric: str | None) -> float:
-        """Return what ranks the candidate, NaN if one of its fits failed."""
+        """Return the mean score of the candidate, NaN if one of its fits failed."""
         scores = []
         for training in candidate.trainings:
             assert training.result is not None
             if training.result["fit_error"] is not None:
                 return np.nan
             score = training.result["test_scores"]
-            if isinstance(score, dict) and metric is None:  # what a function returns is known only now
+            if isinstance(score, dict) and metric is None:  # the type of a function's result is only known now
                 self._check_refit_for_multimetric(score)
                 if not isinstance(self.refit, str):
                     raise ValueError(
@@ -432,7 +432,7 @@ class HyperbandSearchCV(BaseSearchCV):
         scoring: Scoring,
         parallel: Parallel,
     ) -> None:
-        """Train candidates up to their bracket's epochs of the rung, in tasks that share a fold's data."""
+        """Train candidates up to the epochs of the rung in their bracket, in tasks that share the data of a fold."""
         epochs = [bracket.resources[rung] for bracket in plan]
         keep = [rung + 1 < len(bracket.resources) for bracket in plan]
         by_steps: dict[int, list[int]] = defaultdict(list)

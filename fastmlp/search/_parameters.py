@@ -11,13 +11,13 @@ __all__ = ["key_of", "share_params"]
 
 
 def key_of(params: dict[str, Any]) -> tuple[Any, ...]:
-    """Return something hashable that is the same for the same parameters."""
+    """Return a hashable key that is equal for equal parameters."""
 
     def of_value(value: Any) -> Any:
         try:
             hash(value)
         except TypeError:
-            return id(value)  # alive as long as the candidates
+            return id(value)  # unique, because the value lives as long as the candidates
         return value
 
     return tuple((name, type(value), of_value(value)) for name, value in sorted(params.items()))
@@ -32,7 +32,7 @@ def share_params(pipeline: Pipeline, fit_params: dict[str, Any]) -> tuple[dict[s
                 raise ValueError(f"Parameters of fit must name a step, as in '{name}__{parameter}', got {parameter!r}.")
         own = {p.removeprefix(f"{name}__"): v for p, v in fit_params.items() if p.startswith(f"{name}__")}
         return {p: v for p, v in fit_params.items() if not p.startswith(f"{name}__")}, own
-    # Metadata routing: each step has said what it takes.
+    # Metadata routing: each step has requested its parameters.
     take = partial(_consumed, params=fit_params)
     return take(pipeline[:-1]), take(network)
 

@@ -56,10 +56,10 @@ def metrics_of(scorer: Any) -> dict[str, Any] | None:
 
 
 def sees_only_predictions(scorer: Any) -> bool:
-    """Whether the scorer calls nothing but the estimator's prediction methods and `score`.
+    """Whether the scorer only calls the prediction methods and `score` of the estimator.
 
-    Then the last step of a pipeline with transformed data gets the same score as the pipeline with the data
-    themselves. A user's function may look at the whole pipeline.
+    In this case, the last step of a pipeline with transformed data has the same score as the pipeline with the original
+    data. A user-defined function may use the whole pipeline.
     """
     metrics = metrics_of(scorer)
     scorers = [scorer] if metrics is None else metrics.values()
