@@ -89,7 +89,7 @@ def test_table_matches_reference():
 @pytest.mark.parametrize(("link", "loss", "K"), CASES)
 def test_values_match_reference(link, loss, K, dtype, rng):
     output, tolerance = (link, loss), LAST_PLACES * np.finfo(dtype).eps
-    twin = vectorized.OUTPUTS[output]
+    reference = vectorized.OUTPUTS[output]
     for n in SIZES:
         z, y = draw(rng, output, n, K, dtype)
         wide = z.astype(np.float64)
@@ -97,7 +97,7 @@ def test_values_match_reference(link, loss, K, dtype, rng):
         losses, d = run_error(output, z, y)
         # Sums of the link "ordered" may cancel.
         cancelling = 4 * tolerance if link == "ordered" else 0
-        np.testing.assert_allclose(run_link(output, z), twin.link(wide), rtol=tolerance, atol=cancelling)
+        np.testing.assert_allclose(run_link(output, z), reference.link(wide), rtol=tolerance, atol=cancelling)
         # A loss adds up to three terms below 32, an error subtracts a target below 16.
         np.testing.assert_allclose(losses, expected_loss, rtol=4 * tolerance, atol=4 * tolerance)
         np.testing.assert_allclose(d, expected_d, rtol=4 * tolerance, atol=8 * tolerance)
