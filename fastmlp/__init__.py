@@ -1,4 +1,14 @@
-"""fastmlp: scikit-learn's multilayer perceptron, many times faster on CPUs."""
+"""fastmlp: scikit-learn's multilayer perceptron, many times faster on CPUs.
+
+Examples
+--------
+>>> from sklearn.datasets import load_iris
+>>> from fastmlp import MLPClassifier
+>>> X, y = load_iris(return_X_y=True)
+>>> clf = MLPClassifier(solver="lbfgs", tol=0.01, random_state=0).fit(X, y)
+>>> bool(clf.score(X, y) > 0.95)
+True
+"""
 
 import importlib.util as _util
 import sys as _sys

@@ -144,12 +144,15 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
     >>> from sklearn.datasets import load_digits
     >>> from fastmlp import MLPAutoencoder
     >>> X, _ = load_digits(return_X_y=True)
-    >>> coder = MLPAutoencoder((64, 8), "silu", solver="lbfgs", tol=0.01, random_state=0)
-    >>> codes = coder.fit_transform(X / 16)
+    >>> X = X[:500] / 16
+    >>> coder = MLPAutoencoder((64, 8), "silu", solver="lbfgs", tol=0.01, random_state=0).fit(X)
+    >>> codes = coder.transform(X)
     >>> codes.shape
-    (1797, 8)
-    >>> coder.inverse_transform(codes).shape
-    (1797, 64)
+    (500, 8)
+    >>> bool((coder.inverse_transform(codes) == coder.reconstruct(X)).all())
+    True
+    >>> bool(coder.score(X) > 0.5)
+    True
     """
 
     hidden_layer_sizes: Any = parameter(
@@ -287,6 +290,15 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         -------
         self : object
             The transformer.
+
+        Examples
+        --------
+        >>> from sklearn.datasets import load_digits
+        >>> from fastmlp import MLPAutoencoder
+        >>> X, _ = load_digits(return_X_y=True)
+        >>> coder = MLPAutoencoder(8, random_state=0)
+        >>> coder.partial_fit(X / 16, n_epochs=5).n_iter_
+        5
         """
         return self._fit(X, None, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
 
@@ -385,7 +397,9 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         return self._forward(X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
-        """Return the fraction of the variance of X that is explained: 1 - |X - reconstruct(X)|^2 / |X - mean|^2.
+        """Return the fraction of the variance of X that is explained.
+
+        This is ``1 - |X - reconstruct(X)|^2 / |X - mean|^2``.
 
         Parameters
         ----------

@@ -78,6 +78,10 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     >>> clf = MLPClassifier(max_iter=300, random_state=0).fit(X_train, y_train)
     >>> bool(clf.score(X_test, y_test) > 0.95)
     True
+    >>> clf.predict(X_test[:3])
+    array([2, 0, 4])
+    >>> clf.predict_proba(X_test[:3]).shape, clf.predict_log_proba(X_test[:3]).shape
+    ((3, 10), (3, 10))
     """
 
     out_activation: str = parameter(
@@ -251,6 +255,19 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         -------
         self : object
             The model.
+
+        Examples
+        --------
+        >>> import numpy as np
+        >>> from sklearn.datasets import load_digits
+        >>> from fastmlp import MLPClassifier
+        >>> X, y = load_digits(return_X_y=True)
+        >>> clf = MLPClassifier(random_state=np.random.RandomState(0))
+        >>> for start in range(0, len(X), 500):
+        ...     rows = slice(start, start + 500)
+        ...     clf = clf.partial_fit(X[rows] / 16, y[rows], classes=range(10))
+        >>> clf.t_ == len(X)
+        True
         """
         if isinstance(self.class_weight, str):
             raise ValueError(

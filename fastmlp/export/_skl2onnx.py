@@ -66,6 +66,15 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
         Holds the estimator, its inputs and outputs.
     container : skl2onnx.common._container.ModelComponentContainer
         Receives nodes and constants.
+
+    Examples
+    --------
+    It is the converter that fastmlp's estimators name to skl2onnx:
+
+    >>> from fastmlp import MLPClassifier
+    >>> from fastmlp.export import convert
+    >>> MLPClassifier().onnx_converter() is convert
+    True
     """
     from onnx import helper
     from skl2onnx.common.data_types import DoubleTensorType

@@ -50,6 +50,16 @@ class LayerDiagnosis(NamedTuple):
     stuck : float
         Fraction of values that are saturated ('logistic', 'tanh'), or of units that are dead ('relu' and similar:
         almost no slope in any row). NaN for activations that do neither.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import MLPClassifier, diagnose
+    >>> from fastmlp.inspection import LayerDiagnosis
+    >>> X, y = load_digits(return_X_y=True)
+    >>> layer = diagnose(MLPClassifier(random_state=0), X / 16, y).layers[0]
+    >>> isinstance(layer, LayerDiagnosis), layer.name, layer.activation
+    (True, 'hidden 1', 'relu')
     """
 
     name: str
@@ -77,6 +87,16 @@ class Diagnosis:
         J for the given rows.
     source : str
         For a pipeline or a search: which step was diagnosed; otherwise empty.
+
+    Examples
+    --------
+    >>> from sklearn.datasets import load_digits
+    >>> from fastmlp import Diagnosis, MLPClassifier, diagnose
+    >>> X, y = load_digits(return_X_y=True)
+    >>> diagnosis = diagnose(MLPClassifier((30, 30), random_state=0), X, y)
+    >>> isinstance(diagnosis, Diagnosis), len(diagnosis.layers), list(diagnosis.findings)
+    (True, 3, [])
+    >>> display = diagnosis.plot()
     """
 
     layers: tuple[LayerDiagnosis, ...]
@@ -287,6 +307,10 @@ class DiagnosticsDisplay:
     >>> display = DiagnosticsDisplay.from_estimator(MLPClassifier((30, 30), random_state=0), X / 16, y)
     >>> len(display.ax_)
     3
+
+    From what `diagnose` returns:
+
+    >>> display = DiagnosticsDisplay(display.diagnosis).plot()
     """
 
     def __init__(self, diagnosis: Diagnosis) -> None:

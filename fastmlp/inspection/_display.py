@@ -69,6 +69,10 @@ class LossCurveDisplay:
     >>> display = LossCurveDisplay.from_estimator(clf)
     >>> len(display.lines_)
     2
+
+    From numbers:
+
+    >>> display = LossCurveDisplay({"first": [1.0, 0.5], "second": [2.0, 0.4]}).plot()
     """
 
     def __init__(
@@ -182,6 +186,10 @@ class WeightImageDisplay:
     >>> clf = MLPClassifier((20,), tol=0.01, random_state=0).fit(X / 16, y)
     >>> WeightImageDisplay.from_estimator(clf).image_shape
     (8, 8)
+
+    From an array with a column for each image:
+
+    >>> display = WeightImageDisplay(clf.coefs_[0][:, :4], (8, 8)).plot()
     """
 
     def __init__(self, weights: ArrayLike, image_shape: tuple[int, int], source: str = "") -> None:

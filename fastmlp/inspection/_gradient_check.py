@@ -39,6 +39,15 @@ class ArrayCheck(NamedTuple):
         Largest absolute difference, divided by the largest component of the array.
     ok : bool
         Whether `relative` is within the tolerance and at least one component was compared.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp import check_gradient
+    >>> from fastmlp.inspection import ArrayCheck
+    >>> check = check_gradient(([np.ones((2, 1))], [np.zeros(1)]), [[1.0, 2.0]], [[1.0]], output="logistic")
+    >>> isinstance(check.arrays[0], ArrayCheck), check.arrays[0].name, check.arrays[0].size, check.arrays[0].ok
+    (True, 'coefs[0]', 2, True)
     """
 
     name: str
@@ -62,6 +71,14 @@ class GradientCheck:
         The arguments of `check_gradient`.
     source : str
         For a pipeline or a search: which step was checked; otherwise empty.
+
+    Examples
+    --------
+    >>> import numpy as np
+    >>> from fastmlp import GradientCheck, check_gradient
+    >>> check = check_gradient(([np.ones((2, 1))], [np.zeros(1)]), [[1.0, 2.0]], [[1.0]], output="logistic")
+    >>> isinstance(check, GradientCheck), bool(check), check.kinks, check.relative < check.tol
+    (True, True, 0, True)
     """
 
     arrays: tuple[ArrayCheck, ...]

@@ -149,12 +149,12 @@ class HyperbandSearchCV(BaseSearchCV):
     >>> from fastmlp import MLPClassifier
     >>> from fastmlp.search import HyperbandSearchCV
     >>> X, y = load_wine(return_X_y=True)
-    >>> pipeline = make_pipeline(StandardScaler(), MLPClassifier(n_iter_no_change=30, random_state=0))
+    >>> pipeline = make_pipeline(StandardScaler(), MLPClassifier(random_state=0))
     >>> space = {
     ...     "mlpclassifier__hidden_layer_sizes": [10, 30, 100],
     ...     "mlpclassifier__learning_rate_init": [0.001, 0.003, 0.01, 0.03],
     ... }
-    >>> search = HyperbandSearchCV(pipeline, space, max_resources=81, random_state=0).fit(X, y)
+    >>> search = HyperbandSearchCV(pipeline, space, max_resources=243, random_state=0).fit(X, y)
     >>> bool(search.best_score_ > 0.95)
     True
     """

@@ -47,7 +47,7 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
         Largest number of epochs that a network was trained for.
     n_features_in_ : int
         Columns of the table.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X is a data frame whose names are strings.
 
     See Also
@@ -81,6 +81,8 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
     >>> clf = TabularMLPClassifier(random_state=0).fit(X[:200], y[:200])
     >>> bool(clf.score(X[200:], y[200:]) > 0.9)
     True
+    >>> clf.predict(X[200:]).shape, clf.predict_proba(X[200:]).shape
+    ((100,), (100, 2))
     """
 
     _classes: ClassVar[bool] = True

@@ -55,7 +55,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
         What each column holds.
     n_features_in_ : int
         Columns of the table.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X is a data frame whose names are strings.
 
     Raises
@@ -88,7 +88,7 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     >>> from fastmlp.tabular import TableEncoder
     >>> X = np.array([[1.0, "red"], [2.0, "blue"], [None, "red"], [3.0, "blue"]], dtype=object)
     >>> encoder = TableEncoder(n_bins=2)
-    >>> encoder.fit_transform(X).round(2)
+    >>> encoder.fit_transform(X).round(2)  # as encoder.fit(X).transform(X), unless there are target encodings
     array([[-0.95,  0.  ,  0.  ,  0.  ,  0.  ,  1.  ],
            [ 0.  ,  1.  ,  0.  ,  0.  ,  1.  ,  0.  ],
            [ 0.  ,  1.  ,  0.  ,  1.  ,  0.  ,  1.  ],

@@ -34,7 +34,7 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
         Edges of the bins; empty for a constant column or one without values.
     n_features_in_ : int
         Columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X is a data frame whose names are strings.
 
     Raises
@@ -56,7 +56,10 @@ class PiecewiseLinearEncoder(TransformerMixin, BaseEstimator):
     >>> import numpy as np
     >>> from fastmlp.tabular import PiecewiseLinearEncoder
     >>> X = np.array([[0.0], [1.0], [2.0], [10.0]])
-    >>> PiecewiseLinearEncoder(n_bins=3).fit(X).transform([[0.5], [6.0], [18.0]])
+    >>> encoder = PiecewiseLinearEncoder(n_bins=3).fit(X)
+    >>> encoder.get_feature_names_out()
+    array(['x0_bin1', 'x0_bin2', 'x0_bin3'], dtype=object)
+    >>> encoder.transform([[0.5], [6.0], [18.0]])
     array([[0.5, 0. , 0. ],
            [1. , 1. , 0.5],
            [1. , 1. , 2. ]])

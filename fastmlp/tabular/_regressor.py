@@ -43,7 +43,7 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
         Largest number of epochs that a network was trained for.
     n_features_in_ : int
         Columns of the table.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X is a data frame whose names are strings.
 
     See Also
@@ -76,6 +76,8 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
     >>> model = TabularMLPRegressor(random_state=0).fit(X[:200], y[:200])
     >>> bool(model.score(X[200:], y[200:]) > 0.9)
     True
+    >>> model.predict(X[200:]).shape
+    (100,)
     """
 
     _classes: ClassVar[bool] = False

@@ -28,7 +28,7 @@ class RobustSmoothClipScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimat
         Factors that are multiplied with; 0 for a constant column.
     n_features_in_ : int
         Columns.
-    feature_names_in_ : ndarray of shape (n_features_in_,)
+    feature_names_in_ : ndarray of shape (n_features,)
         Their names, if X is a data frame whose names are strings.
 
     Raises
@@ -54,7 +54,8 @@ class RobustSmoothClipScaler(OneToOneFeatureMixin, TransformerMixin, BaseEstimat
     >>> import numpy as np
     >>> from fastmlp.tabular import RobustSmoothClipScaler
     >>> X = np.array([[1.0], [2.0], [3.0], [4.0], [100.0]])
-    >>> RobustSmoothClipScaler().fit_transform(X).round(2).ravel()
+    >>> scaler = RobustSmoothClipScaler().fit(X)
+    >>> scaler.transform(X).round(2).ravel()
     array([-0.95, -0.49,  0.  ,  0.49,  2.99])
     """
 

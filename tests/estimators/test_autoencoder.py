@@ -1,6 +1,5 @@
 """The autoencoder: encoder and decoder, principal components as a special case, tied weights."""
 
-import doctest
 import pickle
 
 import numpy as np
@@ -16,7 +15,6 @@ from sklearn.pipeline import make_pipeline
 from sklearn.utils.estimator_checks import parametrize_with_checks
 
 from fastmlp import MLPAutoencoder, MLPRegressor, check_gradient
-from fastmlp.estimators import _autoencoder
 from fastmlp.reference import vectorized
 from fastmlp.reference._training import Hyper
 
@@ -44,11 +42,6 @@ def all_checks(estimators):
 )
 def test_sklearn_check(estimator, check):
     check(estimator)
-
-
-@pytest.mark.filterwarnings("error")
-def test_docstring():
-    assert doctest.testmod(_autoencoder).failed == 0
 
 
 @pytest.mark.parametrize("tied", [False, True])

@@ -1,7 +1,6 @@
 """Each problem that a test builds in is reported, none for networks that learn; fit warns of unscaled columns."""
 
 import contextlib
-import doctest
 import warnings
 
 import numpy as np
@@ -13,7 +12,6 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor, cost_and_gradient, diagnose
-from fastmlp.inspection import _diagnostics
 from fastmlp.reference import vectorized
 
 # A fit that diverges warns of the scales and then fails; these tests check the warning.
@@ -31,10 +29,6 @@ def fit(model, *args):
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
         return model.fit(*args)
-
-
-def test_docstrings():
-    assert doctest.testmod(_diagnostics).failed == 0
 
 
 # ---- Problems ----

@@ -1,6 +1,5 @@
 """The displays show the numbers of their source; matplotlib is imported only when one is drawn."""
 
-import doctest
 import subprocess
 import sys
 import warnings
@@ -20,7 +19,6 @@ from fastmlp import (
     WeightImageDisplay,
     diagnose,
 )
-from fastmlp.inspection import _display
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +43,6 @@ def close_figures():
     """Close all figures."""
     yield
     plt.close("all")
-
-
-def test_docstrings():
-    assert doctest.testmod(_display).failed == 0
 
 
 def test_matplotlib_is_not_imported_with_fastmlp():

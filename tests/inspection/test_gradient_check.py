@@ -1,6 +1,5 @@
 """The gradient check confirms right gradients, finds wrong ones, and recognises kinks."""
 
-import doctest
 from itertools import product
 
 import numpy as np
@@ -8,15 +7,10 @@ import pytest
 from sklearn.datasets import load_digits
 
 from fastmlp import MLPClassifier, MLPRegressor, check_gradient
-from fastmlp.inspection import _gradient_check
 from fastmlp.inspection._objective import Objective
 from fastmlp.reference import vectorized
 
 PIECES = 3
-
-
-def test_docstrings():
-    assert doctest.testmod(_gradient_check).failed == 0
 
 
 @pytest.mark.parametrize("activation", vectorized.ACTIVATIONS)

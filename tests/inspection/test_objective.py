@@ -1,6 +1,5 @@
 """The public cost and gradient: the kernels match both reference implementations for every network and option."""
 
-import doctest
 import inspect
 from functools import partial
 from itertools import product
@@ -13,7 +12,6 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, cost, cost_and_gradient
-from fastmlp.inspection import _objective
 from fastmlp.reference import loops, vectorized
 
 PIECES = 3
@@ -72,10 +70,6 @@ def test_signatures_match_the_reference():
         )
         # Dropout is for training, which the kernels do, and for the references.
         assert ours == [parameter for parameter in theirs if parameter[0] != "dropout_masks"]
-
-
-def test_docstrings():
-    assert doctest.testmod(_objective).failed == 0
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])

@@ -1,35 +1,19 @@
 """The code of docs/guide.md runs in one session and prints the output that the guide shows."""
 
 import re
-from contextlib import redirect_stdout
-from io import StringIO
 from pathlib import Path
 
-import matplotlib.pyplot as plt
-
-GUIDE = Path(__file__).parents[1] / "docs" / "guide.md"
+GUIDE = Path(__file__).parents[2] / "docs" / "guide.md"
 FENCE = re.compile(r"```(python|text)\n(.*?)```", re.DOTALL)
 
 
-def test_guide(tmp_path, monkeypatch):
+def test_guide(run_page, tmp_path):
     (tmp_path / "pictures" / "guide").mkdir(parents=True)
-    monkeypatch.chdir(tmp_path)
-    text = GUIDE.read_text(encoding="utf-8")
-    session, said, compared = {}, "", 0
-    for kind, block in FENCE.findall(text):
-        if kind == "text":
-            assert said == block
-            compared += 1
-            continue
-        output = StringIO()
-        with redirect_stdout(output):
-            exec(compile(block, str(GUIDE), "exec"), session)
-        said = output.getvalue()
-    plt.close("all")
+    _, compared = run_page("guide.md")
     assert compared > 10
 
     # The guide draws every picture that it shows, and the repository contains it.
-    shown = set(re.findall(r"!\[[^]]+\]\(([^)]+)\)", text))
+    shown = set(re.findall(r"!\[[^]]+\]\(([^)]+)\)", GUIDE.read_text(encoding="utf-8")))
     drawn = {str(path.relative_to(tmp_path).as_posix()) for path in (tmp_path / "pictures").rglob("*.png")}
     assert shown == drawn
     assert all((GUIDE.parent / name).is_file() for name in shown)
