@@ -260,6 +260,10 @@ class _DaskMLP(_BaseMLP):
             f"{type(self).__name__} has no partial_fit: fit with warm_start=True continues with all partitions."
         )
 
+    def set_callbacks(self, *callbacks: Any) -> Self:
+        """Not for Dask collections: the workers train, and callbacks would not be called."""
+        raise AttributeError(f"{type(self).__name__} has no callbacks: use verbose=True, or a local estimator.")
+
     def _lazily(self, X: Any, name: str, columns: Any, dtype: Any) -> Any:
         check_is_fitted(self)
         local: Callable[[Any], np.ndarray] = partial(_call, name, self)

@@ -72,6 +72,7 @@ class TiedEngine(Engine):
             return status
         state = self.state
         for epoch in range(epochs):
+            self._remember()
             if self.hyper.shuffle != KEEP_ORDER or (self.order and self.order.in_python):
                 assert self.order is not None
                 assert self.order.random is not None

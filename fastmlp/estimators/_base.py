@@ -41,6 +41,8 @@ from fastmlp.training._threads import available_threads
 from fastmlp.training._workspace import CHUNK_ROWS
 
 from ._callbacks import CallbacksMixin, FitTasks, fit_tasks
+from ._continuation import Continuation
+from ._epochs import LastEpoch, is_one_epoch
 from ._identity import check_identity, identity_of, open_checkpoint
 from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
@@ -219,6 +221,20 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             loss_parameters=self._loss_parameters(self.out_activation_, loss),
         )
 
+    def _has_packed_weights(self) -> bool:
+        """Whether the public arrays are those of the last training."""
+        batch_norm = [*self.gammas_, *self.betas_] if self._packed.network.batch_norm else []
+        arrays = [*self.coefs_, *self.intercepts_, *batch_norm]
+        return len(arrays) == len(self._packed.views) and _same(arrays, self._packed.views)
+
+    def _has_classes(self, classes: Any) -> bool:
+        """Whether the argument `classes` of `partial_fit` need not be checked."""
+        return classes is None
+
+    def _plain_targets(self, y: Array) -> Array | None:
+        """Return the targets of `_validate_input` for a plain vector y, or None if it has to validate them."""
+        return None
+
     def _weights(self, network: Network) -> Array:
         """Return the weight vector of the public arrays: the one that they are views of, or a new one."""
         batch_norm = (self.gammas_, self.betas_) if network.batch_norm else ([], [])
@@ -233,6 +249,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
         state = dict(super().__getstate__())
         state.pop("_packed", None)
         state.pop("_epoch_progress", None)
+        state.pop("_continuation", None)
         return {**state, VERSION_KEY: __version__}
 
     def __setstate__(self, state: dict[str, Any]) -> None:
@@ -396,8 +413,16 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             # Batch normalisation makes the first hidden layer independent of the scales of the columns.
             if self.solver == "sgd" and first_pass and not (network.batch_norm and hidden):
                 warn_of_scales(X, float(self.learning_rate_init), network.link in ("softmax", "logistic"))
+            one_epoch = resume_from is None and not incremental and is_one_epoch(self)
+            before: LastEpoch | None = None if incremental else self.__dict__.pop("_last_epoch", None)
+            if before is not None and not (one_epoch and before.precedes(self)):
+                before = None
             # A fit that is resumed moves the user's generator only when the checkpoint is accepted.
-            self._random_state = check_random_state(self.random_state if checkpoint is None else 0)
+            if before is None or not isinstance(self.random_state, Integral):
+                self._random_state = check_random_state(self.random_state if checkpoint is None else 0)
+            seeded = None
+            if incremental and isinstance(self.random_state, Integral):
+                seeded = self._random_state.get_state(legacy=False)
             dtype = X.dtype if stochastic else np.dtype(np.float64)
             if first_pass:
                 self._initialize(network, X.dtype)
@@ -425,7 +450,10 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
                     identity = cache(partial(identity_of, self, network, dtype, X, Y, sample_weight, held_out))
                 if checkpoint is not None:
                     check_identity(resume_from, checkpoint.header, identity())
-                training = self._prepare(network, X, Y, sample_weight, held_out, incremental, checkpoint)
+                keep_optimizer = incremental or before is not None
+                training = self._prepare(network, X, Y, sample_weight, held_out, keep_optimizer, checkpoint)
+                if before is not None:
+                    before.continue_order(training["engine"])
         if not stochastic:
             self._fit_lbfgs(network, X, Y, sample_weight, tasks)
             return self
@@ -442,7 +470,27 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
         if best is not None:
             self._set_weights(network, best[0])
             self._stats = best[1]
+        self._continuation = Continuation.after(self, training, seeded) if incremental else None
+        if one_epoch:
+            self._last_epoch = LastEpoch(self.random_state, training["engine"].row_order)
         return self
+
+    def _continue(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, n_epochs: Any = 1) -> bool:
+        """Make one pass with what the last call of `partial_fit` has prepared; False if it is of no use here."""
+        continuation: Continuation | None = self.__dict__.get("_continuation")
+        if continuation is None or sample_weight is not None or not self._has_classes(classes):
+            return False
+        if not continuation.fits(self, X, n_epochs):
+            return False
+        Y = self._plain_targets(y) if is_plain_target(y, len(X)) else None
+        if Y is None:
+            return False
+        try:
+            with continuation.data(X, Y):
+                train_stochastic(max_iter=1, incremental=True, verbose=self.verbose, **continuation.arguments)
+        finally:
+            self._publish(self._state)
+        return True
 
     def _validate_data(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
         """Return X and y as `sklearn.utils.validation.validate_data` does."""
@@ -521,10 +569,10 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
         )
         return float(np.finfo(float).max) if wanted else np.inf
 
-    def _training_state(self, w: Array, incremental: bool) -> TrainingState:
+    def _training_state(self, w: Array, keep_optimizer: bool) -> TrainingState:
         """Return the state that training continues: the present one, or a new one."""
         present: TrainingState | None = self.__dict__.get("_state")
-        if incremental and present is not None and present.m.size == w.size and present.m.dtype == w.dtype:
+        if keep_optimizer and present is not None and present.m.size == w.size and present.m.dtype == w.dtype:
             state = present
         else:
             # As in scikit-learn, `partial_fit` keeps the optimizer that it began with.
@@ -548,12 +596,12 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
         Y: Array,
         sample_weight: Any,
         held_out: ValidationData | None,
-        incremental: bool,
+        keep_optimizer: bool,
         checkpoint: Snapshot | None,
     ) -> dict[str, Any]:
         """Return the arguments of `train_stochastic` that describe this training."""
         w = self._packed.w
-        state = self._training_state(w, incremental)
+        state = self._training_state(w, keep_optimizer)
         self._stats = np.require(self._stats, requirements="W")
         settings = self._settings
         learning_rate = settings["learning_rate"]

@@ -16,6 +16,7 @@ from fastmlp.kernels.tables import OUTPUTS
 from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
+from ._continuation import class_numbers, continuing
 from ._parameters import parameter, with_parameters
 from ._sklearn import Interval, InvalidParameterError, StrOptions, _check_partial_fit_first_call, _fit_context
 from ._validation import binarizer_for, check_sample_weight, count_labels
@@ -233,7 +234,19 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         return self._score_with(X, y, sample_weight, accuracy_score)
 
+    def _has_classes(self, classes: Any) -> bool:
+        return classes is None or np.array_equal(self.classes_, classes)
+
+    def _plain_targets(self, y: Array) -> Array | None:
+        places = class_numbers(y, self.classes_)
+        if places is None or self._label_binarizer.y_type_ not in ("binary", "multiclass"):
+            return None
+        if self._label_binarizer.y_type_ == "multiclass":
+            return places
+        return places[:, np.newaxis].astype(self._packed.w.dtype)
+
     @available_if(lambda self: self._check_solver())
+    @continuing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, n_epochs: int = 1) -> Self:
         """Update the model with one pass over the given data.

@@ -14,6 +14,7 @@ from sklearn.utils.metaestimators import available_if
 from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
+from ._continuation import continuing
 from ._parameters import parameter, with_parameters
 from ._sklearn import Interval, InvalidParameterError, StrOptions, _fit_context
 
@@ -253,7 +254,13 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         ]
         return float(np.mean(scores))
 
+    def _plain_targets(self, y: Array) -> Array | None:
+        if self.loss != "squared_error" or self.n_outputs_ != 1:
+            return None
+        return np.ascontiguousarray(y[:, np.newaxis], self._packed.w.dtype)
+
     @available_if(lambda self: self._check_solver())
+    @continuing
     @_fit_context(prefer_skip_nested_validation=True)
     def partial_fit(self, X: Any, y: Any, sample_weight: Any = None, n_epochs: int = 1) -> Self:
         """Update the model with one pass over the given data.

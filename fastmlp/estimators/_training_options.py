@@ -10,7 +10,7 @@ from fastmlp.training._workspace import LayerOptions
 
 from ._sklearn import InvalidParameterError
 
-__all__ = ["check_solver_options", "layer_options", "schedule_of"]
+__all__ = ["check_solver_options", "is_scheduled", "layer_options", "schedule_of"]
 
 # Parameters of mini-batch training that were not in scikit-learn's solvers, with the value that means "not used".
 STOCHASTIC_ONLY = {
@@ -37,7 +37,7 @@ def check_solver_options(model: Any, tied: bool) -> None:
     used = [name for name, unused in STOCHASTIC_ONLY.items() if _is_used(getattr(model, name), unused)]
     if used and model.solver == "lbfgs":
         raise ValueError(f"{used[0]}={getattr(model, used[0])!r} needs solver='sgd' or solver='adam', got 'lbfgs'.")
-    scheduled = _is_scheduled(model)
+    scheduled = is_scheduled(model)
     if tied and (used or scheduled):
         name = used[0] if used else "learning_rate"
         raise ValueError(f"tied_weights=True does not go with {name}={getattr(model, name)!r}.")
@@ -87,7 +87,7 @@ def layer_options(model: Any, n_layers: int) -> LayerOptions:
     return LayerOptions(tuple(dropout) if any(dropout) else (), tuple(rates))
 
 
-def _is_scheduled(model: Any) -> bool:
+def is_scheduled(model: Any) -> bool:
     """Whether anything changes with each mini-batch."""
     kept = ("constant", "invscaling", "adaptive")
     return (
@@ -100,7 +100,7 @@ def _is_scheduled(model: Any) -> bool:
 
 def schedule_of(model: Any, learning_rate: Any, rate_init: float, steps: int) -> Schedule | None:
     """Return the schedules of a training of `steps` mini-batches, or None if nothing changes with each mini-batch."""
-    if not _is_scheduled(model):
+    if not is_scheduled(model):
         return None
     return Schedule(
         rate_init=rate_init,

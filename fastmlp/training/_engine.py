@@ -106,7 +106,9 @@ class Engine:
         )
         self._hyper = record_of(self.hyper)
         self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
-        self.weights_changed()
+        self._last_finite = np.empty_like(self.w), np.empty_like(self.stats)
+        self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
+        self.workspace.transpose_weights()
 
     @property
     def g(self) -> Array:
@@ -119,10 +121,18 @@ class Engine:
         assert self.order is not None
         return self.order.order
 
-    def weights_changed(self) -> None:
-        """Take over weights and running statistics that were changed from outside."""
-        self._last_finite = self.w.copy(), self.stats.copy()
-        self.workspace.transpose_weights()
+    def _arguments(self, size: int) -> list[int]:
+        """Return the addresses that are the same in all calls of the kernel by a team of `size` threads."""
+        if size not in self._fixed:
+            plan = self.workspace.plan
+            if size < self.threads:
+                plan = plan._replace(strips=strips_of(plan.chunk, size))
+            table = self.workspace.table
+            share = share_weights(table, size, vector_bytes() // self.w.itemsize)
+            arrays = [table, record_of(plan), self.workspace.addresses, self._hyper, share]
+            # The arrays are kept because kernels only get their addresses.
+            self._fixed[size] = [address(array) for array in arrays], arrays
+        return self._fixed[size][0]
 
     def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train for `epochs` epochs, or until the stopping rule or divergence ends it.
@@ -143,13 +153,7 @@ class Engine:
             RUNNING if all epochs are done, otherwise STOPPED or DIVERGED. `history` has the losses, even after Ctrl-C.
         """
         assert self.order is not None
-        state, plan = self.state, self.workspace.plan
-        if team.size < self.threads:
-            plan = plan._replace(strips=strips_of(plan.chunk, team.size))
-        # Variables keep these arrays alive, because kernels only get their addresses.
-        table, plan_record = self.workspace.table, record_of(plan)
-        share = share_weights(table, team.size, vector_bytes() // self.w.itemsize)
-        fixed = [address(array) for array in (table, plan_record, self.workspace.addresses, self._hyper, share)]
+        state, fixed = self.state, self._arguments(team.size)
         done, status = 0, RUNNING
         while done < epochs and status == RUNNING:
             ahead = 1 if self.order.in_python else epochs - done
@@ -166,6 +170,7 @@ class Engine:
                 first = state["epoch"]
                 passes = max(1, int(CALL_SECONDS / self._pass_seconds))
                 begin = time.perf_counter()
+                self._remember()
                 self.order.load()
                 try:
                     team.run(
@@ -193,14 +198,16 @@ class Engine:
         self._watch(address(self._hyper), address(self.state.record), value)
         return int(self.state["status"])
 
-    def _keep_finite(self, status: int) -> int:
-        """Keep a copy of the weights if they are finite, otherwise restore the last finite ones. Return the status."""
+    def _remember(self) -> None:
+        """Copy the weights, which are finite, before a kernel changes them."""
         w, stats = self._last_finite
+        w[:], stats[:] = self.w, self.stats
+
+    def _keep_finite(self, status: int) -> int:
+        """Restore the weights of `_remember` if the present ones are not finite. Return the status."""
         if not is_finite(self.w):
-            self.w[:], self.stats[:] = w, stats
+            self.w[:], self.stats[:] = self._last_finite
             self.state["status"] = status = DIVERGED
-        elif status == RUNNING:
-            w[:], stats[:] = self.w, self.stats
         return status
 
     def restart(self) -> None:

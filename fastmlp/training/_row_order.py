@@ -36,6 +36,8 @@ class RowOrder:
         KEEP_ORDER, SHUFFLE or DRAW, for the kernels.
     ordered : bool
         Whether rows are processed in the order of `order`.
+    draws : bool
+        Whether the generator is used.
     in_python : bool
         Whether `next_epoch` must be called before each epoch.
     order, picks, words, scratch : ndarray
@@ -60,10 +62,15 @@ class RowOrder:
         self.in_python = mode != KEEP_ORDER and not self._is_mersenne()
         self.mode = KEEP_ORDER if self.in_python else mode
         self._draws = self.mode != KEEP_ORDER
+        self.draws = self._draws or self.in_python
         self.order = np.arange(rows if self.ordered else 0, dtype=np.int32)
         self.picks = np.empty(rows if self._draws else 0, np.int32)
         self.words, self.scratch = np.empty(KEYS + 1, np.uint32), np.empty(KEYS, np.uint32)
         self._generator: dict[str, Any] = {}
+
+    def begin(self) -> None:
+        """Begin with the rows in order, as each call of `fit` and `partial_fit` does."""
+        self.order[:] = np.arange(len(self.order), dtype=np.int32)
 
     def _is_mersenne(self) -> bool:
         return self.random is not None and self.random.get_state(legacy=False)["bit_generator"] == "MT19937"

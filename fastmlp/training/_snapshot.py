@@ -77,5 +77,5 @@ def restore(engine: Engine, snapshot: Snapshot, *, keep_best: bool) -> Best:
             array[...] = stored[name]
     for name, number in numbers.items():
         setattr(engine.state, name, number)
-    engine.weights_changed()
+    engine.workspace.transpose_weights()
     return best

@@ -74,7 +74,7 @@ class TrainingState:
 
     def __getitem__(self, name: str) -> Any:
         """Return the field `name` of the record, as a Python number."""
-        return self.record[name][0].item()
+        return self.record[name].item()
 
     def __setitem__(self, name: str, value: float) -> None:
         self.record[name] = value

@@ -23,6 +23,9 @@ SCRATCH = 8192  # elements of the gradient that a thread keeps in the first-leve
 ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
 
 
+PLACES = {name: place for place, name in enumerate(MEMORY)}
+
+
 def strips_of(rows: int, threads: int) -> int:
     """Return the number of samples in the largest share of `rows`, rounded up to full strips."""
     return -(-(rows // threads + 1) // STRIP) * STRIP
@@ -201,10 +204,27 @@ class Workspace:
         self.linked = linked_addresses(dtype.name, network.output, batch_norm=network.batch_norm, csr=data.sparse)
         self.addresses = addresses_of(self.memory, self.linked, dtype)
 
-    def transpose_weights(self) -> None:
-        """Write the transposed copies of the weights after Python has changed the weights."""
-        w, copies = self.memory.w, self.memory.transposed
+        self._copies = self._transposed_copies()
+
+    def _transposed_copies(self) -> list[tuple[Array, Array]]:
+        """Return the transposed copies of the weights, each with the transpose of the matrix."""
+        w, copies, pairs = self.memory.w, self.memory.transposed, []
         for fan_in, row in zip(self.table["units"][1:-1], self.table[2:], strict=True):
             q, n = row["pre"], row["pre"] * fan_in
             copy = copies[row["t"] : row["t"] + n].reshape(q, fan_in)
-            copy[:] = w[row["w"] : row["w"] + n].reshape(fan_in, q).T
+            pairs.append((copy, w[row["w"] : row["w"] + n].reshape(fan_in, q).T))
+        return pairs
+
+    def transpose_weights(self) -> None:
+        """Write the transposed copies of the weights after Python has changed the weights."""
+        for copy, transpose in self._copies:
+            copy[:] = transpose
+
+    def set_data(self, X: Array, Y: Array) -> None:
+        """Replace dense data by others of the same shapes and types, which the caller keeps.
+
+        Arrays without elements stand for no data. Then the kernels must not be called.
+        """
+        target = "labels" if self.plan.labelled else "Y"
+        for name, array in (("X", X), (target, Y)):
+            self.addresses[PLACES[name]] = address(array) if array.size else 0

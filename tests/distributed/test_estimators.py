@@ -239,6 +239,8 @@ def test_the_model_is_a_local_one_as_well(client):
     assert_array_equal(again.predict_proba(X), model.predict_proba(X))
     assert_array_equal(again.predict(list(X)), model.predict(X))
     assert clone(model).get_params() == model.get_params()
+    with pytest.raises(AttributeError, match="has no callbacks"):
+        DaskMLPClassifier().set_callbacks()
     with pytest.raises(AttributeError, match="warm_start=True"):
         model.partial_fit(X, y)
 

@@ -33,7 +33,8 @@ CALLED_BY_OTHERS = {
     *("onnx_converter", "new_target_encoder"),
     *("setup", "teardown", "on_fit_task_begin", "on_fit_task_end", "after_epoch"),
 }
-NOT_SUPPORTED = {("fastmlp.distributed", "partial_fit")}  # overrides an inherited method to refuse it
+# Override an inherited method to refuse it.
+NOT_SUPPORTED = {("fastmlp.distributed", name) for name in ("partial_fit", "set_callbacks")}
 parser = doctest.DocTestParser()
 
 

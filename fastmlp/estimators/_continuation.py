@@ -1,0 +1,160 @@
+"""What a call of `partial_fit` prepares and the next call can use again.
+
+A call on a small chunk takes much longer to prepare than to train: parameters, network, memory and addresses are the
+same as in the call before. They are kept as long as nothing has changed. The data are checked in each call; all data
+but arrays of numbers, and all invalid data, take the ordinary way.
+"""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import wraps
+from operator import is_
+from typing import Any
+
+import numpy as np
+from sklearn import get_config
+
+from fastmlp.training._engine import Engine
+from fastmlp.training._loops import Watch
+from fastmlp.training._network import Array
+from fastmlp.training._threads import available_threads
+
+from ._validation import is_plain
+
+__all__ = ["Continuation", "class_numbers", "continuing"]
+
+ROWS_LIMIT = 10_000  # of a chunk: beyond, preparing takes little of the time, and the buffers much memory
+NOTHING = np.empty(0)
+KEYWORDS = {"sample_weight", "classes", "n_epochs"}
+CONTAINERS = (list, tuple, dict, np.ndarray)
+
+
+def class_numbers(y: Any, classes: Array) -> Array | None:
+    """Return the index of each label in the increasing `classes`, or None if a label is not among them.
+
+    Also None unless both are numbers of kinds that can be compared exactly.
+    """
+    if y.dtype.kind not in "biu" or classes.dtype.kind not in "biu":
+        return None
+    places: Array = np.searchsorted(classes, y)
+    found = classes.take(places, mode="clip") == y
+    return places.astype(np.int32) if found.all() else None
+
+
+def continuing(partial_fit: Callable[..., Any]) -> Callable[..., Any]:
+    """Decorator of `partial_fit`: use what the last call has prepared, if possible."""
+
+    @wraps(partial_fit)
+    def first_try_to_continue(model: Any, *args: Any, **kwargs: Any) -> Any:
+        if len(args) == 2 and kwargs.keys() <= KEYWORDS and model._continue(*args, **kwargs):
+            return model
+        if "coefs_" in model.__dict__ and not get_config()["skip_parameter_validation"]:
+            # scikit-learn does not validate the parameters of a model that is fitted, but they can have changed.
+            continuation: Continuation | None = model.__dict__.get("_continuation")
+            if continuation is None or not continuation.has_parameters_of(model):
+                model._validate_params()
+        return partial_fit(model, *args, **kwargs)
+
+    return first_try_to_continue
+
+
+@dataclass
+class Continuation:
+    """A training by `partial_fit` between two calls.
+
+    Attributes
+    ----------
+    parameters : dict
+        Values of the parameters of the estimator, but for `hidden_layer_sizes`.
+    hidden_layer_sizes : str
+        That parameter as a text, because it can be a list, which can change.
+    owned : dict
+        The attributes of the estimator that training reads or changes.
+    arguments : dict
+        Of `train_stochastic`.
+    seeded : dict or None
+        State of the generator that each call begins with; None: no number is drawn, or the user's generator moves on.
+    """
+
+    parameters: dict[str, Any]
+    hidden_layer_sizes: str
+    owned: dict[str, Any]
+    arguments: dict[str, Any]
+    seeded: dict[str, Any] | None
+
+    @classmethod
+    def after(cls, model: Any, arguments: dict[str, Any], seeded: dict[str, Any] | None) -> "Continuation | None":
+        """Return what the next call can use after a call with these arguments; None if it must prepare itself."""
+        engine: Engine = arguments["engine"]
+        assert engine.order is not None
+        parameters = {name: getattr(model, name) for name in model._get_param_names()}
+        watch: Watch = arguments["watch"]
+        if (
+            type(engine) is not Engine
+            or engine.data.sparse
+            or engine.data.weighted
+            or engine.data.rows > ROWS_LIMIT
+            or watch.measure is not None
+            or watch.keep_best
+            or "feature_names_in_" in model.__dict__
+            # A warning is given in each call.
+            or (model.batch_size != "auto" and model.batch_size > engine.data.rows)
+            # What a container holds can change unnoticed.
+            or any(isinstance(value, CONTAINERS) for name, value in parameters.items() if name != "hidden_layer_sizes")
+        ):
+            return None
+        del parameters["hidden_layer_sizes"]
+        # The data belong to the caller.
+        engine.data = engine.data._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
+        engine.workspace.memory = engine.workspace.memory._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
+        engine.workspace.set_data(NOTHING, NOTHING)
+        owned = {name: model.__dict__.get(name) for name in OWNED}
+        sizes = str(model.hidden_layer_sizes)
+        return cls(parameters, sizes, owned, arguments, seeded if engine.order.draws else None)
+
+    def has_parameters_of(self, model: Any) -> bool:
+        """Whether the parameters of the model are the same as in the last call."""
+        return (
+            all(map(is_, map(model.__dict__.get, self.parameters), self.parameters.values()))
+            and str(model.hidden_layer_sizes) == self.hidden_layer_sizes
+        )
+
+    def fits(self, model: Any, X: Any, n_epochs: Any) -> bool:
+        """Whether a call with X can use what is prepared: nothing has changed, and X is plain and of the same shape."""
+        engine: Engine = self.arguments["engine"]
+        attribute = model.__dict__.get
+        return (
+            type(n_epochs) is int
+            and n_epochs == 1
+            and all(map(is_, map(attribute, self.owned), self.owned.values()))
+            and self.has_parameters_of(model)
+            and model._has_packed_weights()
+            and is_plain(X)
+            and X.shape == (engine.data.rows, engine.network.units[0])
+            and X.dtype == engine.w.dtype
+            and X.flags.c_contiguous
+            and (engine.threads == 1 or available_threads(model.n_jobs) >= engine.threads)
+        )
+
+    @contextmanager
+    def data(self, X: Array, Y: Array) -> Iterator[None]:
+        """Begin a call with its data, as each call begins: with the rows in order."""
+        engine: Engine = self.arguments["engine"]
+        order, workspace = engine.order, engine.workspace
+        assert order is not None
+        order.begin()
+        if self.seeded is not None:
+            assert order.random is not None
+            order.random.set_state(self.seeded)
+        engine.history.clear()
+        workspace.transpose_weights()  # the user can have changed the numbers in `coefs_`
+        workspace.set_data(X, Y)
+        try:
+            yield
+        finally:
+            workspace.set_data(NOTHING, NOTHING)
+
+
+# `_packed` stands for the weights: it is replaced together with `coefs_`.
+OWNED = ("_packed", "_state", "_stats", "_settings", "classes_", "_label_binarizer", "coefs_", "intercepts_")
