@@ -42,6 +42,7 @@ from fastmlp.training._workspace import CHUNK_ROWS
 
 from ._callbacks import CallbacksMixin, FitTasks, fit_tasks
 from ._identity import check_identity, identity_of, open_checkpoint
+from ._layers import LayersMixin
 from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
@@ -78,7 +79,7 @@ def _same(arrays: list[Any], views: list[Array]) -> bool:
     return len(arrays) <= len(views) and all(map(operator.is_, arrays, views))
 
 
-class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
+class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
     """Fitting and predicting, for all estimators."""
 
     # ---- what a subclass defines
