@@ -119,9 +119,18 @@ class Engine:
         assert self.order is not None
         return self.order.order
 
+    @property
+    def for_predictions(self) -> tuple[Array, Array]:
+        """The weights and running statistics that predictions use: the averaged ones, if weights are averaged."""
+        state = self.state
+        return (state.average, state.average_stats) if state.average.size else (self.w, self.stats)
+
+    def _trained(self) -> list[Array]:
+        return [self.w, self.stats, self.state.average, self.state.average_stats]
+
     def weights_changed(self) -> None:
         """Take over weights and running statistics that were changed from outside."""
-        self._last_finite = self.w.copy(), self.stats.copy()
+        self._last_finite = [array.copy() for array in self._trained()]
         self.workspace.transpose_weights()
 
     def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
@@ -195,12 +204,13 @@ class Engine:
 
     def _keep_finite(self, status: int) -> int:
         """Keep a copy of the weights if they are finite, otherwise restore the last finite ones. Return the status."""
-        w, stats = self._last_finite
         if not is_finite(self.w):
-            self.w[:], self.stats[:] = w, stats
+            for array, kept in zip(self._trained(), self._last_finite, strict=True):
+                array[:] = kept
             self.state["status"] = status = DIVERGED
         elif status == RUNNING:
-            w[:], stats[:] = self.w, self.stats
+            for array, kept in zip(self._trained(), self._last_finite, strict=True):
+                kept[:] = array
         return status
 
     def restart(self) -> None:
