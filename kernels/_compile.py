@@ -6,6 +6,7 @@ from numba import types
 
 from . import (
     activations,
+    averaging,
     dropout,
     matmul,
     normalisation,
@@ -28,6 +29,7 @@ GROUPS = (
     step.linked_forward,
     step.linked_training,
     optimizers.linked,
+    averaging.linked,
     dropout.linked,
     shuffling.linked,
     normalisation.linked,

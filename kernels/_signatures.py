@@ -45,6 +45,7 @@ SIGNATURES = {
         "link": "number* z, number* work, int K, int n",
         "drop": "number* a, int rows, int units, int first, int key, float rate",
         "update": "hyper* hyper, number* w, number* g, number* m, number* v, int n, float rate",
+        "average": "number* a, number* w, int n, float gain",
         "shuffle": "int32* order, int32* picks, int n, uint32* state, uint32* drawn, int reorder",
         "normalise_rows": "number* z, number* h, int lo, int n, int rows, int q, number* gamma, number* running, "
         "int rank, int team, int* signals",
@@ -61,8 +62,9 @@ SIGNATURES = {
         "backward_rows": f"{_PASS}, hyper* hyper, int rows, int lo, int n, int place, int key, "
         "float dropout, int rank, int team, int* signals",
         "gradient_of_rows": f"{_PASS}, hyper* hyper, int* share, int start, int rows, int continued, int final, "
-        "int deferred, float penalty, float scale, float decay, float rate, int rank, int team",
-        "update_rows": f"{_PASS}, hyper* hyper, int* share, float factor, float decay, float rate, int rank, int team",
+        "int deferred, float penalty, float scale, float decay, float rate, float gain, int rank, int team",
+        "update_rows": f"{_PASS}, hyper* hyper, int* share, float factor, float decay, float rate, float gain, "
+        "int rank, int team",
         # Entry points for Python.
         "watch": "hyper* hyper, state* state, float value",
         "train": f"int rank, int team, int passes, {_PASS}, hyper* hyper, int* share, int* signals, state* state, "

@@ -160,6 +160,7 @@ class Hyper(NamedTuple):
     epsilon: float = 1e-8
     weight_decay: float = 0.0  # decoupled from the gradient; relative to the learning rate
     max_grad_norm: float = np.inf
+    average: float = 0.0  # decay of the exponential moving average of the weights; 0: no average
     cap: float = np.inf  # largest log loss of one unit
     label_smoothing: float = 0.0  # share of each target that is spread evenly over the classes
     loss_scale: float = 1.0  # factor of the reported loss
@@ -182,6 +183,7 @@ class State(NamedTuple):
     rate: float = 0.0  # learning rate
     beta_1_t: float = 1.0  # beta_1^t and beta_2^t after t steps of Adam
     beta_2_t: float = 1.0
+    average_t: float = 1.0  # average^t after t steps
     step: int = 0  # mini-batches done since training began
     seed: int = 0  # of dropout
     grad_norm: float = np.nan  # of the last mini-batch, before clipping; computed if `max_grad_norm` is finite
@@ -235,6 +237,8 @@ class Memory(NamedTuple):
     zeros: Any  # (widest,)
     ones: Any  # (1,)
     loss_parameters: Any  # (K,): the parameter of the loss of each output unit, if the loss has one
+    average: Any  # averaged weights, in the order of w, if weights are averaged
+    average_stats: Any  # the same for `stats`
     outputs: Any  # (m, K), if `predicting`
     loss: Any  # (rows,) float64
     unit_loss: Any  # (team, strips) float64
@@ -251,7 +255,7 @@ class Memory(NamedTuple):
 
 
 # Number of consecutive fields of Memory of each dtype; None stands for the dtype of the network.
-KINDS = ((None, 22), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
+KINDS = ((None, 24), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
 MEMORY = dict(zip(Memory._fields, [kind for kind, count in KINDS for _ in range(count)], strict=True))
 
 # Kernels that are called by address. In this order, their addresses follow those of Memory. Kernels that a network does
@@ -269,6 +273,7 @@ LINKED = (
     "output_error",
     "link",
     "update",
+    "average",
     "shuffle",
     "normalise_rows",
     "normalise_running",

@@ -219,10 +219,12 @@ def scale_gradient(g, scale):
 
 
 @kernel
-def update_slice(memory, hyper, start, g, n, rate):
+def update_slice(memory, hyper, start, g, n, rate, gain):
     """Optimizer step on the weights start..start + n, given their finished gradient g."""
     w, m, v = offset(memory.w, start), offset(memory.m, start), offset(memory.v, start)
     call(memory.linked.update, hyper, w, g, m, v, n, rate)
+    if gain != 0.0:
+        call(memory.linked.average, offset(memory.average, start), w, n, gain)
 
 
 @kernel
@@ -388,6 +390,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
         scale,
         decay,
         rate,
+        gain,
         rank,
         team,
     ):
@@ -396,8 +399,9 @@ def linked_training(number: Any) -> list[LinkedKernel]:
         G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. `share` points to the result of
         `share_weights`, (L + 1, team + 1). A batch may have several chunks: `continued` means that g holds the sum of
         the previous ones, `final` that this is the last one. With the optimizer STORE, or if the update is deferred
-        to `update_rows`, the gradient stays in g. W_l is multiplied by 1 - `decay` before its update. Writes w, m, v
-        (or g), the transposed copies and `squares`.
+        to `update_rows`, the gradient stays in g. W_l is multiplied by 1 - `decay` before its update. If `gain` is
+        not zero, the averaged weights follow, see `averaging.follow`. Writes w, m, v and the average (or g), the
+        transposed copies and `squares`.
 
         A single thread whose scratch has room for the gradient of all weights updates them in one call, because a small
         network has many slices that are not full strips.
@@ -467,20 +471,21 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                     if decay != 0 and not bias and not storing:
                         decay_weights(w, number(1.0 - decay * layer.rate_w))
                     if not storing and not at_once:
-                        update_slice(memory, hyper, begin, target, n, rate * (layer.rate_b if bias else layer.rate_w))
+                        layer_rate = rate * (layer.rate_b if bias else layer.rate_w)
+                        update_slice(memory, hyper, begin, target, n, layer_rate, gain)
                         if not bias:
                             transpose_rows(l, layers, memory, i, count)
                 i += count
         if at_once:
-            update_slice(memory, hyper, np.int64(0), scratch, n_weights, rate)
+            update_slice(memory, hyper, np.int64(0), scratch, n_weights, rate, gain)
             for l in range(2, last + 1):
                 transpose_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
 
     @linked_kernel(number)
-    def update_rows(layers, plan, memory, hyper, share, factor, decay, rate, rank, team):
+    def update_rows(layers, plan, memory, hyper, share, factor, decay, rate, gain, rank, team):
         """Second part of phase B if the update was deferred: g <- g factor, and the update of this thread's rows.
 
-        Writes w, m, v, g and the transposed copies.
+        Writes w, m, v, the average (if `gain` is not zero), g and the transposed copies.
         """
         last = record(plan, 0).last
         number = view(memory.g, 0, 0).dtype.type
@@ -496,12 +501,12 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                     scale_gradient(view(memory.g, begin, n), scale)
                 if decay != 0:
                     decay_weights(view(memory.w, begin, n), number(1.0 - decay * layer.rate_w))
-                update_slice(memory, hyper, begin, offset(memory.g, begin), n, rate * layer.rate_w)
+                update_slice(memory, hyper, begin, offset(memory.g, begin), n, rate * layer.rate_w, gain)
                 transpose_rows(l, layers, memory, i, rows)
             if i <= fan_in and end > fan_in:
                 n = 3 * q if layer.norm else q
                 if factor != 1.0:
                     scale_gradient(view(memory.g, layer.b, n), scale)
-                update_slice(memory, hyper, layer.b, offset(memory.g, layer.b), n, rate * layer.rate_b)
+                update_slice(memory, hyper, layer.b, offset(memory.g, layer.b), n, rate * layer.rate_b, gain)
 
     return [backward_rows, gradient_of_rows, update_rows]

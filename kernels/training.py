@@ -15,6 +15,7 @@ from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import fill, view
 from ._records import record
 from ._simd import smaller
+from .averaging import average_statistics
 from .dropout import mix
 from .layout import ABORTED, DIVERGED, EACH_EPOCH, EACH_STEP, KEEP_ORDER, LANES, RUNNING, SHUFFLE, SIGNALS
 from .reductions import square_sum, total
@@ -63,6 +64,7 @@ def linked(number: Any) -> list[LinkedKernel]:
         row, chunk_row, status = progress.row, progress.chunk_row, RUNNING
         batch_loss, batch_weight, epoch_loss = progress.batch_loss, progress.weight, progress.loss
         beta_1_t, beta_2_t, epoch = progress.beta_1_t, progress.beta_2_t, progress.epoch
+        average_t = progress.average_t
         steps, limited = progress.step, settings.max_grad_norm < math.inf
         rate, decay_factor, dropout = progress.rate, 1.0, 1.0
         left = passes
@@ -140,6 +142,10 @@ def linked(number: Any) -> list[LinkedKernel]:
                     beta_1_t *= settings.beta_1
                     beta_2_t *= settings.beta_2
                     step_rate = rate * math.sqrt(1.0 - beta_2_t) / (1.0 - beta_1_t)
+                gain = 0.0
+                if final and settings.average > 0.0:
+                    average_t *= settings.average
+                    gain = (1.0 - settings.average) / (1.0 - average_t)
                 decay = rate * settings.weight_decay * decay_factor
                 penalty = settings.alpha * batch_weight if settings.penalty_sum else settings.alpha
                 call(
@@ -158,6 +164,7 @@ def linked(number: Any) -> list[LinkedKernel]:
                     scale,
                     decay,
                     step_rate,
+                    gain,
                     rank,
                     team,
                 )
@@ -173,7 +180,22 @@ def linked(number: Any) -> list[LinkedKernel]:
                         break
                     norm = progress.grad_norm
                     factor = settings.max_grad_norm / norm if norm > settings.max_grad_norm else 1.0
-                    call(linked.update_rows, layers, plan, memory, hyper, share, factor, decay, step_rate, rank, team)
+                    call(
+                        linked.update_rows,
+                        layers,
+                        plan,
+                        memory,
+                        hyper,
+                        share,
+                        factor,
+                        decay,
+                        step_rate,
+                        gain,
+                        rank,
+                        team,
+                    )
+                if gain != 0.0 and rank == 0:
+                    average_statistics(layers, options.last, memory, gain)
             if not barrier(arrivals, team):
                 status = ABORTED
                 break
@@ -210,6 +232,7 @@ def linked(number: Any) -> list[LinkedKernel]:
             progress.status, progress.passes = status, passes - left
             progress.batch_loss, progress.weight, progress.loss = batch_loss, batch_weight, epoch_loss
             progress.beta_1_t, progress.beta_2_t, progress.step = beta_1_t, beta_2_t, steps
+            progress.average_t = average_t
             if changing == EACH_STEP:
                 progress.rate = rate
 

@@ -88,6 +88,8 @@ MODELS = {
     "tweedie": (REGRESSOR, progression, {"loss": "tweedie", "power": 1.7}),
     "quantile": (REGRESSOR, progression, {"loss": "quantile", "quantile": 0.9}),
     "quantiles": (REGRESSOR, progression, {"loss": "quantile", "quantile": [0.1, 0.5, 0.9]}),
+    "average": (CLASSIFIER, digits, {"average": 0.9, "batch_norm": True}),
+    "average, limited gradient": (CLASSIFIER, digits, {"average": 0.9, "max_grad_norm": 0.5, "batch_size": 290}),
     "focal": (CLASSIFIER, digits, {"loss": "focal", "focal_gamma": 1.5, "label_smoothing": 0.1}),
     "binary focal": (CLASSIFIER, odd_digits, {"loss": "focal", "class_weight": "balanced"}),
     **{name: (CLASSIFIER, digits, {"activation": name}) for name in ACTIVATIONS if name != "maxout"},

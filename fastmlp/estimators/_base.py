@@ -44,10 +44,11 @@ from ._callbacks import CallbacksMixin, FitTasks, fit_tasks
 from ._continuation import Continuation
 from ._epochs import LastEpoch, is_one_epoch
 from ._identity import check_identity, identity_of, open_checkpoint
+from ._layers import LayersMixin
 from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
-from ._training_options import check_solver_options, layer_options, schedule_of
+from ._training_options import average_decay, check_solver_options, layer_options, schedule_of
 from ._validation import check_sample_weight, is_plain, is_plain_target, warn_of_scales
 from ._validation_data import ValidationData, check_validation_data, monitor, split
 
@@ -80,7 +81,7 @@ def _same(arrays: list[Any], views: list[Array]) -> bool:
     return len(arrays) <= len(views) and all(map(operator.is_, arrays, views))
 
 
-class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
+class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
     """Fitting and predicting, for all estimators."""
 
     # ---- what a subclass defines
@@ -178,7 +179,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             units,
             [int(p) * n for p, n in zip([*pieces, 1], units[1:], strict=True)],
             rows=batch if self.batch_norm else min(batch, CHUNK_ROWS),
-            copies=20 if self.solver == "lbfgs" else 5,
+            copies=20 if self.solver == "lbfgs" else 8 if self.average else 5,
             itemsize=itemsize,
             hidden_layer_sizes=self.hidden_layer_sizes,
         )
@@ -467,6 +468,9 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             )
         finally:
             self._publish(self._state)
+            if average_decay(self):
+                # A copy shows whether the user has changed the weights before training continues.
+                self._show_average(network, self._state.average.copy(), self._state.average_stats.copy())
         if best is not None:
             self._set_weights(network, best[0])
             self._stats = best[1]
@@ -572,6 +576,8 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
     def _training_state(self, w: Array, keep_optimizer: bool) -> TrainingState:
         """Return the state that training continues: the present one, or a new one."""
         present: TrainingState | None = self.__dict__.get("_state")
+        if present is not None:
+            present.make_current()
         if keep_optimizer and present is not None and present.m.size == w.size and present.m.dtype == w.dtype:
             state = present
         else:
@@ -585,9 +591,31 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
                 state.validation_loss_curve, state.best_epoch = present.validation_loss_curve, present.best_epoch
                 state.watches_scores, state.t = present.watches_scores, present.t
                 state["best"], state["no_change"] = present["best"], present["no_change"]
-        state.make_current()
+                state.average, state.average_stats = present.average, present.average_stats
+                state["average_t"] = present["average_t"]
         self._state = state
         return state
+
+    def _weights_in_training(self, network: Network, state: TrainingState) -> tuple[Array, Array]:
+        """Return the weights and running statistics to train; the public ones become their average, if wanted."""
+        w, self._stats = self._packed.w, np.require(self._stats, requirements="W")
+        kept = self.__dict__.pop("_averaged_weights", None)
+        if not average_decay(self):
+            state.begin_average(w[:0], self._stats[:0])
+            return w, self._stats
+        # Averaging begins again if the user has replaced the weights, or if the best ones were restored.
+        if kept is not None and state.average.dtype == w.dtype and np.array_equal(state.average, w):
+            w, stats = padded(kept[0].copy()), kept[1].copy()
+        else:
+            w, stats = padded(w.copy()), self._stats.copy()
+            state.begin_average(w, stats)
+        self._averaged_weights = w, stats
+        self._show_average(network, state.average, state.average_stats)
+        return w, stats
+
+    def _show_average(self, network: Network, average: Array, average_stats: Array) -> None:
+        self._set_weights(network, average)
+        self._stats = average_stats
 
     def _prepare(
         self,
@@ -600,9 +628,8 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
         checkpoint: Snapshot | None,
     ) -> dict[str, Any]:
         """Return the arguments of `train_stochastic` that describe this training."""
-        w = self._packed.w
-        state = self._training_state(w, keep_optimizer)
-        self._stats = np.require(self._stats, requirements="W")
+        state = self._training_state(self._packed.w, keep_optimizer)
+        w, stats = self._weights_in_training(network, state)
         settings = self._settings
         learning_rate = settings["learning_rate"]
         schedule = learning_rate if isinstance(learning_rate, str) and settings["solver"] == "sgd" else "constant"
@@ -622,6 +649,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             beta_2=float(settings["beta_2"]),
             epsilon=float(settings["epsilon"]),
             weight_decay=float(self.weight_decay),
+            average=average_decay(self),
             max_grad_norm=self._largest_gradient_norm(),
             adaptive=schedule == "adaptive",
             watch_loss=not stopping,
@@ -640,7 +668,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
             network,
             prepare_data(X, Y, sample_weight, w.dtype),
             w,
-            self._stats,
+            stats,
             hyper,
             state,
             order,
@@ -670,7 +698,10 @@ class _BaseMLP(SharedParameters, CallbacksMixin, BaseEstimator):
     def _attributes_after_epoch(self) -> dict[str, Any]:
         """Return the attributes by which a copy of this estimator in training is fitted up to the present epoch."""
         state = deepcopy(self._state)
-        return {"_state": state, "_stats": self._stats.copy(), **self._published(state)}
+        attributes = {"_state": state, "_stats": self._stats.copy(), **self._published(state)}
+        if average_decay(self):
+            attributes["_averaged_weights"] = deepcopy(self._averaged_weights)
+        return attributes
 
     def _publish(self, state: TrainingState) -> None:
         """Show the state of training in the public attributes."""

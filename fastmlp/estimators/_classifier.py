@@ -126,6 +126,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         sample is the product over the labels. `partial_fit` does not know all samples and refuses 'balanced'.""",
     )
 
+    _differentiates_link = False
+
     def _output(self) -> tuple[str, str]:
         multiclass = self._label_binarizer.y_type_ == "multiclass"
         if self.out_activation == "softmax" and not multiclass:

@@ -97,6 +97,7 @@ class Continuation:
             or engine.data.rows > ROWS_LIMIT
             or watch.measure is not None
             or watch.keep_best
+            or engine.state.average.size  # the public weights are copies
             or "feature_names_in_" in model.__dict__
             # A warning is given in each call.
             or (model.batch_size != "auto" and model.batch_size > engine.data.rows)

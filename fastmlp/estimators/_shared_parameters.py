@@ -282,6 +282,17 @@ class SharedParameters:
         Largest Euclidean norm of the gradient of a mini-batch, over all weights and biases (Pascanu, Mikolov & Bengio
         2013); a longer gradient is scaled to this norm. None: no limit.""",
     )
+    average: Any = parameter(
+        default=False,
+        allowed=["boolean", Interval(Real, 0, 1, closed="neither")],
+        doc="""bool or float
+        Whether predictions use an exponential moving average of the weights instead of the weights of the last
+        mini-batch (Polyak & Juditsky 1992), and its decay d; True means 0.99. After t mini-batches, the average is
+        (1 - d) / (1 - d^t) times the sum of d^(t - s) w_s (Kingma & Ba 2015, section 7.2, with correction of the bias).
+        `coefs_`, validation scores and the best weights are averages, `loss_` is the loss of the weights in training.
+        The running statistics of `batch_norm` are averaged in the same way. `partial_fit` and `warm_start` continue
+        both the weights in training and their average. 'sgd' and 'adam' only.""",
+    )
     learning_rate_multipliers: Any = parameter(
         default=None,
         allowed=[None, list, tuple],

@@ -10,16 +10,20 @@ from fastmlp.training._workspace import LayerOptions
 
 from ._sklearn import InvalidParameterError
 
-__all__ = ["check_solver_options", "is_scheduled", "layer_options", "schedule_of"]
+__all__ = ["average_decay", "check_solver_options", "is_scheduled", "layer_options", "schedule_of"]
 
 # Parameters of mini-batch training that were not in scikit-learn's solvers, with the value that means "not used".
 STOCHASTIC_ONLY = {
+    "average": False,
     "dropout": 0.0,
     "weight_decay": 0.0,
     "max_grad_norm": None,
     "learning_rate_multipliers": None,
     "warmup": 0.0,
 }
+
+# The default of `ema_momentum` in Keras' optimizers.
+DEFAULT_AVERAGE_DECAY = 0.99
 
 
 def _is_used(value: Any, unused: Any) -> bool:
@@ -43,6 +47,13 @@ def check_solver_options(model: Any, tied: bool) -> None:
         raise ValueError(f"tied_weights=True does not go with {name}={getattr(model, name)!r}.")
     if model.learning_rate in ("invscaling", "adaptive") and _is_used(model.warmup, 0.0):
         raise ValueError(f"warmup={model.warmup!r} does not go with learning_rate={model.learning_rate!r}.")
+
+
+def average_decay(model: Any) -> float:
+    """Return the decay of the average of the weights; 0 if weights are not averaged."""
+    if isinstance(model.average, bool | np.bool_):
+        return DEFAULT_AVERAGE_DECAY if model.average else 0.0
+    return float(model.average)
 
 
 def _numbers(name: str, values: Any, count: int, what: str, highest: float) -> list[float]:

@@ -102,7 +102,8 @@ def monitor(model: Any, data: ValidationData, hyper: Any, engine: Any, threads: 
         scorer = check_scoring(model, scoring=model.scoring)
 
     def measure() -> Measured:
-        loss = mean_loss(engine.network, engine.w, engine.stats, prepared, X, hyper, threads)
+        w, stats = engine.for_predictions
+        loss = mean_loss(engine.network, w, stats, prepared, X, hyper, threads)
         if not np.isfinite(loss):
             return Measured(np.nan, loss)
         if model.scoring == "loss":

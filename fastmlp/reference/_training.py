@@ -44,6 +44,7 @@ class Extras(NamedTuple):
     learning_rate_multipliers: Sequence[tuple[float, float]] | None = None
     weight_decay: float = 0.0
     max_grad_norm: float | None = None
+    average: float | None = None
     dropout: Sequence[float] | None = None
     dropout_seed: int = 0
     mask: Mask | None = None
@@ -165,7 +166,7 @@ def train(
     weights = _flat(problem.coefs, problem.intercepts, problem.batch_norm or ())
     step, n_states = table[solver]
     states = [[np.zeros_like(w) for _ in range(n_states)] for w in weights]
-
+    averages = [w.copy() for w in weights]
     multipliers = extras.multipliers(problem)
 
     t, count, order, loss_curve = 0, 0, np.arange(m), []
@@ -193,7 +194,14 @@ def train(
                 if i < len(problem.coefs):
                     w *= 1 - own_rate * extras.weight_decay
                 step(w, g, state, t, hyper._replace(learning_rate_init=own_rate))
+            if extras.average is not None:
+                gain = (1 - extras.average) / (1 - extras.average**t)
+                for a, w in zip(averages, weights, strict=True):
+                    a += gain * (w - a)
         loss_curve.append(total / m)
+    if extras.average is not None:
+        for a, w in zip(averages, weights, strict=True):
+            w[...] = a
     result = (problem.coefs, problem.intercepts, loss_curve)
     return result if problem.batch_norm is None else (*result, problem.batch_norm)
 

@@ -666,6 +666,7 @@ def fit(
     learning_rate_multipliers: Sequence[tuple[float, float]] | None = None,
     weight_decay: float = 0.0,
     max_grad_norm: float | None = None,
+    average: float | None = None,
     dropout: Sequence[float] | None = None,
     dropout_seed: int = 0,
     rng: Rng | None = None,
@@ -707,6 +708,9 @@ def fit(
         1 - learning rate * weight_decay.
     max_grad_norm : float, default=None
         Largest Euclidean norm of the gradient over all weights and biases; a longer gradient is scaled to it.
+    average : float, default=None
+        Decay d of an exponential moving average of the weights and biases (Kingma & Ba 2015, section 7.2). After t
+        mini-batches, (1 - d) / (1 - d^t) sum_s d^(t - s) w_s is returned instead of the trained w_t.
     dropout : sequence of L floats, default=None
         Fractions of A_0..A_{L-1} that are dropped, see `dropout_mask`.
     dropout_seed : int, default=0
@@ -749,6 +753,7 @@ def fit(
         learning_rate_multipliers,
         weight_decay,
         max_grad_norm,
+        average,
         dropout,
         dropout_seed,
         dropout_mask,

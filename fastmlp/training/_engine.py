@@ -106,7 +106,7 @@ class Engine:
         )
         self._hyper = record_of(self.hyper)
         self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
-        self._last_finite = np.empty_like(self.w), np.empty_like(self.stats)
+        self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
         self.workspace.transpose_weights()
 
@@ -121,6 +121,12 @@ class Engine:
         assert self.order is not None
         return self.order.order
 
+    @property
+    def for_predictions(self) -> tuple[Array, Array]:
+        """The weights and running statistics that predictions use: the averaged ones, if weights are averaged."""
+        state = self.state
+        return (state.average, state.average_stats) if state.average.size else (self.w, self.stats)
+
     def _arguments(self, size: int) -> list[int]:
         """Return the addresses that are the same in all calls of the kernel by a team of `size` threads."""
         if size not in self._fixed:
@@ -133,6 +139,10 @@ class Engine:
             # The arrays are kept because kernels only get their addresses.
             self._fixed[size] = [address(array) for array in arrays], arrays
         return self._fixed[size][0]
+
+    def _trained(self) -> list[Array]:
+        return [self.w, self.stats, self.state.average, self.state.average_stats]
+
 
     def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train for `epochs` epochs, or until the stopping rule or divergence ends it.
@@ -200,13 +210,14 @@ class Engine:
 
     def _remember(self) -> None:
         """Copy the weights, which are finite, before a kernel changes them."""
-        w, stats = self._last_finite
-        w[:], stats[:] = self.w, self.stats
+        for kept, array in zip(self._last_finite, self._trained(), strict=True):
+            kept[:] = array
 
     def _keep_finite(self, status: int) -> int:
         """Restore the weights of `_remember` if the present ones are not finite. Return the status."""
         if not is_finite(self.w):
-            self.w[:], self.stats[:] = self._last_finite
+            for kept, array in zip(self._last_finite, self._trained(), strict=True):
+                array[:] = kept
             self.state["status"] = status = DIVERGED
         return status
 

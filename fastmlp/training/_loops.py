@@ -199,6 +199,10 @@ def train_stochastic(
     return recorder.best
 
 
+def _copies(arrays: tuple[Array, Array]) -> tuple[Array, Array]:
+    return arrays[0].copy(), arrays[1].copy()
+
+
 class _Recorder:
     """Enters finished epochs into the state of a fit, and keeps the best weights."""
 
@@ -209,7 +213,7 @@ class _Recorder:
         known = watch.stopping or watch.measure is None
         self._best = resumed or Best(
             engine.state["best"] if known else np.inf,
-            (engine.w.copy(), engine.stats.copy()) if watch.keep_best else None,
+            _copies(engine.for_predictions) if watch.keep_best else None,
         )
 
     @property
@@ -254,7 +258,7 @@ class _Recorder:
             value = -measured.score
         if value < self._best.value:
             state.best_epoch = len(state.loss_curve)
-            self._best = Best(value, (engine.w.copy(), engine.stats.copy()) if self.watch.keep_best else None)
+            self._best = Best(value, _copies(engine.for_predictions) if self.watch.keep_best else None)
         return engine.observe(value) if self.watch.stopping else status
 
     def progress(self, max_iter: int, stopped: bool, rate: float) -> Progress:

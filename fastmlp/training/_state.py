@@ -9,7 +9,7 @@ from numpy.typing import DTypeLike
 from fastmlp.kernels.layout import STATE, State, record_of
 from fastmlp.kernels.tables import OPTIMIZERS
 
-from ._aligned import zeros
+from ._aligned import padded, zeros
 from ._network import Array
 
 __all__ = ["TrainingState"]
@@ -39,6 +39,8 @@ class TrainingState:
         Samples seen.
     n_iter : int
         Epochs of the current call of `fit`.
+    average, average_stats : ndarray
+        Averaged weights and averaged running statistics; empty if weights are not averaged.
     """
 
     m: Array
@@ -51,6 +53,8 @@ class TrainingState:
     watches_scores: bool = False
     t: int = 0
     n_iter: int = 0
+    average: Array = field(default_factory=lambda: np.empty(0))
+    average_stats: Array = field(default_factory=lambda: np.empty(0))
 
     @classmethod
     def new(cls, optimizer: str | None, size: int, dtype: DTypeLike, rate: float = 0.0) -> "TrainingState":
@@ -71,6 +75,11 @@ class TrainingState:
         state = cls(zeros(size if states > 0 else 0, dtype), zeros(size if states > 1 else 0, dtype))
         state.record["rate"] = rate
         return state
+
+    def begin_average(self, w: Array, stats: Array) -> None:
+        """Begin to average weights and running statistics, from these values; empty arrays end the averaging."""
+        self.average, self.average_stats = padded(w.copy()), stats.copy()
+        self["average_t"] = 1.0
 
     def __getitem__(self, name: str) -> Any:
         """Return the field `name` of the record, as a Python number."""
@@ -108,6 +117,9 @@ class TrainingState:
         earlier version of fastmlp may have fewer fields.
         """
         self.m, self.v = np.require(self.m, requirements="W"), np.require(self.v, requirements="W")
+        for name in ("average", "average_stats"):  # earlier versions did not store them
+            kept = self.__dict__.get(name, np.empty(0, self.m.dtype))
+            setattr(self, name, np.require(kept, requirements="W"))
         if self.record.dtype == STATE:
             self.record = np.require(self.record, requirements="W")
             return

@@ -106,7 +106,7 @@ class Workspace:
     w, stats : ndarray
         Weight vector, and running statistics of batch normalisation.
     state : TrainingState
-        Provides the moments of the optimizer.
+        Provides the moments of the optimizer and the averaged weights.
     order : RowOrder
     chunk : int
         Number of rows of one pass.
@@ -187,6 +187,8 @@ class Workspace:
             zeros=zeros(widest, dtype),
             ones=np.ones(1, dtype),
             loss_parameters=network.parameters_of_units(dtype),
+            average=state.average,
+            average_stats=state.average_stats,
             outputs=np.empty(0, dtype),
             loss=empty(chunk, float),
             unit_loss=empty(strips, float),

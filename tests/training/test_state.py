@@ -22,13 +22,22 @@ def test_a_record_with_fewer_fields_is_completed():
     assert (state["best"], state["step"], state["rate"], state["seed"]) == (0.5, 7, 0.1, 0)
 
 
+def test_a_state_without_averages_is_completed():
+    state = TrainingState.new("adam", 5, np.float64, 0.1)
+    del state.average, state.average_stats
+    state.make_current()
+    assert state.average.size == state.average_stats.size == 0
+
+
 def test_read_only_arrays_are_copied():
     state = TrainingState.new("adam", 5, np.float64, 0.1)
-    for name in ("m", "v", "record"):
+    state.begin_average(np.ones(5), np.ones(2))
+    names = ("m", "v", "record", "average", "average_stats")
+    for name in names:
         getattr(state, name).flags.writeable = False
     before = state.m
     state.make_current()
-    assert all(getattr(state, name).flags.writeable for name in ("m", "v", "record"))
+    assert all(getattr(state, name).flags.writeable for name in names)
     assert state.m is not before
 
 
