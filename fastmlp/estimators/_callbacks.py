@@ -95,7 +95,7 @@ class CallbacksMixin(_Support):
         >>> history = History()
         >>> clf = MLPClassifier(solver="lbfgs", tol=0.01, random_state=0).set_callbacks(history)
         >>> clf = clf.fit(*load_iris(return_X_y=True))
-        >>> history.frame()["epoch"].iloc[-1] == clf.n_iter_
+        >>> bool(history.frame()["epoch"].iloc[-1] == clf.n_iter_)
         True
         """
         for callback in callbacks:

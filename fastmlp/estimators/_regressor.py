@@ -60,7 +60,7 @@ class _RegressionLoss:
         Loss function of the target y and the prediction h.
 
         - 'squared_error': half the squared error.
-        - 'absolute_error': |h - y|; predicts the median.
+        - 'absolute_error': ``|h - y|``; predicts the median.
         - 'huber': half the squared error up to `huber_delta`, linear beyond (Huber 1964).
         - 'cauchy': log(1 + (h - y)^2) / 2, for targets with gross outliers, which have almost no influence. Its scale
           is 1: divide the targets by the size of a typical error.

@@ -29,7 +29,8 @@ PUBLIC = [
     for name in importlib.import_module(package).__all__
 ]
 # Methods that scikit-learn or another library calls.
-CALLED_BY_OTHERS = {"onnx_converter", "new_target_encoder"}
+CALLED_BY_OTHERS = {"after_epoch", "new_target_encoder", "on_fit_task_begin", "on_fit_task_end", "onnx_converter"}
+CALLED_BY_OTHERS |= {"setup", "teardown"}
 NOT_SUPPORTED = {("fastmlp.distributed", "partial_fit")}  # overrides an inherited method to refuse it
 parser = doctest.DocTestParser()
 
