@@ -32,13 +32,15 @@ def methods(name: str) -> dict[str, list[str]]:
     module, _, attribute = name.rpartition(".")
     found = {"own": [], "others": []}
     for method, value in inspect.getmembers(getattr(importlib.import_module(module), attribute), callable):
-        if not method.startswith("_") and method != "onnx_converter":  # which skl2onnx calls
+        if not method.startswith("_") and method not in CALLED_BY_OTHERS:
             written_in = getattr(inspect.unwrap(value), "__module__", None) or ""
             found["own" if written_in.startswith("fastmlp") else "others"].append(method)
     return found
 
 
 autosummary_generate = True
+# Methods that skl2onnx and scikit-learn's callbacks call, not users.
+CALLED_BY_OTHERS = {"onnx_converter", "after_epoch", "on_fit_task_begin", "on_fit_task_end", "setup", "teardown"}
 autosummary_context = {"methods_of": methods}
 suppress_warnings = ["config.cache"]  # the function in the line above cannot be cached, so every build is a full one
 toc_object_entries_show_parents = "hide"
