@@ -4,12 +4,13 @@ Every figure comes from a stored run. In the README only the text between the ma
 """
 
 import argparse
+import json
 import sys
 from pathlib import Path
 
 import pandas as pd
 
-from . import pictures
+from . import pictures, quality
 from .analysis import losses, peak, peak_share
 from .harness import DTYPES
 from .sections import SECTIONS
@@ -104,6 +105,8 @@ warm-up.""",
         cases = run.of(suite)
         if len(cases):
             parts += [f"## {title}", section(run, cases)]
+    if quality.STORE.exists():
+        parts += ["## Prediction quality", quality.section(json.loads(quality.STORE.read_text("utf-8")))]
     if any(run.skipped for run in runs):
         parts += ["## Skipped", skipped(runs)]
     parts += [
@@ -113,6 +116,7 @@ pip install -e ".[bench,bench-peers]"
 python -m bench             # everything: the stored run, this page, the README's table
 python -m bench --isa avx2  # the same with AVX2 instructions only
 python -m bench --quick     # a first look
+python -m bench.quality     # prediction quality; needs the extra bench-quality
 python -m bench.compare before.jsonl after.jsonl --threshold 1.1
 ```""",
     ]

@@ -21,7 +21,7 @@ import fastmlp
 
 from .harness import CORES, Key
 
-__all__ = ["RESULTS", "Run", "statistics", "table_of_cases"]
+__all__ = ["RESULTS", "Run", "machine", "statistics", "table_of_cases"]
 
 RESULTS = Path(__file__).parent / "results"  # one file for each instruction set; the report shows all of them
 LIBRARIES = ("numpy", "numba", "scikit-learn", "scipy", "torch", "jax", "skorch")
@@ -42,7 +42,7 @@ def table_of_cases(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
     return pd.DataFrame(records, columns=None if records else [*KEY, *statistics([0.0])]).set_index(KEY)
 
 
-def _machine() -> dict[str, Any]:
+def machine() -> dict[str, Any]:
     """Return what two runs must have in common to be comparable."""
     return {
         "cpu": cpuinfo.get_cpu_info().get("brand_raw", platform.processor()),
@@ -110,7 +110,7 @@ class Run:
     def here(cls, command: str, isa: str, records: Iterable[dict[str, Any]], **rest: Any) -> "Run":
         """Return a run of this machine, with the current versions, commit and date."""
         date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        return cls(command, isa, _machine(), _versions(), _commit(), date, cases=table_of_cases(records), **rest)
+        return cls(command, isa, machine(), _versions(), _commit(), date, cases=table_of_cases(records), **rest)
 
     def of(self, suite: str) -> pd.DataFrame:
         """Return the cases of one suite, indexed by the rest of `Key`, with the columns that they use."""

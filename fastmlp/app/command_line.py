@@ -34,9 +34,9 @@ scikit-learn's own MLP beside it."""
 
 FIT_DESCRIPTION = """\
 Search the best alpha and hidden_layer_sizes of a multilayer perceptron on your
-table, compare it with gradient boosting and simple models, and save the best
-model, all metrics (metrics.json) and a page with tables and pictures
-(report.html) in a folder."""
+table, compare it with the tabular MLP, gradient boosting and simple models, and
+save the best model, all metrics (metrics.json) and a page with tables and
+pictures (report.html) in a folder."""
 
 PREDICT_DESCRIPTION = """\
 Predict every row of TABLE with a model that fit saved. The table is prepared as
@@ -171,7 +171,7 @@ def _add_fit(parser: argparse.ArgumentParser, number: str | None) -> None:
     )
     parser.add_argument(
         "--model",
-        choices=["best", "mlp", "boosting", "linear", "constant"],
+        choices=["best", "mlp", "tabular", "boosting", "linear", "constant"],
         default="best",
         help="which model to save (default: best mean score over the folds)",
     )

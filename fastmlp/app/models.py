@@ -1,4 +1,4 @@
-"""The models that are compared on the rows set aside: the searched MLP, boosted trees and simple baselines."""
+"""The models that are compared on the rows set aside: two of fastmlp, boosted trees and simple baselines."""
 
 from __future__ import annotations
 
@@ -21,6 +21,7 @@ from fastmlp.app import UserError
 from fastmlp.app.search import Outcome, Split, columns, folds, quiet
 from fastmlp.app.table import Table
 from fastmlp.app.wording import first_line
+from fastmlp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
 
 @dataclass(frozen=True)
@@ -51,6 +52,11 @@ class Model:
     seconds: float
 
 
+def _tabular(table: Table, seed: int) -> Any:
+    model = TabularMLPClassifier if table.task == "classification" else TabularMLPRegressor
+    return model(random_state=seed)
+
+
 def _boosting(table: Table, seed: int) -> Any:
     # It takes missing values and categorical columns as they are.
     model = HistGradientBoostingClassifier if table.task == "classification" else HistGradientBoostingRegressor
@@ -68,6 +74,7 @@ def _constant(table: Table, seed: int) -> Any:
 
 # Name, title and what builds the estimator for a table and a seed: one more line is one more model.
 MODELS: dict[str, tuple[str, Callable[[Table, int], Any]]] = {
+    "tabular": ("tabular MLP of fastmlp", _tabular),
     "boosting": ("HistGradientBoosting, default parameters", _boosting),
     "linear": ("logistic regression or ridge regression", _linear),
     "constant": ("most frequent class or mean", _constant),

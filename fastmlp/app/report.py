@@ -5,6 +5,7 @@ from __future__ import annotations
 import textwrap
 from typing import Any
 
+OURS = ("mlp", "tabular")  # names of the models of fastmlp
 SHOWN = 5  # candidates on the screen; the page shows all
 WIDTH = 80
 
@@ -133,17 +134,17 @@ def models(results: dict[str, Any]) -> list[str]:
 def conclusion(results: dict[str, Any]) -> list[str]:
     """Say in sentences which model predicts the rows set aside best, and which one is saved and why."""
     compared, metric, rows = results["models"]["models"], results["metric"], results["rows"]["test"]
-    first, mlp, saved = (
+    first, ours, saved = (
         compared[0],
-        next(model for model in compared if model["name"] == "mlp"),
+        next(model for model in compared if model["name"] in OURS),
         next(model for model in compared if model["name"] == results["models"]["saved"]),
     )
     equal = [model["title"] for model in compared if model["test"][metric] == first["test"][metric]]
     sentences = [f"Best on the {rows} test rows: {' and '.join(equal)}, {metric} {short(first['test'][metric])}."]
-    if mlp["title"] not in equal:
-        gap = first["test"][metric] - mlp["test"][metric]
+    if ours["title"] not in equal:
+        gap = first["test"][metric] - ours["test"][metric]
         by = f"{round(gap * rows)} of {rows} rows" if results["task"] == "classification" else f"{gap:.4f}"
-        sentences.append(f"fastmlp's MLP is behind by {by}.")
+        sentences.append(f"The best of fastmlp, {ours['title']}, is behind by {by}.")
     sentences.append(f"Saved (*): {saved['title']}, {results['models']['why']}.")
     return sentences + [f"{failure}." for failure in results["models"]["failures"]]
 

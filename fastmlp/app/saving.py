@@ -24,6 +24,7 @@ TRUSTED = {
     "numpy.dtype",
     "numpy.number",
     "sklearn.ensemble._hist_gradient_boosting.predictor.TreePredictor",
+    "sklearn.model_selection._split.KFold",
     "sklearn.utils.validation.check_array",
 }
 

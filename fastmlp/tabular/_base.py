@@ -73,6 +73,14 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
         """Return what the ensemble averages, (m, K) or (m,), for an encoded table."""
 
     @abstractmethod
+    def _fit_finish(self, prediction: NDArray[Any], Y: NDArray[Any], weight: NDArray[Any] | None) -> None:
+        """Learn from out-of-fold means, NaN where there is none, what `_finish` does."""
+
+    @abstractmethod
+    def _finish(self, prediction: NDArray[Any]) -> NDArray[Any]:
+        """Return predictions, given the mean over networks."""
+
+    @abstractmethod
     def _target_type(self) -> str:
         """Return the type of the target in scikit-learn's `TargetEncoder`."""
 
@@ -162,7 +170,9 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
             total[unseen] += prediction
             count += unseen
         with np.errstate(invalid="ignore"):
-            self.oof_prediction_ = self._finish(np.divide(total.T, count).T)
+            mean = np.divide(total.T, count).T
+        self._fit_finish(mean[rows], Y, weight)
+        self.oof_prediction_ = self._finish(mean)
         self._members = [member for member, _, _ in results]
         self.estimators_ = [member.network for member in self._members]
         self.n_iter_ = max(len(member.validation_losses) for member in self._members)
@@ -217,7 +227,7 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
         columns = read_columns(X)
         validate_data(self, X, reset=False, skip_check_array=True)
         encoded = self.encoder_._encode(columns)
-        total = sum(self._predict_member(member, encoded) for member in self._members)
+        total = sum((self._predict_member(member, encoded) for member in self._members), start=np.zeros(()))
         return self._finish(total / len(self._members))
 
     def _predict_member(

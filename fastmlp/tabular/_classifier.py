@@ -1,5 +1,6 @@
 """The classifier for whole tables."""
 
+from numbers import Real
 from typing import Any, ClassVar
 
 import numpy as np
@@ -9,9 +10,11 @@ from sklearn.preprocessing import LabelEncoder
 from sklearn.utils.multiclass import check_classification_targets
 
 from fastmlp.estimators import MLPClassifier
-from fastmlp.estimators._parameters import with_parameters
+from fastmlp.estimators._parameters import parameter, with_parameters
+from fastmlp.estimators._sklearn import Interval
 
 from ._base import _BaseTabularMLP, _Rows
+from ._calibration import find_exponent, raise_to
 from ._target import check_present
 from ._training import log_loss
 
@@ -25,7 +28,7 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
     X is a data frame (pandas, polars, PyArrow) or an array of numbers, categories, strings, booleans, dates and missing
     values. It is encoded by `TableEncoder`; then `n_estimators` networks (`fastmlp.MLPClassifier`) are trained in
     cross-validation, each until its log-loss on the rows that it does not see no longer falls. Predictions are mean
-    probabilities.
+    probabilities, calibrated on the out-of-fold predictions.
 
     Parameters
     ----------
@@ -36,9 +39,12 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     oof_prediction_ : ndarray of shape (n_samples, n_classes)
-        Out-of-fold probabilities: for each row the mean over the networks that were not trained on it. NaN for a row
-        that trained all networks, which are the only row of a class and, with ``n_estimators < n_folds``, the rows of
-        other folds.
+        Out-of-fold probabilities: for each row the calibrated mean over the networks that were not trained on it. NaN
+        for a row that trained all networks, which are the only row of a class and, with ``n_estimators < n_folds``, the
+        rows of other folds.
+    exponent_ : float
+        Exponent e of the calibration: mean probabilities p become p^e / sum p^e. Above 1 the mean is too uncertain,
+        below 1 too certain. It minimises the log-loss of the out-of-fold predictions, and changes no predicted class.
     encoder_ : TableEncoder
         What encodes the table.
     estimators_ : list of MLPClassifier
@@ -85,6 +91,14 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
     ((100,), (100, 2))
     """
 
+    label_smoothing: float = parameter(
+        default=0.1,
+        allowed=[Interval(Real, 0, 1, closed="left")],
+        doc="""float
+        How far targets are moved towards equal probabilities in training, see `fastmlp.MLPClassifier`. The calibration
+        undoes its effect on the probabilities.""",
+    )
+
     _classes: ClassVar[bool] = True
 
     def _check_target(self, y: Any) -> NDArray[Any]:
@@ -108,6 +122,8 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
             self.hidden_layer_sizes,
             self.activation,
             alpha=self.alpha,
+            dropout=float(self.dropout),
+            label_smoothing=float(self.label_smoothing),
             batch_size=batch_size,
             learning_rate_init=self.learning_rate_init,
             random_state=seed,
@@ -124,8 +140,11 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
         probabilities = network.predict_proba(X).astype(np.float64)
         return probabilities / probabilities.sum(axis=1, keepdims=True)
 
+    def _fit_finish(self, prediction: NDArray[Any], Y: NDArray[Any], weight: NDArray[Any] | None) -> None:
+        self.exponent_ = find_exponent(prediction, Y, weight)
+
     def _finish(self, prediction: NDArray[Any]) -> NDArray[Any]:
-        return prediction
+        return raise_to(prediction, self.exponent_)
 
     def predict_proba(self, X: Any) -> NDArray[Any]:
         """Estimate probabilities.

@@ -101,6 +101,7 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
             hidden_layer_sizes=self.hidden_layer_sizes,
             activation=self.activation,
             alpha=self.alpha,
+            dropout=float(self.dropout),
             batch_size=batch_size,
             learning_rate_init=self.learning_rate_init,
             random_state=seed,
@@ -115,6 +116,9 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
 
     def _predict_network(self, network: Any, X: NDArray[Any]) -> NDArray[Any]:
         return network.predict(X).astype(np.float64)
+
+    def _fit_finish(self, prediction: NDArray[Any], Y: NDArray[Any], weight: NDArray[Any] | None) -> None:
+        pass
 
     def _finish(self, prediction: NDArray[Any]) -> NDArray[Any]:
         return np.clip(self._mean + self._scale * prediction, *self._range)

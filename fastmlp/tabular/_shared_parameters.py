@@ -17,7 +17,7 @@ class TabularParameters:
     """Parameters of `TabularMLPClassifier` and `TabularMLPRegressor`."""
 
     n_estimators: int = parameter(
-        default=4,
+        default=8,
         allowed=[Interval(Integral, 1, None, closed="left")],
         doc="""int
         Number of networks. Network k holds out fold k modulo `n_folds` to find its best epoch, and trains on the
@@ -32,7 +32,7 @@ class TabularParameters:
         training by the others.""",
     )
     hidden_layer_sizes: Any = parameter(
-        default=(128, 128),
+        default=(256, 256),
         allowed=["array-like", Interval(Integral, 1, None, closed="left")],
         doc="""int or array-like of shape (n_hidden_layers,)
         Number of units of each hidden layer.""",
@@ -42,6 +42,12 @@ class TabularParameters:
         allowed=[StrOptions(set(ACTIVATIONS))],
         doc="""str
         Activation of the hidden layers, see `fastmlp.MLPClassifier`.""",
+    )
+    dropout: float = parameter(
+        default=0.1,
+        allowed=[Interval(Real, 0, 1, closed="left")],
+        doc="""float
+        Fraction of hidden units that are set to zero at random in training, see `fastmlp.MLPClassifier`.""",
     )
     learning_rate_init: float = parameter(
         default=0.002,

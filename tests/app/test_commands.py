@@ -71,7 +71,7 @@ def test_metrics(folder):
     metrics = json.loads((folder / "report" / "metrics.json").read_text(encoding="utf-8"))
     assert metrics["task"] == "classification"
     names = [model["name"] for model in metrics["models"]["models"]]
-    assert sorted(names) == ["boosting", "constant", "linear", "mlp"]
+    assert sorted(names) == ["boosting", "constant", "linear", "mlp", "tabular"]
     scores = [model["test"]["accuracy"] for model in metrics["models"]["models"]]
     assert scores == sorted(scores, reverse=True)
     assert metrics["models"]["saved"] == "mlp"

@@ -6,9 +6,11 @@ import numpy as np
 import pandas as pd
 import pytest
 from sklearn.datasets import load_wine
+from sklearn.pipeline import Pipeline
 
-from fastmlp.app import UserError, models, report, search
+from fastmlp.app import UserError, models, report, saving, search
 from fastmlp.app.table import read_table
+from fastmlp.tabular import TabularMLPRegressor
 
 
 @pytest.fixture(scope="module")
@@ -77,7 +79,19 @@ RESULTS = {
 def test_better_boosting_is_not_hidden():
     assert report.conclusion(RESULTS) == [
         "Best on the 40 test rows: trees, accuracy 0.9500.",
-        "fastmlp's MLP is behind by 2 of 40 rows.",
+        "The best of fastmlp, network, is behind by 2 of 40 rows.",
+        "Saved (*): trees, for a reason.",
+    ]
+
+
+def test_best_of_fastmlp_is_compared():
+    results = copy.deepcopy(RESULTS)
+    better = {"name": "tabular", "title": "ensemble", "test": {"accuracy": 0.925}}
+    results["models"]["models"].insert(1, better)
+    assert report.conclusion(results)[1] == "The best of fastmlp, ensemble, is behind by 1 of 40 rows."
+    better["test"]["accuracy"] = 0.95
+    assert report.conclusion(results) == [
+        "Best on the 40 test rows: trees and ensemble, accuracy 0.9500.",
         "Saved (*): trees, for a reason.",
     ]
 
@@ -101,5 +115,18 @@ def test_categories_and_missing_values_reach_all_models(tmp_path):
     found, failures = models.compare(table, split, outcome, seed=0)
     assert failures == []
     scores = {model.name: model.test_scores["R2"] for model in found}
-    assert min(scores["mlp"], scores["boosting"], scores["linear"]) > 0.95
+    assert min(scores[name] for name in ("mlp", "tabular", "boosting", "linear")) > 0.95
     assert scores["constant"] < 0.1
+
+
+@pytest.mark.parametrize("form", saving.FORMATS)
+def test_saved_tabular_model_predicts_the_same(tmp_path, form):
+    rng = np.random.default_rng(0)
+    streets = [f"street {number}" for number in rng.integers(100, size=300)]  # more levels than are one-hot encoded
+    frame = pd.DataFrame({"street": streets, "x": rng.normal(size=300), "y": rng.normal(size=300)})
+    frame.to_csv(tmp_path / "table.csv", index=False)
+    table = read_table(str(tmp_path / "table.csv"), "y")
+    model = TabularMLPRegressor(n_estimators=2, n_folds=2, max_iter=2, random_state=0).fit(table.X, table.y)
+    path = tmp_path / f"model.{form}"
+    saving.save_model(Pipeline([("prepare", table.preparation), ("model", model)]), path)
+    np.testing.assert_array_equal(saving.load_model(path).predict(frame), model.predict(table.X))

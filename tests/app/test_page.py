@@ -62,7 +62,7 @@ def test_page_holds_everything_itself(folder):
     assert "&lt;i&gt;class&lt;/i&gt;" in page
     for word in ("Which model predicts best?", "HistGradientBoosting", "logistic regression", "most frequent class"):
         assert word in page
-    assert page.count("<tr") == 2 + 4 + 12
+    assert page.count("<tr") == 2 + 5 + 12
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="Chromium is not installed (Debian package chromium)")

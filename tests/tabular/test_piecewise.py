@@ -46,6 +46,17 @@ def test_few_distinct_values_become_steps():
     assert_array_equal(encoder.transform([[1.0], [2.0], [5.0]]), [[0, 0], [1, 0], [1, 1]])
 
 
+def test_frequent_value_does_not_take_all_bins():
+    others = np.arange(1.0, 101.0)
+    column = np.concatenate([np.zeros(1000), others])
+    (edges,) = PiecewiseLinearEncoder(16).fit(column[:, np.newaxis]).edges_
+    assert edges[0] == 0
+    assert edges[-1] == 100
+    assert edges.size > 14
+    # Beyond the frequent value, the edges stand at quantiles of the others.
+    assert_allclose(np.diff(edges[2:]), 100 / 14, atol=1.5)
+
+
 def test_constant_and_missing_columns_have_no_component():
     X = np.array([[5.0, np.nan, 1.0], [5.0, np.nan, np.nan], [5.0, np.nan, 3.0]])
     encoder = PiecewiseLinearEncoder().fit(X)

@@ -1,0 +1,89 @@
+"""The quality benchmark measures each model on each table once, and reports where fastmlp loses."""
+
+import json
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from bench import quality
+from bench.quality_tables import TABLES, load
+
+MODELS = [quality.OURS, quality.BASE, "linear model"]
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    path = tmp_path_factory.mktemp("quality") / "folder" / "quality.json"
+    quality.compare(MODELS, ["breast_cancer", "diabetes"], 1, 1, path)
+    return path
+
+
+def test_errors_are_those_of_the_estimators(store):
+    stored = json.loads(store.read_text("utf-8"))
+    assert list(stored["results"]) == MODELS
+    for cases in stored["results"].values():
+        assert list(cases) == ["breast_cancer/0", "diabetes/0"]
+        assert 0 < cases["breast_cancer/0"]["error"] < 0.1
+        assert 0 < cases["breast_cancer/0"]["auc"] < 0.05
+        # About half of the variance can be explained.
+        assert 0.6 < cases["diabetes/0"]["error"] < 0.9
+        assert "auc" not in cases["diabetes/0"]
+    assert stored["about"]["threads"] == 1
+
+
+def test_stored_results_are_not_computed_again(store, monkeypatch):
+    monkeypatch.setattr(quality, "evaluate", None)
+    before = store.read_text("utf-8")
+    stored = quality.compare(MODELS, ["breast_cancer", "diabetes"], 1, 1, store)
+    assert store.read_text("utf-8") == before
+    assert stored == json.loads(before)
+
+
+def case(error):
+    return {"error": error, "auc": error / 2, "log_loss": error, "seconds": 1.0, "cpu": 2.0}
+
+
+STORED = {
+    "about": {"machine": {"cpu": "a processor"}, "threads": 2, "versions": {"fastmlp": "1"}, "date": "2026-01-01"},
+    "results": {
+        quality.OURS: {"pima/0": case(0.09), "vowel/0": case(0.19), "pima/1": case(0.09), "vowel/1": case(0.39)},
+        quality.BASE: {"pima/0": case(0.19), "vowel/0": case(0.19), "pima/1": case(0.19), "vowel/1": case(0.19)},
+    },
+}
+
+
+def test_summary():
+    ours, base = quality.summary(quality.frame_of(STORED)).to_dict("records")
+    # Ratios 0.5, 0.5, 1 and 2; the tables' mean logarithms are -log 2 and (log 2) / 2.
+    ratios = np.log([0.5, 2**0.5])
+    standard_error = ratios.std(ddof=1) / np.sqrt(2)
+    assert ours["error"] == f"{100 * np.expm1(ratios.mean()):+.1f} % ({100 * standard_error:.1f})"
+    assert ours["wins"] == "62 %"
+    assert ours["mean rank"] == "1.38"
+    assert base["mean rank"] == "1.62"
+    assert ours["tables"] == 2
+
+
+def test_section_names_losses():
+    text = quality.section(STORED)
+    assert "predicts better than fastmlp on: vowel (+41 %)." in text
+    assert "| pima" in text
+    assert "**0.0900**" in text
+
+
+def test_tables_are_numbers_and_categories():
+    for name in ("breast_cancer", "digits", "diabetes"):
+        X, y = load(name)
+        assert len(X) == len(y) >= 300
+        assert all(pd.api.types.is_numeric_dtype(dtype) or dtype == "category" for dtype in X.dtypes)
+        assert not y.isna().any()
+        assert y.nunique() > 1
+
+
+def test_unknown_names_are_refused(capsys):
+    with pytest.raises(SystemExit):
+        quality.main(["--tables", "nothing"])
+    assert "--tables: 'nothing' is none of breast_cancer" in capsys.readouterr().err
+    assert set(quality.ON_DEMAND) < set(quality.MODELS)
+    assert len(TABLES) == 32
