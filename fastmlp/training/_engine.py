@@ -143,7 +143,6 @@ class Engine:
     def _trained(self) -> list[Array]:
         return [self.w, self.stats, self.state.average, self.state.average_stats]
 
-
     def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train for `epochs` epochs, or until the stopping rule or divergence ends it.
 
