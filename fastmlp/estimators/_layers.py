@@ -106,7 +106,7 @@ class LayersMixin:
         >>> import numpy as np
         >>> from fastmlp import MLPRegressor
         >>> X, y = load_diabetes(return_X_y=True)
-        >>> reg = MLPRegressor((), solver="lbfgs", alpha=0, max_iter=1000, random_state=0).fit(X * 20, y / 100)
+        >>> reg = MLPRegressor("squared_error", (), solver="lbfgs", alpha=0, random_state=0).fit(X * 20, y / 100)
         >>> bool(np.allclose(reg.input_gradients(X), reg.coefs_[0].T))
         True
         """

@@ -74,6 +74,7 @@ class TrainingState:
         states = OPTIMIZERS[optimizer].states if optimizer else 0
         state = cls(zeros(size if states > 0 else 0, dtype), zeros(size if states > 1 else 0, dtype))
         state.record["rate"] = rate
+        state.average = state.average_stats = np.empty(0, dtype)
         return state
 
     def begin_average(self, w: Array, stats: Array) -> None:
