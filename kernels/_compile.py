@@ -11,6 +11,7 @@ from . import (
     normalisation,
     optimizers,
     outputs,
+    panels,
     prediction,
     shuffling,
     sparse,
@@ -24,6 +25,7 @@ __all__ = ["compile_kernel", "declared"]
 
 GROUPS = (
     matmul.linked,
+    panels.linked,
     activations.linked,
     step.linked_forward,
     step.linked_training,

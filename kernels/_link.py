@@ -20,7 +20,8 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 
 # What every network needs to predict, and to train; further kernels depend on the network and its data.
 PREDICTING = ("gemm", "transpose", "forward", "backward", "forward_rows")
-TRAINING = (*PREDICTING, "shuffle", "drop", "update", "backward_rows", "gradient_of_rows", "update_rows")
+LARGE = ("panel_product", "pack", "pack_transposed")
+TRAINING = (*PREDICTING, *LARGE, "shuffle", "drop", "update", "backward_rows", "gradient_of_rows", "update_rows")
 NORMALISING = ("normalise_rows", "normalise_running", "normalise_backward_rows")
 SPARSE = ("csr_affine", "csr_add", "csr_gradient", "csr_seek")
 

@@ -4,8 +4,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels._link import linked_addresses
-from fastmlp.kernels.layout import KEEP_ACTIVATED, KEEP_NOTHING, LANES, MEMORY, ROUND_ROWS, STRIP, Memory, Plan
+from fastmlp.kernels._link import entry, linked_addresses
+from fastmlp.kernels.layout import (
+    KEEP_ACTIVATED,
+    KEEP_NOTHING,
+    LANES,
+    MEMORY,
+    PANEL_ROWS,
+    ROUND_ROWS,
+    STRIP,
+    Memory,
+    Plan,
+    record_of,
+)
 from fastmlp.kernels.tables import ACTIVATIONS
 
 from ._aligned import address, empty, zeros
@@ -18,6 +29,7 @@ __all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_row
 
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about a second-level cache
 CHUNK_ROWS = 256  # and at least this many rows, however wide they are
+LARGE_BYTES = 1 << 17  # weights of a layer from which on its products read panels
 SCRATCH = 8192  # elements of gradient that a thread holds in the first-level cache
 # Fields of Memory that kernels only read: a user's arrays may be read-only mappings of a file.
 ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
@@ -140,10 +152,13 @@ class Workspace:
         layers: LayerOptions = NO_OPTIONS,
     ) -> None:
         dtype = w.dtype
-        table, sizes = network.table(chunk, gather=order.ordered and not data.sparse)
+        large = LARGE_BYTES // dtype.itemsize
+        table, sizes = network.table(chunk, gather=order.ordered and not data.sparse, large=large, sparse=data.sparse)
         self.table = layers.enter(table)
         K, widest = network.units[-1], max(q for _, q in network.shapes())
         scratch = max(SCRATCH, ROUND_ROWS * widest)
+        if table["panels"].any():
+            scratch = max(scratch, PANEL_ROWS * (widest + chunk))
         # Fewer threads than planned may start, and then the share of each is larger.
         strips = max(size * strips_of(chunk, size) for size in range(1, threads + 1))
         self.plan = Plan(
@@ -169,12 +184,14 @@ class Workspace:
             sample_weight=data.sample_weight,
             w=w,
             transposed=zeros(sizes.transposed, dtype),
+            w_panels=zeros(sizes.w_panels, dtype),
             m=state.m,
             v=state.v,
             g=self.g,
             stats=stats,
             A=empty(sizes.A, dtype),
             D=empty(sizes.D, dtype),
+            d_panels=empty(sizes.d_panels, dtype),
             H=empty(sizes.H, dtype),
             T=empty(2 * chunk * widest if self.table["keep"].any() else 0, dtype),
             units=zeros(2 * (K + 1) * strips, dtype),
@@ -201,9 +218,7 @@ class Workspace:
         self.addresses = addresses_of(self.memory, self.linked, dtype)
 
     def transpose_weights(self) -> None:
-        """Write the transposed copies of the weights, after the weights were changed from outside of the kernels."""
-        w, copies = self.memory.w, self.memory.transposed
-        for fan_in, row in zip(self.table["units"][1:-1], self.table[2:], strict=True):
-            q, n = row["pre"], row["pre"] * fan_in
-            copy = copies[row["t"] : row["t"] + n].reshape(q, fan_in)
-            copy[:] = w[row["w"] : row["w"] + n].reshape(fan_in, q).T
+        """Write the copies of the weights that products read, after w was changed from outside of the kernels."""
+        plan = record_of(self.plan)
+        copy = entry("copy_weights", self.memory.w.dtype.name)
+        copy(address(self.table), address(plan), address(self.addresses))
