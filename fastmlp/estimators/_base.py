@@ -40,7 +40,7 @@ from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
 from ._training_options import check_solver_options, layer_options, schedule_of
-from ._validation import check_sample_weight, is_plain, is_plain_target, warn_of_scales
+from ._validation import check_sample_weight, is_plain_target, plain_as, warn_of_scales
 from ._validation_data import ValidationData, check_validation_data, monitor, split
 
 __all__ = ["_BaseMLP"]
@@ -92,6 +92,11 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     @abstractmethod
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Return the validation score of the current weights."""
+
+    @property
+    def _dtypes(self) -> Any:
+        """The dtypes that X may have after validation; the first is what other dtypes are converted to."""
+        return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
     @property
     def _tied(self) -> bool:
@@ -214,7 +219,8 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     def __setstate__(self, state: dict[str, Any]) -> None:
         state = dict(state)
         warn_if_newer(type(self).__name__, state.pop(VERSION_KEY, None))
-        super().__setstate__(state)
+        # A pickle of an earlier version lacks the parameters that were added since.
+        super().__setstate__({**type(self)().get_params(deep=False), **state})
         # Pack the weights into one vector now, so that predictions need not do it. Memory-mapped arrays stay mapped.
         if "coefs_" in state and not any(isinstance(a, np.memmap) for a in self.coefs_):
             network = self._fitted_network()
@@ -367,7 +373,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
                 self._check_continued(network)
                 if not hasattr(self, "_stats"):  # the user has set the weights
                     self._reset_stats(network, X.dtype)
-                if stochastic:
+                if stochastic and self.dtype is None:
                     dtype = np.result_type(*self.coefs_, np.float32)
             self._set_weights(network, self._weights(network).astype(dtype, copy=not first_pass))
             held_out = check_validation_data(self, *validation)
@@ -386,16 +392,18 @@ class _BaseMLP(SharedParameters, BaseEstimator):
 
     def _validate_data(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
         """Return X and y as `sklearn.utils.validation.validate_data` does."""
+        plain = plain_as(X, self.dtype)
+        skip = plain is not None and is_plain_target(y, len(X))
         return validate_data(
             self,
-            X,
+            plain if skip else X,
             y,
             reset=reset,
-            skip_check_array=is_plain(X) and is_plain_target(y, len(X)),
+            skip_check_array=skip,
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=y_numeric,
-            dtype=(np.float64, np.float32),
+            dtype=self._dtypes,
         )
 
     def _count_outputs(self, Y: Array) -> int:
@@ -470,7 +478,7 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     ) -> None:
         w = self._packed.w
         state = self._training_state(w, incremental)
-        self._stats = np.require(self._stats, requirements="W")
+        self._stats = np.require(self._stats, w.dtype, "W")
         settings = self._settings
         learning_rate = settings["learning_rate"]
         schedule = learning_rate if isinstance(learning_rate, str) and settings["solver"] == "sgd" else "constant"
@@ -627,17 +635,22 @@ class _BaseMLP(SharedParameters, BaseEstimator):
     def _forward(self, X: Any, check_input: bool = True, *, link: bool = True) -> Array:
         """Return the outputs of the network, of shape (n_samples, n_outputs_); without `link`, the pre-activations."""
         # For one row, scikit-learn's validation takes five times as long as the forward pass.
-        if check_input and not (
-            is_plain(X) and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
-        ):
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if check_input:
+            named = "feature_names_in_" in self.__dict__
+            plain = None if named else plain_as(X, self.dtype)
+            if plain is not None and plain.shape[1] == self.n_features_in_:
+                X = plain
+            else:
+                dtype = "numeric" if self.dtype is None else self.dtype
+                X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=dtype, reset=False)
         network = self._fitted_network()
         if X.shape[1] != network.units[0]:
             raise ValueError(f"coefs_[0] has {network.units[0]} rows, but X has {X.shape[1]} features.")
         w = self._weights(network)
         stats = self._stats if network.batch_norm else w[:0]
-        if w.dtype != X.dtype:
-            dtype = np.float32 if np.result_type(w.dtype, X.dtype) == np.float32 else np.float64
+        if w.dtype != X.dtype or self.dtype is not None:
+            wanted = np.dtype(self.dtype) if self.dtype else np.result_type(w.dtype, X.dtype)
+            dtype = np.float32 if wanted == np.float32 else np.float64
             w, stats = w.astype(dtype, copy=False), stats.astype(dtype, copy=False)
         if not link:
             network = replace(network, link="identity", loss="squared_error")
