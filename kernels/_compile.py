@@ -12,6 +12,7 @@ from . import (
     normalisation,
     optimizers,
     outputs,
+    panels,
     prediction,
     shuffling,
     sparse,
@@ -25,6 +26,7 @@ __all__ = ["compile_kernel", "declared"]
 
 GROUPS = (
     matmul.linked,
+    panels.linked,
     activations.linked,
     step.linked_forward,
     step.linked_training,

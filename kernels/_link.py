@@ -20,7 +20,18 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 
 # Kernels that every network needs for prediction and for training. Batch normalisation and sparse data need more.
 PREDICTING = ("gemm", "transpose", "forward", "backward", "forward_rows")
-TRAINING = (*PREDICTING, "shuffle", "drop", "update", "average", "backward_rows", "gradient_of_rows", "update_rows")
+LARGE = ("panel_product", "pack", "pack_transposed")
+TRAINING = (
+    *PREDICTING,
+    *LARGE,
+    "shuffle",
+    "drop",
+    "update",
+    "average",
+    "backward_rows",
+    "gradient_of_rows",
+    "update_rows",
+)
 NORMALISING = ("normalise_rows", "normalise_running", "normalise_backward_rows")
 SPARSE = ("csr_affine", "csr_add", "csr_gradient", "csr_seek")
 

@@ -37,6 +37,10 @@ SIGNATURES = {
         # Arithmetic.
         "gemm": "number* a, int a_row, int a_col, number* b, int ldb, number* c, int ldc, int m, int k, int n, "
         "number* start, int start_row",
+        "panel_product": "number* a, int a_row, int a_col, number* b, int height, number* c, int ldc, int m, int k, "
+        "int n, number* start, int start_row, int ahead, number* x, number* y, number* z",
+        "pack": "number* src, int ld_src, number* dst, int height, int first, int rows, int cols",
+        "pack_transposed": "number* src, int ld_src, number* dst, int height, int first, int rows, int cols",
         "transpose": "number* src, int ld_src, number* dst, int ld_dst, int rows, int cols",
         "forward": "int code, number* a, int n",
         "backward": "int code, number* k, number* d, int n",
@@ -66,6 +70,7 @@ SIGNATURES = {
         "update_rows": f"{_PASS}, hyper* hyper, int* share, float factor, float decay, float rate, float gain, "
         "int rank, int team",
         # Entry points for Python.
+        "copy_weights": "layers* layers, plan* plan, memory* memory",
         "watch": "hyper* hyper, state* state, float value",
         "train": f"int rank, int team, int passes, {_PASS}, hyper* hyper, int* share, int* signals, state* state, "
         "float* losses, int epochs, float* schedule, int changing",

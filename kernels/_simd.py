@@ -5,7 +5,7 @@ length of this code, this module compiles a fused multiply-add and inspects its 
 and for features that imply each other.
 
 Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `copy_vector`, `fma`, `lanes`,
-`prefetch` and `smaller` are for kernels.
+`prefetch`, `prefetch_outer` and `smaller` are for kernels.
 """
 
 from typing import Any
@@ -27,6 +27,7 @@ __all__ = [
     "lanes_of",
     "load",
     "prefetch",
+    "prefetch_outer",
     "smaller",
     "splat",
     "square_transpose",
@@ -183,17 +184,32 @@ def copy_vector(typingctx, source, target, n):
     return sig, codegen
 
 
+def _emit_prefetch(builder: Any, pointer: Any, locality: int) -> None:
+    """Emit a prefetch for reading data; `locality` 3 stands for all caches, 2 for those outside the first level."""
+    reading, data = _I32(0), _I32(1)
+    _call(builder, "llvm.prefetch.p0", ir.VoidType(), pointer, reading, _I32(locality), data)
+
+
 @intrinsic
 def prefetch(typingctx, pointer):
     """Prefetch the cache line at `pointer`. Any address is allowed."""
-    sig = types.void(pointer)
 
     def codegen(context, builder, sig, args):
-        reading, near, data = _I32(0), _I32(3), _I32(1)
-        _call(builder, "llvm.prefetch.p0", ir.VoidType(), args[0], reading, near, data)
+        _emit_prefetch(builder, args[0], 3)
         return context.get_dummy_value()
 
-    return sig, codegen
+    return types.void(pointer), codegen
+
+
+@intrinsic
+def prefetch_outer(typingctx, pointer):
+    """As `prefetch`, into the second-level cache only."""
+
+    def codegen(context, builder, sig, args):
+        _emit_prefetch(builder, args[0], 2)
+        return context.get_dummy_value()
+
+    return types.void(pointer), codegen
 
 
 @intrinsic

@@ -37,6 +37,7 @@ __all__ = [
     "LINKED",
     "MEMORY",
     "MOMENTUM",
+    "PANEL_ROWS",
     "PLAN",
     "ROUND_ROWS",
     "RUNNING",
@@ -86,8 +87,14 @@ BLOCK_ROWS = 4
 # Largest number of rows of W in one round of the gradient pass, see `step.ROUND`.
 ROUND_ROWS = 28
 
+# The same for layers with panels, see `panels.HEIGHT`.
+PANEL_ROWS = 56
+
 # Numbers in a cache line. The part of each layer in a buffer begins at a cache line.
 LINE = 16
+
+# Columns of the widest panels: two vectors of 64 bytes.
+PANEL = 32
 
 # The gradient of the bias is a sum of dependent additions. It takes as long as the gradient of this many rows of W.
 BIAS_COST = 4
@@ -114,12 +121,15 @@ class Layer(NamedTuple):
     keep: int  # content of D_l between the forward and the backward pass, see KEEP_NOTHING
     residual: int  # whether the layer adds its input to its output
     norm: int  # whether the layer is normalised over the batch
+    panels: int  # whether products read W_l, its transpose and D_l from panels, see `panels`
     w: int  # index of the first element of W_l in the weight vector; the fields below are indices, too
     b: int
     gamma: int
     a: int  # in `Memory.A`
     d: int  # in `Memory.D`
     t: int  # in `Memory.transposed`
+    w_panels: int  # in `Memory.w_panels`
+    d_panels: int  # in `Memory.d_panels`
     h: int  # in `Memory.H`
     stats: int  # in `Memory.stats`
     block: int  # first block of W_l in the sum of squares of the penalty
@@ -220,7 +230,8 @@ class Memory(NamedTuple):
     sample_weight: Any  # (m,), if `weighted`
     # The network and the state of the optimizer, all in the order of w.
     w: Any
-    transposed: Any  # W_l^T (q_l, n_{l-1}) for l >= 2
+    transposed: Any  # W_l^T (q_l, n_{l-1}) for l >= 2; in panels if `Layer.panels`
+    w_panels: Any  # W_l in panels, if `Layer.panels`
     m: Any
     v: Any
     g: Any  # gradient, if a batch has several chunks, if its norm is limited, or if it is requested
@@ -228,12 +239,13 @@ class Memory(NamedTuple):
     # Buffers of one pass over a chunk of rows.
     A: Any  # A_l (rows, n_l)
     D: Any  # D_l (rows, q_l)
+    d_panels: Any  # D_l in panels, if `Layer.panels`
     H: Any  # normalised Z_l (rows, q_l), then mean, scale and two gradients (q_l)
     T: Any  # dJ/dA_l twice, (rows, widest)
     units: Any  # (team, (2 K + 2) strips): outputs, targets and work space, unit-major
     row_weight: Any  # (rows,)
     squares: Any  # (blocks, 16): sums of squares of W
-    scratch: Any  # (team, scratch): gradient of a few rows of W
+    scratch: Any  # (team, scratch): gradient of a few rows of W, and the values of A_{l-1} that it needs
     zeros: Any  # (widest,)
     ones: Any  # (1,)
     loss_parameters: Any  # (K,): the parameter of the loss of each output unit, if the loss has one
@@ -255,13 +267,16 @@ class Memory(NamedTuple):
 
 
 # Number of consecutive fields of Memory of each dtype; None stands for the dtype of the network.
-KINDS = ((None, 24), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
+KINDS = ((None, 26), ("float64", 3), ("int64", 3), ("int32", 4), ("uint32", 2))
 MEMORY = dict(zip(Memory._fields, [kind for kind, count in KINDS for _ in range(count)], strict=True))
 
 # Kernels that are called by address. In this order, their addresses follow those of Memory. Kernels that a network does
 # not need have the address 0.
 LINKED = (
     "gemm",
+    "panel_product",
+    "pack",
+    "pack_transposed",
     "transpose",
     "forward",
     "backward",
@@ -290,8 +305,10 @@ class Sizes(NamedTuple):
 
     w: int
     transposed: int
+    w_panels: int
     A: int
     D: int
+    d_panels: int
     H: int
     stats: int
     blocks: int
@@ -300,6 +317,11 @@ class Sizes(NamedTuple):
 def aligned(size: int) -> int:
     """Round `size` up to whole cache lines of float32."""
     return -(-size // LINE) * LINE
+
+
+def in_panels(columns: int) -> int:
+    """Columns of the panels that hold `columns` columns; the widest panels there are have PANEL columns."""
+    return -(-columns // PANEL) * PANEL
 
 
 def layer_table(
@@ -311,6 +333,8 @@ def layer_table(
     batch_norm: bool = False,
     rows: int = 1,
     gather: bool = True,
+    large: float = np.inf,
+    sparse: bool = False,
 ) -> tuple[Any, Sizes]:
     """Return the layer table of a network with layers of `units` units (input and output included).
 
@@ -330,6 +354,10 @@ def layer_table(
         Number of rows that fit in the buffers.
     gather : bool, default=True
         Whether rows of X are copied into the buffers.
+    large : float, default=inf
+        Weights of a layer from which on its products read panels.
+    sparse : bool, default=False
+        Whether X is sparse: then no product reads W_1.
 
     Returns
     -------
@@ -341,7 +369,7 @@ def layer_table(
     table["units"] = table["pre"] = units
     table["pieces"] = 1
     table["rate_w"] = table["rate_b"] = 1.0
-    w = t = a = d = h = stats = block = 0
+    w = t = a = d = h = stats = block = w_panels = d_panels = 0
     a += aligned(rows * units[0]) if gather else 0
     for l in range(1, last + 1):
         row = table[l]
@@ -365,13 +393,19 @@ def layer_table(
         block += -(-fan_in // BLOCK_ROWS)
         a += aligned(rows * units[l])
         d += aligned(rows * q)
-        t += aligned(fan_in * q) if l > 1 else 0
+        if fan_in * q >= large and not (sparse and l == 1):
+            row["panels"], row["w_panels"], row["d_panels"] = True, w_panels, d_panels
+            w_panels += fan_in * in_panels(q)
+            d_panels += rows * in_panels(q)
+            t += in_panels(fan_in) * q if l > 1 else 0
+        else:
+            t += aligned(fan_in * q) if l > 1 else 0
         if row["norm"]:
             row["gamma"] = w
             w += 2 * q
             h += (rows + 4) * q
             stats += 2 * q
-    return table, Sizes(w, t, a, d, h, stats, block)
+    return table, Sizes(w, t, w_panels, a, d, d_panels, h, stats, block)
 
 
 def share_weights(table: Any, team: int, lanes: int) -> Any:

@@ -21,6 +21,7 @@ from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch, smalle
 from .activations import maxout, maxout_backward
 from .dropout import mix
 from .layout import BLOCK_ROWS, KEEP_ACTIVATED, LANES, ROUND_ROWS, SIGNALS, STRIP
+from .panels import HEIGHT
 from .reductions import add_squares
 from .tables import MAXOUT, STORE
 from .team import aborted
@@ -134,6 +135,27 @@ def affine_rows(l, layers, plan, memory, start, lo, n, Z):
         )
         return
     before = layer_rows(l - 1, layers, plan, memory, start, lo)
+    if layer.panels:
+        call(
+            memory.linked.panel_product,
+            before,
+            fan_in,
+            1,
+            offset(memory.w_panels, layer.w_panels),
+            fan_in,
+            Z,
+            q,
+            n,
+            fan_in,
+            q,
+            offset(memory.w, layer.b),
+            0,
+            False,
+            Z,
+            Z,
+            Z,
+        )
+        return
     call(
         memory.linked.gemm,
         before,
@@ -228,12 +250,19 @@ def update_slice(memory, hyper, start, g, n, rate, gain):
 
 
 @kernel
-def transpose_rows(l, layers, memory, i, count):
-    """Copy `count` rows of W_l, from row i, to the transposed copy for the delta recurrence (l >= 2)."""
+def copy_rows(l, layers, memory, i, count):
+    """Copy `count` rows of W_l, from row i, to the copies that products read.
+
+    They are the panels of W_l, if it has any, and the transposed copy for the delta recurrence (l >= 2).
+    """
     layer, fan_in = record(layers, l), record(layers, l - 1).units
-    if l > 1:
-        row = offset(memory.w, layer.w + i * layer.pre)
-        call(memory.linked.transpose, row, layer.pre, offset(memory.transposed, layer.t + i), fan_in, count, layer.pre)
+    row, q = offset(memory.w, layer.w + i * layer.pre), layer.pre
+    if layer.panels:
+        call(memory.linked.pack, row, q, offset(memory.w_panels, layer.w_panels), fan_in, i, count, q)
+        if l > 1:
+            call(memory.linked.pack_transposed, row, q, offset(memory.transposed, layer.t), q, i, count, q)
+    elif l > 1:
+        call(memory.linked.transpose, row, q, offset(memory.transposed, layer.t + i), fan_in, count, q)
 
 
 def linked_forward(number: Any) -> list[LinkedKernel]:
@@ -336,21 +365,44 @@ def linked_training(number: Any) -> list[LinkedKernel]:
             first, first_row = offset(memory.zeros, 0), np.int64(0)
             if above.residual:
                 first, first_row = offset(memory.T, kept), units
-            call(
-                memory.linked.gemm,
-                offset(memory.D, above.d + lo * above.pre),
-                above.pre,
-                1,
-                offset(memory.transposed, above.t),
-                units,
-                target,
-                units,
-                n,
-                above.pre,
-                units,
-                first,
-                first_row,
-            )
+            errors = offset(memory.D, above.d + lo * above.pre)
+            copy_of_w = offset(memory.transposed, above.t)
+            if above.panels:
+                call(
+                    memory.linked.panel_product,
+                    errors,
+                    above.pre,
+                    1,
+                    copy_of_w,
+                    above.pre,
+                    target,
+                    units,
+                    n,
+                    above.pre,
+                    units,
+                    first,
+                    first_row,
+                    False,
+                    target,
+                    target,
+                    target,
+                )
+            else:
+                call(
+                    memory.linked.gemm,
+                    errors,
+                    above.pre,
+                    1,
+                    copy_of_w,
+                    units,
+                    target,
+                    units,
+                    n,
+                    above.pre,
+                    units,
+                    first,
+                    first_row,
+                )
             if keep:
                 t = view(memory.T, arrived, n * units)
                 if layer.residual:
@@ -368,11 +420,17 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                 a = offset(memory.A, layer.a + lo * units)
                 call(memory.linked.backward, layer.activation, a, held, n * units)
             if layer.norm:
-                errors, h = offset(memory.D, layer.d), offset(memory.H, layer.h)
+                whole, h = offset(memory.D, layer.d), offset(memory.H, layer.h)
                 gamma = offset(memory.w, layer.gamma)
-                call(memory.linked.normalise_backward_rows, errors, h, lo, n, rows, q, gamma, rank, team, signals)
+                call(memory.linked.normalise_backward_rows, whole, h, lo, n, rows, q, gamma, rank, team, signals)
                 if aborted(view(signals, 0, SIGNALS)):
                     return
+        for l in range(1, plan.last + 1):
+            layer = record(layers, l)
+            if layer.panels:
+                q = layer.pre
+                errors = offset(memory.D, layer.d + lo * q)
+                call(memory.linked.pack, errors, q, offset(memory.d_panels, layer.d_panels), plan.chunk, lo, n, q)
 
     @linked_kernel(number)
     def gradient_of_rows(
@@ -418,10 +476,13 @@ def linked_training(number: Any) -> list[LinkedKernel]:
         n_weights = record(layers, last).b + record(layers, last).pre
         at_once = team == 1 and not stored and n_weights <= plan.scratch and plan.uniform
         for l in range(1, last + 1):
+            at_once = at_once and record(layers, l).panels == 0  # their columns of A need the scratch
+        for l in range(1, last + 1):
             layer = record(layers, l)
             fan_in, q = record(layers, l - 1).units, layer.pre
             i, end = share[l * (team + 1) + rank], share[l * (team + 1) + rank + 1]
-            height = plan.scratch // (q * ROUND) * ROUND  # the scratch holds a round of the widest layer
+            # The scratch holds a round of the widest layer.
+            height = np.int64(HEIGHT) if layer.panels else plan.scratch // (q * ROUND) * ROUND
             d = offset(memory.D, layer.d)
             if l == 1 and plan.sparse:
                 call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, i)
@@ -456,7 +517,32 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                         before = layer_rows(l - 1, layers, plan, memory, start, np.int64(0))
                         a, a_row, a_col = offset(before, i), np.int64(1), fan_in
                     first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
-                    call(memory.linked.gemm, a, a_row, a_col, d, q, target, q, count, rows, q, first, first_row)
+                    if layer.panels and not bias:
+                        # Columns of A_{l-1} lie far apart: those of this round are copied next to each other.
+                        columns = offset(scratch, HEIGHT * q)
+                        for r in range(rows):
+                            move(offset(a, r * fan_in), offset(columns, r * count), count)
+                        call(
+                            memory.linked.panel_product,
+                            columns,
+                            1,
+                            count,
+                            offset(memory.d_panels, layer.d_panels),
+                            plan.chunk,
+                            target,
+                            q,
+                            count,
+                            rows,
+                            q,
+                            first,
+                            first_row,
+                            final and not storing,
+                            offset(memory.w, begin),
+                            offset(memory.m, begin),
+                            offset(memory.v, begin),
+                        )
+                    else:
+                        call(memory.linked.gemm, a, a_row, a_col, d, q, target, q, count, rows, q, first, first_row)
                 if bias and layer.norm:
                     # The backward pass has stored the sums over the batch after H.
                     copy(view(memory.H, layer.h + (rows + 2) * q, 2 * q), view(target, q, 2 * q))
@@ -474,12 +560,12 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                         layer_rate = rate * (layer.rate_b if bias else layer.rate_w)
                         update_slice(memory, hyper, begin, target, n, layer_rate, gain)
                         if not bias:
-                            transpose_rows(l, layers, memory, i, count)
+                            copy_rows(l, layers, memory, i, count)
                 i += count
         if at_once:
             update_slice(memory, hyper, np.int64(0), scratch, n_weights, rate, gain)
-            for l in range(2, last + 1):
-                transpose_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
+            for l in range(1, last + 1):
+                copy_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
 
     @linked_kernel(number)
     def update_rows(layers, plan, memory, hyper, share, factor, decay, rate, gain, rank, team):
@@ -502,11 +588,17 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                 if decay != 0:
                     decay_weights(view(memory.w, begin, n), number(1.0 - decay * layer.rate_w))
                 update_slice(memory, hyper, begin, offset(memory.g, begin), n, rate * layer.rate_w, gain)
-                transpose_rows(l, layers, memory, i, rows)
+                copy_rows(l, layers, memory, i, rows)
             if i <= fan_in and end > fan_in:
                 n = 3 * q if layer.norm else q
                 if factor != 1.0:
                     scale_gradient(view(memory.g, layer.b, n), scale)
                 update_slice(memory, hyper, layer.b, offset(memory.g, layer.b), n, rate * layer.rate_b, gain)
 
-    return [backward_rows, gradient_of_rows, update_rows]
+    @linked_kernel(number)
+    def copy_weights(layers, plan, memory):
+        """Write the copies of all weights that products read, after w was changed from outside of the kernels."""
+        for l in range(1, record(plan, 0).last + 1):
+            copy_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
+
+    return [backward_rows, gradient_of_rows, update_rows, copy_weights]

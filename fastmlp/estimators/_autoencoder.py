@@ -223,7 +223,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         return (TiedEngine if self.tied_weights else Engine)(*args, **kwargs)
 
     def _validate_input(self, X: Any, y: Any, incremental: bool, reset: bool) -> tuple[Any, Array]:
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=reset)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=self._dtypes, reset=reset)
         if self.loss == "log_loss" and (X.min() < 0 or X.max() > 1):
             raise ValueError(
                 f"loss='log_loss' needs X in [0, 1], got values from {X.min():g} to {X.max():g}; scale X, or choose "
@@ -356,7 +356,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             Values of the narrowest layer.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=self._dtypes, reset=False)
         return self._half(X, decoder=False).astype(X.dtype, copy=False)
 
     def inverse_transform(self, X: Any) -> Array:
@@ -373,7 +373,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             The output of the decoder.
         """
         check_is_fitted(self)
-        X = check_array(X, dtype=(np.float64, np.float32))
+        X = check_array(X, dtype=self._dtypes)
         if X.shape[1] != self._n_features_out:
             raise ValueError(
                 f"X must have {self._n_features_out} columns, one for each unit of the narrowest layer, got"
@@ -417,7 +417,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             At most 1. For PCA, it is the sum of `explained_variance_ratio_`.
         """
         check_is_fitted(self)
-        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=(np.float64, np.float32), reset=False)
+        X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=self._dtypes, reset=False)
         return self._score(X, X.toarray() if scipy.sparse.issparse(X) else X, sample_weight)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
@@ -428,7 +428,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()
-        tags.transformer_tags.preserves_dtype = ["float64", "float32"]
+        tags.transformer_tags.preserves_dtype = ["float64", "float32"] if self.dtype is None else [self.dtype]
         return tags
 
 

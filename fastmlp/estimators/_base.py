@@ -49,7 +49,7 @@ from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import InvalidParameterError, _fit_context
 from ._training_options import average_decay, check_solver_options, layer_options, schedule_of
-from ._validation import check_sample_weight, is_plain, is_plain_target, warn_of_scales
+from ._validation import check_sample_weight, is_plain_target, plain_as, warn_of_scales
 from ._validation_data import ValidationData, check_validation_data, monitor, split
 
 __all__ = ["_BaseMLP"]
@@ -110,6 +110,11 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
     @property
     def _label_smoothing(self) -> float:
         return 0.0
+
+    @property
+    def _dtypes(self) -> Any:
+        """The dtypes that X may have after validation; the first is what other dtypes are converted to."""
+        return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
     @property
     def _tied(self) -> bool:
@@ -431,7 +436,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
                 self._check_continued(network)
                 if not hasattr(self, "_stats"):  # the user has set the weights
                     self._reset_stats(network, X.dtype)
-                if stochastic:
+                if stochastic and self.dtype is None:
                     dtype = np.result_type(*self.coefs_, np.float32)
             self._set_weights(network, self._weights(network).astype(dtype, copy=not first_pass))
             held_out = check_validation_data(self, *validation)
@@ -498,16 +503,18 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
 
     def _validate_data(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
         """Return X and y as `sklearn.utils.validation.validate_data` does."""
+        plain = plain_as(X, self.dtype)
+        skip = plain is not None and is_plain_target(y, len(X))
         return validate_data(
             self,
-            X,
+            plain if skip else X,
             y,
             reset=reset,
-            skip_check_array=is_plain(X) and is_plain_target(y, len(X)),
+            skip_check_array=skip,
             accept_sparse=["csr", "csc"],
             multi_output=True,
             y_numeric=y_numeric,
-            dtype=(np.float64, np.float32),
+            dtype=self._dtypes,
         )
 
     def _count_outputs(self, Y: Array) -> int:
@@ -598,7 +605,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
 
     def _weights_in_training(self, network: Network, state: TrainingState) -> tuple[Array, Array]:
         """Return the weights and running statistics to train; the public ones become their average, if wanted."""
-        w, self._stats = self._packed.w, np.require(self._stats, requirements="W")
+        w, self._stats = self._packed.w, np.require(self._stats, self._packed.w.dtype, "W")
         kept = self.__dict__.pop("_averaged_weights", None)
         if not average_decay(self):
             state.begin_average(w[:0], self._stats[:0])
@@ -811,17 +818,22 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
     def _evaluated(self, X: Any, check_input: bool = True, *, link: bool = True) -> tuple[Network, Array, Array, Any]:
         """Return the network, its weights and statistics, and X; without `link`, the network has none."""
         # For one row, scikit-learn's validation takes five times as long as the forward pass.
-        if check_input and not (
-            is_plain(X) and X.shape[1] == self.n_features_in_ and "feature_names_in_" not in self.__dict__
-        ):
-            X = validate_data(self, X, accept_sparse=["csr", "csc"], reset=False)
+        if check_input:
+            named = "feature_names_in_" in self.__dict__
+            plain = None if named else plain_as(X, self.dtype)
+            if plain is not None and plain.shape[1] == self.n_features_in_:
+                X = plain
+            else:
+                accepted = "numeric" if self.dtype is None else self.dtype
+                X = validate_data(self, X, accept_sparse=["csr", "csc"], dtype=accepted, reset=False)
         network = self._fitted_network()
         if X.shape[1] != network.units[0]:
             raise ValueError(f"coefs_[0] has {network.units[0]} rows, but X has {X.shape[1]} features.")
         w = self._weights(network)
         stats = self._stats if network.batch_norm else w[:0]
-        if w.dtype != X.dtype:
-            dtype = np.float32 if np.result_type(w.dtype, X.dtype) == np.float32 else np.float64
+        if w.dtype != X.dtype or self.dtype is not None:
+            wanted = np.dtype(self.dtype) if self.dtype else np.result_type(w.dtype, X.dtype)
+            dtype = np.float32 if wanted == np.float32 else np.float64
             w, stats = w.astype(dtype, copy=False), stats.astype(dtype, copy=False)
         if not link:
             network = replace(network, link="identity", loss="squared_error")

@@ -300,6 +300,14 @@ class SharedParameters:
         Factors of the learning rate, one for each layer of weights: a number >= 0, or a pair of numbers for its weights
         and its biases. None: 1.""",
     )
+    dtype: str | None = parameter(
+        default=None,
+        allowed=[None, StrOptions({"float32", "float64"})],
+        doc="""{'float32', 'float64'} or None
+        Precision of the weights, of training and of predictions. X is converted once, in `fit` and in each prediction.
+        None, as in scikit-learn: float32 if X is float32, otherwise float64. 'float32' takes about half the time of
+        'float64'; not for 'lbfgs', which computes in float64.""",
+    )
     residual: bool = parameter(
         default=False,
         allowed=["boolean"],

@@ -41,6 +41,8 @@ def check_solver_options(model: Any, tied: bool) -> None:
     used = [name for name, unused in STOCHASTIC_ONLY.items() if _is_used(getattr(model, name), unused)]
     if used and model.solver == "lbfgs":
         raise ValueError(f"{used[0]}={getattr(model, used[0])!r} needs solver='sgd' or solver='adam', got 'lbfgs'.")
+    if model.dtype == "float32" and model.solver == "lbfgs":
+        raise ValueError("dtype='float32' needs solver='sgd' or solver='adam': 'lbfgs' computes in float64.")
     scheduled = is_scheduled(model)
     if tied and (used or scheduled):
         name = used[0] if used else "learning_rate"

@@ -26,6 +26,7 @@ __all__ = [
     "count_labels",
     "is_plain",
     "is_plain_target",
+    "plain_as",
     "warn_of_scales",
 ]
 
@@ -43,6 +44,17 @@ SPAN = 1 << 16  # largest range of integer labels for which counting is used
 def is_plain(X: Any) -> bool:
     """Whether X is a matrix that `sklearn.utils.check_array` would return unchanged."""
     return type(X) is np.ndarray and X.ndim == 2 and X.dtype in FLOATS and X.size > 0 and is_finite(X)
+
+
+def plain_as(X: Any, dtype: str | None) -> Any:
+    """Return X, converted to `dtype` unless it is None, if it is plain before and after; otherwise None."""
+    if not is_plain(X):
+        return None
+    if dtype is None or X.dtype == dtype:
+        return X
+    with np.errstate(over="ignore"):
+        converted = X.astype(dtype)
+    return converted if is_finite(converted) else None
 
 
 def is_plain_target(y: Any, rows: int) -> bool:

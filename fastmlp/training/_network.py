@@ -68,7 +68,9 @@ class Network:
         return OUTPUTS[self.link, self.loss].code
 
     @lru_cache(maxsize=256)  # noqa: B019 -- networks are small, and equal ones share an entry
-    def table(self, rows: int = 1, *, gather: bool = True) -> tuple[Array, Sizes]:
+    def table(
+        self, rows: int = 1, *, gather: bool = True, large: float = np.inf, sparse: bool = False
+    ) -> tuple[Array, Sizes]:
         """Return the layer table for buffers of `rows` rows, and the sizes of the vectors it addresses."""
         table, sizes = layer_table(
             list(self.units),
@@ -78,6 +80,8 @@ class Network:
             batch_norm=self.batch_norm,
             rows=rows,
             gather=gather,
+            large=large,
+            sparse=sparse,
         )
         table.flags.writeable = False
         return table, sizes

@@ -4,8 +4,19 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from fastmlp.kernels._link import linked_addresses
-from fastmlp.kernels.layout import KEEP_ACTIVATED, KEEP_NOTHING, LANES, MEMORY, ROUND_ROWS, STRIP, Memory, Plan
+from fastmlp.kernels._link import entry, linked_addresses
+from fastmlp.kernels.layout import (
+    KEEP_ACTIVATED,
+    KEEP_NOTHING,
+    LANES,
+    MEMORY,
+    PANEL_ROWS,
+    ROUND_ROWS,
+    STRIP,
+    Memory,
+    Plan,
+    record_of,
+)
 from fastmlp.kernels.tables import ACTIVATIONS
 
 from ._aligned import address, empty, zeros
@@ -18,6 +29,7 @@ __all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_row
 
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about the size of a second-level cache
 CHUNK_ROWS = 256  # smallest number of rows of a chunk, even if they are wide
+LARGE_BYTES = 1 << 17  # weights of a layer from which on its products read panels
 SCRATCH = 8192  # elements of the gradient that a thread keeps in the first-level cache
 # Fields of Memory that kernels do not write, because arrays of the user may be read-only, such as memory-mapped files.
 ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
@@ -143,10 +155,13 @@ class Workspace:
         layers: LayerOptions = NO_OPTIONS,
     ) -> None:
         dtype = w.dtype
-        table, sizes = network.table(chunk, gather=order.ordered and not data.sparse)
+        large = LARGE_BYTES // dtype.itemsize
+        table, sizes = network.table(chunk, gather=order.ordered and not data.sparse, large=large, sparse=data.sparse)
         self.table = layers.enter(table)
         K, widest = network.units[-1], max(q for _, q in network.shapes())
         scratch = max(SCRATCH, ROUND_ROWS * widest)
+        if table["panels"].any():
+            scratch = max(scratch, PANEL_ROWS * (widest + chunk))
         # If fewer threads start than planned, the share of each thread is larger.
         strips = max(size * strips_of(chunk, size) for size in range(1, threads + 1))
         self.plan = Plan(
@@ -172,12 +187,14 @@ class Workspace:
             sample_weight=data.sample_weight,
             w=w,
             transposed=zeros(sizes.transposed, dtype),
+            w_panels=zeros(sizes.w_panels, dtype),
             m=state.m,
             v=state.v,
             g=self.g,
             stats=stats,
             A=empty(sizes.A, dtype),
             D=empty(sizes.D, dtype),
+            d_panels=empty(sizes.d_panels, dtype),
             H=empty(sizes.H, dtype),
             T=empty(2 * chunk * widest if self.table["keep"].any() else 0, dtype),
             units=zeros(2 * (K + 1) * strips, dtype),
@@ -206,21 +223,11 @@ class Workspace:
         self.linked = linked_addresses(dtype.name, network.output, batch_norm=network.batch_norm, csr=data.sparse)
         self.addresses = addresses_of(self.memory, self.linked, dtype)
 
-        self._copies = self._transposed_copies()
-
-    def _transposed_copies(self) -> list[tuple[Array, Array]]:
-        """Return the transposed copies of the weights, each with the transpose of the matrix."""
-        w, copies, pairs = self.memory.w, self.memory.transposed, []
-        for fan_in, row in zip(self.table["units"][1:-1], self.table[2:], strict=True):
-            q, n = row["pre"], row["pre"] * fan_in
-            copy = copies[row["t"] : row["t"] + n].reshape(q, fan_in)
-            pairs.append((copy, w[row["w"] : row["w"] + n].reshape(fan_in, q).T))
-        return pairs
-
     def transpose_weights(self) -> None:
-        """Write the transposed copies of the weights after Python has changed the weights."""
-        for copy, transpose in self._copies:
-            copy[:] = transpose
+        """Write the copies of the weights that products read, after w was changed from outside of the kernels."""
+        plan = record_of(self.plan)
+        copy = entry("copy_weights", self.memory.w.dtype.name)
+        copy(address(self.table), address(plan), address(self.addresses))
 
     def set_data(self, X: Array, Y: Array) -> None:
         """Replace dense data by others of the same shapes and types, which the caller keeps.

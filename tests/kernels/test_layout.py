@@ -24,6 +24,8 @@ def networks(draw):
         "batch_norm": draw(st.booleans()),
         "rows": draw(st.integers(1, 40)),
         "gather": draw(st.booleans()),
+        "large": draw(st.sampled_from([1, 200, 1000, float("inf")])),
+        "sparse": draw(st.booleans()),
     }
     return units, activations, options
 
@@ -43,6 +45,7 @@ def test_vectors_have_no_gaps_or_overlaps(network):
     table, sizes = layer_table(units, activations, **options)
     rows, last = options["rows"], len(units) - 1
     weights, transposed, A, D, H, stats, blocks = [], [], [], [], [], [], []
+    w_panels, d_panels = [], []
     A.append((0, layout.aligned(rows * units[0]) if options["gather"] else 0))
     for l in range(1, last + 1):
         row, fan_in = table[l], units[l - 1]
@@ -51,7 +54,15 @@ def test_vectors_have_no_gaps_or_overlaps(network):
         assert row["units"] == units[l]
         assert row["pre"] == q
         weights += [(row["w"], fan_in * q), (row["b"], q)]
-        transposed += [(row["t"], layout.aligned(fan_in * q) if l > 1 else 0)]
+        large = fan_in * q >= options["large"] and not (options["sparse"] and l == 1)
+        assert row["panels"] == large
+        if large:
+            assert layout.in_panels(q) % layout.PANEL == 0
+            w_panels.append((row["w_panels"], fan_in * layout.in_panels(q)))
+            d_panels.append((row["d_panels"], rows * layout.in_panels(q)))
+            transposed.append((row["t"], layout.in_panels(fan_in) * q if l > 1 else 0))
+        else:
+            transposed.append((row["t"], layout.aligned(fan_in * q) if l > 1 else 0))
         A.append((row["a"], layout.aligned(rows * units[l])))
         D.append((row["d"], layout.aligned(rows * q)))
         blocks.append((row["block"], -(-fan_in // BLOCK_ROWS)))
@@ -64,6 +75,8 @@ def test_vectors_have_no_gaps_or_overlaps(network):
     for parts, size in (
         (weights, sizes.w),
         (transposed, sizes.transposed),
+        (w_panels, sizes.w_panels),
+        (d_panels, sizes.d_panels),
         (A, sizes.A),
         (D, sizes.D),
         (H, sizes.H),

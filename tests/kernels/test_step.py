@@ -110,7 +110,7 @@ def _large_teams(monkeypatch):
 
 # Arrays that a pass writes before it reads them. They are filled with NaN or -1, so that old values are not used.
 SCRATCH = {
-    *("A", "D", "H", "T", "units", "row_weight", "squares", "scratch", "loss", "unit_loss", "lanes"),
+    *("A", "D", "d_panels", "H", "T", "units", "row_weight", "squares", "scratch", "loss", "unit_loss", "lanes"),
     *("cursor", "rows", "picks", "words", "g"),
 }
 INPUTS = {"X", "values", "Y", "sample_weight", "zeros", "ones", "indptr", "indices", "labels"}
@@ -186,6 +186,29 @@ def test_steps_stay_within_arrays(case, dtype, csr):
             assert_guards_stand(blocks)
             assert_same(results(guarded), results(plain), {"w", "m", "v", "stats", "transposed", "history"})
             assert_same({name: getattr(guarded.workspace.memory, name) for name in INPUTS}, inputs)
+
+
+@pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", ["beside a vector", "residual", "everything", "a wide layer"])
+def test_panels_do_not_change_the_step(name, dtype, csr, monkeypatch):
+    """Products of large layers read panels: the same bits, for whole batches, for and for chunks."""
+    case = CASES[name]
+    for optimizer, batch, chunk_rows in (("adam", 30, 256), ("nesterov", ROWS, 8), ("store", ROWS, 8)):
+        monkeypatch.setattr(_workspace, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(_workspace, "CHUNK_ROWS", chunk_rows)
+        plain = build(case, dtype, csr=csr, optimizer=optimizer, batch=batch)
+        assert not plain.workspace.table["panels"].any()
+        run(plain, 2)
+        with monkeypatch.context() as patch:
+            patch.setattr(_workspace, "LARGE_BYTES", 1)
+            for team in TEAMS:
+                guarded = build(case, dtype, csr=csr, optimizer=optimizer, batch=batch, team=team)
+                assert guarded.workspace.table["panels"][1 + csr :].all()
+                blocks = guard(guarded)
+                run(guarded, 2)
+                assert_guards_stand(blocks)
+                assert_same(results(guarded), results(plain), {"w", "m", "v", "g", "stats", "history"})
 
 
 @pytest.mark.parametrize("optimizer", ["store", *OPTIMIZERS])
