@@ -153,6 +153,7 @@ def test_lbfgs_computes_in_float64_only(cancer):
     assert clf.coefs_[0].dtype == clf.predict_proba(x).dtype == np.float64
 
 
+@pytest.mark.filterwarnings("ignore:overflow encountered in cast:RuntimeWarning")  # NumPy's, before the error
 def test_numbers_that_float32_cannot_hold_are_refused(cancer):
     X, y = cancer
     large = X.copy()
