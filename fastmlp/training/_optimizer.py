@@ -28,6 +28,6 @@ def take_step(hyper: Array, state: TrainingState, w: Array, g: Array) -> None:
     if options["optimizer"] == ADAM:
         state["beta_1_t"] = state["beta_1_t"] * float(options["beta_1"])
         state["beta_2_t"] = state["beta_2_t"] * float(options["beta_2"])
-        rate *= math.sqrt(1 - state["beta_2_t"]) / (1 - state["beta_1_t"])
+        rate = rate * math.sqrt(1 - state["beta_2_t"]) / (1 - state["beta_1_t"])  # rounded as in the kernel
     arrays = (address(array) if array.size else 0 for array in (w, g, state.m, state.v))
     entry("update", w.dtype.name)(address(hyper), *arrays, w.size, rate)
