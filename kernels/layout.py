@@ -20,6 +20,7 @@ __all__ = [
     "ABORT",
     "ABORTED",
     "ARRIVED",
+    "BIAS_COST",
     "BLOCK_ROWS",
     "DIVERGED",
     "DRAW",
@@ -55,6 +56,7 @@ __all__ = [
     "Sizes",
     "State",
     "layer_table",
+    "record_dtype",
     "record_of",
     "share_weights",
 ]
