@@ -195,6 +195,17 @@ def test_warm_start_continues(digits):
     assert_same_weights(model, whole)
 
 
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_one_epoch_warm_starts_continue(batch_norm, digits):
+    X, y = digits
+    model = MLPClassifier(12, average=0.9, batch_norm=batch_norm, batch_size=50, random_state=0)
+    whole = clone(model).set_params(max_iter=4).fit(X, y)
+    model.set_params(max_iter=1, warm_start=True)
+    for _ in range(4):
+        model.fit(X, y)
+    assert_same_weights(model, whole)
+
+
 def test_weights_that_the_user_changes_are_where_training_continues(digits):
     X, y = digits
     model = MLPClassifier(12, max_iter=2, average=0.9, **ROWS)
