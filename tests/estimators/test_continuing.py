@@ -112,6 +112,7 @@ OPTIONS = {
     "cosine": {"learning_rate": "cosine", "warmup": 0.2, "max_iter": 5, "batch_size": 16},
     "clipping": {"max_grad_norm": 0.05, "weight_decay": 0.1, "batch_size": 16},
     "maxout": {"activation": "maxout"},
+    "average": {"average": 0.9, "batch_norm": True, "batch_size": 16},
     "list of dropout": {"dropout": [0.1, 0.2], "batch_size": 16},
 }
 
@@ -337,6 +338,7 @@ EPOCH_OPTIONS = {
     "rows in order": {"shuffle": False},
     "full batch": {"batch_size": 300},
     "clipping": {"max_grad_norm": 0.1, "weight_decay": 0.1},
+    "average": {"average": 0.9, "batch_norm": True},
 }
 
 

@@ -59,6 +59,8 @@ OPTIONS = {
     "early stopping": {"early_stopping": True, "n_iter_no_change": 1, "learning_rate_init": 0.05, "tol": 1.0},
     "best weights": {"restore_best_weights": True, "solver": "sgd", "learning_rate_init": 1.5},
     "stopped by the loss": {"tol": 10.0, "n_iter_no_change": 2},
+    "average": {"average": 0.9, "batch_norm": True},
+    "average with early stopping": {"average": True, "early_stopping": True, "n_iter_no_change": 20},
     "maxout": {"activation": "maxout", "hidden_layer_sizes": (6, 4)},
 }
 
