@@ -69,6 +69,7 @@ def test_section_names_losses():
     text = quality.section(STORED)
     assert "predicts better than fastmlp on: vowel (+41 %)." in text
     assert "| pima" in text
+    assert "Not measured in this run: breast_cancer, digits" in text
     assert "**0.0900**" in text
 
 
