@@ -33,7 +33,7 @@ KINDS = {"MLPClassifier": "multiclass", "MLPRegressor": "outputs"}
 OWN = [
     *("n_jobs", "penalty_scaling", "init", "init_scale", "maxout_pieces", "batch_norm"),
     *("scoring", "stratify", "restore_best_weights", "dropout", "dropout_schedule", "weight_decay"),
-    *("weight_decay_schedule", "warmup", "max_grad_norm", "average", "learning_rate_multipliers", "residual"),
+    *("weight_decay_schedule", "warmup", "max_grad_norm", "average", "learning_rate_multipliers", "dtype", "residual"),
 ]
 # Of methods, after scikit-learn's parameters; and attributes.
 OWN_OF_METHODS = {
