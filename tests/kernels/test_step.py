@@ -284,6 +284,7 @@ def guard_predictions(patch):
 
     patch.setattr(_predict, "_prepare", spread)
     patch.setattr(_predict, "address", address)
+    patch.setattr(_predict, "_scratch", _predict._Scratch())  # without the buffers of an earlier prediction
     return blocks
 
 
