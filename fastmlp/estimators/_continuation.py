@@ -20,11 +20,12 @@ from fastmlp.training._loops import Watch
 from fastmlp.training._network import Array
 from fastmlp.training._threads import available_threads
 
-from ._validation import is_plain
+from ._validation import count_labels, is_plain
 
 __all__ = ["Continuation", "class_numbers", "continuing"]
 
-ROWS_LIMIT = 10_000  # of a chunk: beyond, preparing takes little of the time, and the buffers much memory
+ROWS_LIMIT = 1 << 20  # of a chunk: beyond, preparing takes little of the time, and the order of the rows much memory
+MANY_ROWS = 10_000  # from here on, counting labels is faster than searching for each of them
 NOTHING = np.empty(0)
 KEYWORDS = {"sample_weight", "classes", "n_epochs"}
 CONTAINERS = (list, tuple, dict, np.ndarray)
@@ -37,6 +38,10 @@ def class_numbers(y: Any, classes: Array) -> Array | None:
     """
     if y.dtype.kind not in "biu" or classes.dtype.kind not in "biu":
         return None
+    labels = count_labels(y) if len(y) >= MANY_ROWS else None
+    if labels is not None:
+        places_of_classes = class_numbers(labels.classes, classes)
+        return None if places_of_classes is None else places_of_classes[labels.places]
     places: Array = np.searchsorted(classes, y)
     found = classes.take(places, mode="clip") == y
     return places.astype(np.int32) if found.all() else None

@@ -152,8 +152,9 @@ def test_unfinished_files_of_ended_processes_are_removed(digits, tmp_path):
 
 # ---- Processes that are killed
 
-SCRIPT = """
-import json, os, sys, warnings
+# Each line of its input starts a process that trains; a process that is forked need not import anything.
+SERVER = """
+import json, os, signal, sys, warnings
 warnings.simplefilter("ignore")
 from pathlib import Path
 from sklearn.datasets import load_digits
@@ -162,17 +163,25 @@ from fastmlp.callbacks import Checkpoint
 
 class Telling(Checkpoint):
     def after_epoch(self, estimator, progress):
-        os.write(1, f"{progress.epoch}\\n".encode())  # tells the test how far training has come
+        tell(progress.epoch)  # how far training has come, before the checkpoint of the epoch is written
         super().after_epoch(estimator, progress)
 
-path, options = Path(sys.argv[1]), json.loads(sys.argv[2])
+def tell(*words):
+    os.write(1, (" ".join(map(str, words)) + "\\n").encode())
+
+path, every, options = Path(sys.argv[1]), int(sys.argv[2]), json.loads(sys.argv[3])
 X, y = load_digits(return_X_y=True)
-model = MLPClassifier(**{name: value for name, value in options.items() if name != "every"})
-model.set_callbacks(Telling(path, every=options["every"]))
-os.write(1, b"0\\n")
-model.fit(X / 16, y, resume_from=path if path.exists() else None)
-os.write(1, b"end\\n")
+for line in sys.stdin:
+    process = os.fork()
+    if process == 0:
+        tell("process", os.getpid())
+        model = MLPClassifier(**options).set_callbacks(Telling(path, every=every))
+        model.fit(X / 16, y, resume_from=path if path.exists() else None)
+        os._exit(0)
+    _, status = os.waitpid(process, 0)
+    tell("ended", os.WTERMSIG(status) if os.WIFSIGNALED(status) else 0)
 """
+EVERY = 3
 OPTIONS = {
     "hidden_layer_sizes": 40,
     "batch_size": 50,
@@ -180,49 +189,56 @@ OPTIONS = {
     "n_iter_no_change": 1000,
     "early_stopping": True,
     "dropout": 0.1,
+    "n_jobs": 1,
     "random_state": 3,
 }
 
 
-def kill_until_the_end(path, runs, rng):
-    """Run the script again and again, kill it at random moments; return how often, and check every file it leaves.
+def kill_at_random_moments(path, runs, rng):
+    """Train again and again, kill each process at a random moment, and check the file that it leaves.
 
     A process is killed after a random number of epochs and a random part of a further one, so at any place: within an
-    epoch, while a checkpoint is written, between two.
+    epoch, while a checkpoint is written, between two. Returns how many processes were killed before they ended.
     """
-    options = {**OPTIONS, "every": 3}
-    killed, reached = 0, 0
-    for _ in range(runs):
-        command = [sys.executable, "-c", SCRIPT, str(path), json.dumps(options)]
-        after, lines, told = rng.randint(0, 3 * options["every"]), 0, reached
-        with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as process:
-            for line in process.stdout:
-                if line.strip() == "end":
-                    break
-                told = max(told, int(line))
-                lines += 1
-                if lines > after:
-                    time.sleep(rng.random() * 0.02)
-                    break
-            process.kill()
-            told = max([told, *(int(line) for line in process.stdout.read().split() if line.isdecimal())])
-        killed += process.returncode == -signal.SIGKILL
-        if path.exists():
-            written = epochs_of(path)  # raises an error if the file is not complete
-            # Epochs that were told of before the kill are lost only back to the last multiple of `every`; the last
-            # one was told of before its checkpoint was written.
-            assert written >= min(options["max_iter"], (told - 1) // options["every"] * options["every"])
-            assert written >= reached
-            reached = written
-        if reached == options["max_iter"]:
-            path.unlink()  # begin again
-            reached = 0
+    command = [sys.executable, "-c", SERVER, str(path), str(EVERY), json.dumps(OPTIONS)]
+    killed = written = 0
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as server:
+        for _ in range(runs):
+            server.stdin.write("\n")
+            server.stdin.flush()
+            word, process = server.stdout.readline().split()
+            assert word == "process"
+            epochs, told, line = rng.randint(0, 3 * EVERY), written, ""
+            while epochs >= 0 and not line.startswith("ended"):
+                line = server.stdout.readline()
+                told = told if line.startswith("ended") else int(line)
+                epochs -= 1
+            time.sleep(rng.random() * 0.02)
+            if not line.startswith("ended"):
+                os.kill(int(process), signal.SIGKILL)
+            while not line.startswith("ended"):
+                line = server.stdout.readline()
+                told = told if line.startswith("ended") else int(line)
+            how = int(line.split()[1])
+            assert how in (0, signal.SIGKILL)
+            killed += how == signal.SIGKILL
+            if path.exists():
+                before, written = written, epochs_of(path)  # raises an error if the file is not complete
+                # Lost are at most the epochs since the last checkpoint. The last epoch that the process told of was
+                # still without one.
+                assert written >= (told - 1) // EVERY * EVERY
+                assert written >= before
+            if written == OPTIONS["max_iter"]:
+                path.unlink()  # begin again
+                written = 0
+        server.stdin.close()
+    assert server.returncode == 0
     return killed
 
 
 def check_killed_runs(tmp_path, runs):
     path, rng = tmp_path / "file", random.Random(runs)
-    killed = kill_until_the_end(path, runs, rng)
+    killed = kill_at_random_moments(path, runs, rng)
     assert killed > 0.9 * runs
     X, y = load_digits(return_X_y=True)
     with warnings.catch_warnings():
@@ -239,12 +255,12 @@ def check_killed_runs(tmp_path, runs):
     return killed
 
 
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="sends SIGKILL")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes and sends SIGKILL")
 def test_nothing_is_lost_when_processes_are_killed(tmp_path):
     check_killed_runs(tmp_path, 5)
 
 
 @pytest.mark.slow
-@pytest.mark.skipif(not hasattr(signal, "SIGKILL"), reason="sends SIGKILL")
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="forks processes and sends SIGKILL")
 def test_nothing_is_lost_when_a_hundred_processes_are_killed(tmp_path):
     sys.stdout.write(f"killed: {check_killed_runs(tmp_path, 100)}\n")

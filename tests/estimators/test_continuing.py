@@ -92,6 +92,23 @@ def test_chunks_equal_one_fit_over_the_same_mini_batches(problem, chunk, solver,
     assert len(prepared) == 1  # only the first call
 
 
+@pytest.mark.parametrize("wrong", [None, -1, 10, 70_000])
+def test_large_chunks_are_checked_as_small_ones(wrong, monkeypatch, digits, prepared):
+    """Their labels are counted instead of searched for."""
+    monkeypatch.setattr("fastmlp.estimators._continuation.MANY_ROWS", 50)
+    X, y = digits
+    models = [MLPClassifier(6, random_state=0).partial_fit(X[:100], y[:100], classes=range(10)) for _ in range(2)]
+    prepared.clear()
+    if wrong is None:
+        models[0].partial_fit(X[100:200], y[100:200])
+        assert not prepared
+        each_prepared(models[1], [lambda model: model.partial_fit(X[100:200], y[100:200])])
+        assert_same_training(*models)
+    else:
+        with pytest.raises(ValueError, match="has classes not in"):
+            models[0].partial_fit(X[:100], with_value(y[:100], wrong))
+
+
 def each_prepared(model, calls):
     """Make the calls with a model that prepares each of them anew."""
     for call in calls:
