@@ -223,11 +223,11 @@ class Workspace:
         self.linked = linked_addresses(dtype.name, network.output, batch_norm=network.batch_norm, csr=data.sparse)
         self.addresses = addresses_of(self.memory, self.linked, dtype)
         self._plan_record = record_of(self.plan)
-        self._copied = [address(array) for array in (self.table, self._plan_record, self.addresses)]
 
     def transpose_weights(self) -> None:
         """Write the copies of the weights that products read, after w was changed from outside of the kernels."""
-        entry("copy_weights", self.memory.w.dtype.name)(*self._copied)
+        copy = entry("copy_weights", self.memory.w.dtype.name)
+        copy(address(self.table), address(self._plan_record), address(self.addresses))
 
     def set_data(self, X: Array, Y: Array) -> None:
         """Replace dense data by others of the same shapes and types, which the caller keeps.
