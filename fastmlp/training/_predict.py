@@ -1,9 +1,8 @@
 """The forward pass over any number of rows, in blocks that fit in the cache, on several threads."""
 
-import ctypes
 import threading
 from collections.abc import Callable
-from functools import cache, lru_cache
+from functools import lru_cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -22,9 +21,6 @@ __all__ = ["predict"]
 BLOCK_BYTES = 1 << 18  # activations of one block: well within a second-level cache
 # Operations below which a second thread, including its start, makes prediction slower.
 FLOPS_PER_THREAD = 20_000_000
-# Operations up to which a call keeps the interpreter lock. To release it for 2 us lets another thread take it, and to wake
-# up again takes longer: two threads that predict single rows (54-128-64-7) made 0.7 times as many predictions as one.
-FLOPS_WITH_LOCK = 100_000
 KEPT_BYTES = 1 << 20  # largest workspace that a thread keeps for its next prediction
 
 ALIGNMENT = 64  # bytes of a cache line, and of the longest vector
@@ -88,13 +84,6 @@ def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -
     return _Prepared(table, record, address(table), address(record), addresses, in_work, work_bytes)
 
 
-@cache
-def _entry_with_lock(dtype: str) -> Any:
-    """Return the kernel as a function that keeps the interpreter lock."""
-    kernel = entry("predict", dtype)
-    return ctypes.PYFUNCTYPE(None, *kernel.argtypes)(ctypes.cast(kernel, ctypes.c_void_p).value)
-
-
 class _Call:
     """Everything that a prediction by one thread needs, except for the arrays.
 
@@ -108,8 +97,7 @@ class _Call:
         self.work = work
         self.addresses = prepared.addresses + prepared.in_work * address(work)
         self._signals = np.zeros(SIGNALS, np.int64)  # no other thread sets them
-        self.with_lock = network.flops() // 3 * rows <= FLOPS_WITH_LOCK
-        self._kernel = _entry_with_lock(dtype) if self.with_lock else entry("predict", dtype)
+        self._kernel = entry("predict", dtype)
         self._arguments = 0, 1, prepared.table_at, prepared.plan_at, address(self.addresses), address(self._signals)
         self._prepared = prepared  # owns the table and the plan
 

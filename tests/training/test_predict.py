@@ -87,20 +87,6 @@ def test_nothing_but_the_result_is_allocated(problems):
     assert peak <= result + X.size + 10_000
 
 
-def test_only_small_predictions_keep_the_interpreter_lock(problems, monkeypatch):
-    clf, X = fitted(problems)
-    expected = {}
-    for rows, with_lock in ((1, True), (290, False)):
-        expected[rows] = clf.predict_proba(X[:rows])
-        assert _predict._scratch.call.with_lock is with_lock
-    for limit in (0, 10**9):
-        monkeypatch.setattr(_predict, "FLOPS_WITH_LOCK", limit)
-        for rows, probabilities in expected.items():
-            _predict._scratch.call = None
-            assert_array_equal(clf.predict_proba(X[:rows]), probabilities)
-            assert _predict._scratch.call.with_lock is bool(limit)
-
-
 def test_large_workspaces_are_not_kept(problems, monkeypatch):
     clf, X = fitted(problems)
     monkeypatch.setattr(_predict, "KEPT_BYTES", 100)
