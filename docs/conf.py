@@ -73,4 +73,9 @@ html_theme_options = {
     "footer_start": ["copyright"],
     "footer_end": [],
 }
-html_sidebars = {"index": []}
+html_static_path = ["_static"]
+html_css_files = ["site.css"]
+# Pages without sections of their own have no navigation on the left.
+html_sidebars = {
+    page: [] for page in ("index", "getting_started", "migration", "benchmarks", "differences", "changelog")
+}
