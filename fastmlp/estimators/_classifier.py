@@ -234,7 +234,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         return self._label_binarizer.inverse_transform(outputs)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        return self._score_with(X, y, sample_weight, accuracy_score)
+        multilabel = self._label_binarizer.y_type_ not in ("binary", "multiclass")
+        return self._score_with(X, y, sample_weight, accuracy_score if multilabel else _accuracy)
 
     def _has_classes(self, classes: Any) -> bool:
         return classes is None or np.array_equal(self.classes_, classes)
@@ -374,3 +375,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         tags = super().__sklearn_tags__()
         tags.classifier_tags.multi_label = True
         return tags
+
+
+def _accuracy(y: Array, y_pred: Array, sample_weight: Array | None) -> Any:
+    """Return `accuracy_score` of one label per row; its checks would take longer than an epoch of a small network."""
+    return np.average(y == y_pred, weights=sample_weight)
