@@ -11,10 +11,9 @@ from pathlib import Path
 import pandas as pd
 
 from . import pictures, quality
-from .analysis import losses, peak, peak_share
-from .harness import DTYPES
-from .sections import SECTIONS
-from .store import RESULTS, Run
+from .analysis import losses, peak_share
+from .sections import SECTIONS, SEPARATE_SECTIONS, about
+from .store import RESULTS, SEPARATE, Run
 from .tables import by_implementation, duration, markdown, percent, times
 from .workloads import GRIDS, TRAINING
 
@@ -33,24 +32,6 @@ def summary(run: Run) -> str:
         parts += [f"{suite}, {run.isa}", times(run.of(suite))]
     parts += [f"skipped: {', '.join(names)}: {reason}" for *names, reason in run.skipped]
     return "\n\n".join(parts)
-
-
-def about(run: Run) -> str:
-    """Return machine, instruction set, versions, date and command."""
-    machine = run.machine
-    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items() if version)
-    missing = [name for name, version in run.versions.items() if version is None]
-    lines = [
-        f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['architecture']}",
-        f"- Instruction set: {run.isa}",
-        f"- Versions: {versions}" + (f"; not installed: {', '.join(missing)}" if missing else ""),
-        f"- Measured: {run.date}, commit {run.commit or 'unknown'}, in {run.minutes:g} minutes, by `{run.command}`",
-    ]
-    peaks = {dtype: peak(run, "arithmetic", dtype) for dtype in DTYPES}
-    measured = ", ".join(f"{top / 1e9:.0f} GFLOP/s ({dtype})" for dtype, top in peaks.items() if pd.notna(top))
-    if measured:
-        lines.append(f"- Measured peak of one core, fused multiply-adds in registers: {measured}")
-    return "\n".join(lines)
 
 
 def instruction_sets(runs: list[Run]) -> str:
@@ -105,6 +86,10 @@ warm-up.""",
         cases = run.of(suite)
         if len(cases):
             parts += [f"## {title}", section(run, cases)]
+    for suite, (title, section) in SEPARATE_SECTIONS.items():
+        if (path := SEPARATE / f"{suite}.jsonl").exists():
+            separate = Run.load(path)
+            parts += [f"## {title}", section(separate, separate.of(suite))]
     if quality.STORE.exists():
         parts += ["## Prediction quality", quality.section(json.loads(quality.STORE.read_text("utf-8")))]
     if any(run.skipped for run in runs):
@@ -116,6 +101,8 @@ pip install -e ".[bench,bench-peers]"
 python -m bench             # everything: the stored run, this page, the README's table
 python -m bench --isa avx2  # the same with AVX2 instructions only
 python -m bench --quick     # a first look
+python -m bench.hyperband   # HyperbandSearchCV beside GridSearchCV
+python -m bench.distributed # Dask's workers beside one process; needs the extra distributed
 python -m bench.quality     # prediction quality; needs the extra bench-quality
 python -m bench.compare before.jsonl after.jsonl --threshold 1.1
 ```""",

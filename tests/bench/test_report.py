@@ -98,6 +98,31 @@ def test_instruction_sets_are_side_by_side(make_run):
     assert "| tiny | float32 | fastmlp | 100 µs | 25 % | 160 µs | 31 % |" in page
 
 
+def test_runs_of_their_own_have_sections(tmp_path, make_run, monkeypatch):
+    """The comparisons that are not part of `python -m bench` state their machine and keep their place in the page."""
+    monkeypatch.setattr(report, "SEPARATE", tmp_path)
+    searches = [("HyperbandSearchCV", [2.0, 1.0], 0.985, 49), ("GridSearchCV", [8.0, 9.0], 0.99, 144)]
+    make_run(
+        [
+            (
+                Key("hyperband", "wine", "float64", name),
+                seconds,
+                {"score": score, "standard_error": 0.01, "candidates": n},
+            )
+            for name, seconds, score, n in searches
+        ]
+    ).save(tmp_path / "hyperband.jsonl")
+    steps = [("MLPClassifier", 1e-3), ("DaskMLPClassifier", 4e-3)]
+    make_run(
+        [(Key("distributed", "adam, 200 rows", "float32", name), [seconds], {"rows": 200}) for name, seconds in steps],
+        versions={"dask": "2026.1"},
+    ).save(tmp_path / "distributed.jsonl")
+    page = words(report.page([make_run([(TINY, [1e-3], {"network": "", "flops": 1e5, "configuration": ""})])]))
+    assert "| wine | 1 s | 8 s | 12 % | 0.9850 | 0.9900 ± 0.0100 | 49 of 144 |" in page
+    assert "| adam, 200 rows | float32 | 1 ms | 4 ms | +3 ms |" in page
+    assert "- Versions: dask 2026.1" in page
+
+
 def test_only_the_text_between_the_markers_is_replaced():
     text = f"# before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
     assert report.embed(text, "new") == f"# before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
