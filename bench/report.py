@@ -1,4 +1,4 @@
-"""The report: `python -m bench.report` turns the stored runs into docs/benchmarks.md and the table of the README.
+"""The report: `python -m bench.report` turns the stored runs into docs/benchmarks.md and parts of the README.
 
 Every figure comes from a stored run. In the README only the text between the markers is replaced.
 """
@@ -7,21 +7,22 @@ import argparse
 import json
 import sys
 from pathlib import Path
+from textwrap import fill
 
 import pandas as pd
 
 from . import pictures, quality
-from .analysis import losses, peak, peak_share
-from .harness import DTYPES
-from .sections import SECTIONS
-from .store import RESULTS, Run
+from .analysis import losses, peak_share
+from .sections import SECTIONS, SEPARATE_SECTIONS, about
+from .store import RESULTS, SEPARATE, Run
 from .tables import by_implementation, duration, markdown, percent, times
 from .workloads import GRIDS, TRAINING
 
-__all__ = ["BEGIN", "END", "embed", "headline", "page", "summary", "write_report"]
+__all__ = ["PARTS", "embed", "headline", "page", "speed", "summary", "write_report"]
 
 ROOT = Path(__file__).parent.parent
-BEGIN, END = "<!-- benchmarks:begin -->", "<!-- benchmarks:end -->"
+PARTS = ("speed", "quality", "benchmarks")  # of the README, each between two markers
+ISAS = {"avx512": "AVX-512", "avx2": "AVX2"}
 HEADLINE = ["fastmlp", "scikit-learn", "PyTorch", "JAX"]
 OURS = ["fastmlp", "fastmlp, 1 thread"]
 
@@ -33,24 +34,6 @@ def summary(run: Run) -> str:
         parts += [f"{suite}, {run.isa}", times(run.of(suite))]
     parts += [f"skipped: {', '.join(names)}: {reason}" for *names, reason in run.skipped]
     return "\n\n".join(parts)
-
-
-def about(run: Run) -> str:
-    """Return machine, instruction set, versions, date and command."""
-    machine = run.machine
-    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items() if version)
-    missing = [name for name, version in run.versions.items() if version is None]
-    lines = [
-        f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['architecture']}",
-        f"- Instruction set: {run.isa}",
-        f"- Versions: {versions}" + (f"; not installed: {', '.join(missing)}" if missing else ""),
-        f"- Measured: {run.date}, commit {run.commit or 'unknown'}, in {run.minutes:g} minutes, by `{run.command}`",
-    ]
-    peaks = {dtype: peak(run, "arithmetic", dtype) for dtype in DTYPES}
-    measured = ", ".join(f"{top / 1e9:.0f} GFLOP/s ({dtype})" for dtype, top in peaks.items() if pd.notna(top))
-    if measured:
-        lines.append(f"- Measured peak of one core, fused multiply-adds in registers: {measured}")
-    return "\n".join(lines)
 
 
 def instruction_sets(runs: list[Run]) -> str:
@@ -105,6 +88,10 @@ warm-up.""",
         cases = run.of(suite)
         if len(cases):
             parts += [f"## {title}", section(run, cases)]
+    for suite, (title, section) in SEPARATE_SECTIONS.items():
+        if (path := SEPARATE / f"{suite}.jsonl").exists():
+            separate = Run.load(path)
+            parts += [f"## {title}", section(separate, separate.of(suite))]
     if quality.STORE.exists():
         parts += ["## Prediction quality", quality.section(json.loads(quality.STORE.read_text("utf-8")))]
     if any(run.skipped for run in runs):
@@ -116,11 +103,55 @@ pip install -e ".[bench,bench-peers]"
 python -m bench             # everything: the stored run, this page, the README's table
 python -m bench --isa avx2  # the same with AVX2 instructions only
 python -m bench --quick     # a first look
+python -m bench.hyperband   # HyperbandSearchCV beside GridSearchCV
+python -m bench.distributed # Dask's workers beside one process; needs the extra distributed
 python -m bench.quality     # prediction quality; needs the extra bench-quality
 python -m bench.compare before.jsonl after.jsonl --threshold 1.1
 ```""",
     ]
     return "\n\n".join(parts) + "\n"
+
+
+def _range(slow: pd.Series, fast: pd.Series) -> str:
+    """Return the smallest and the largest of the ratios, rounded."""
+    ratios = (slow / fast).dropna()
+    low, high = f"{ratios.min():.0f}", f"{ratios.max():.0f}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _best_grids(run: Run) -> pd.DataFrame:
+    """Return the seconds of each grid search, with one column for each estimator: those of its faster backend."""
+    cases = run.of("grid_search")
+    if cases.empty:
+        return pd.DataFrame(columns=[OURS[0], "scikit-learn"])
+    median = cases["median"]
+    names = median.index.get_level_values("workload")
+    estimators = median.index.get_level_values("implementation").str.split(",").str[0]
+    return median.groupby([names, estimators]).min().unstack().reindex(columns=[OURS[0], "scikit-learn"])
+
+
+def speed(runs: list[Run]) -> str:
+    """Return the README's sentences about the speed, one for each instruction set."""
+    sentences = []
+    for run in runs:
+        cases = run.of("training")
+        cases = cases[cases.index.isin(TRAINING, level="workload") & cases.index.isin(["float32"], level="dtype")]
+        if cases.empty:
+            continue
+        epochs = by_implementation(cases["median"]).reindex(columns=[OURS[0], "scikit-learn"])
+        grids = _best_grids(run)
+        if epochs.dropna().empty or grids.dropna().empty:
+            continue
+        epoch, grid = (_range(found["scikit-learn"], found[OURS[0]]) for found in (epochs, grids))
+        machine, isa = f"{run.machine['cores']}-core {run.machine['cpu']}", ISAS.get(run.isa, run.isa)
+        sentences.append(
+            f"With {isa} only, it is {epoch} times as fast, and the search {grid} times."
+            if sentences
+            else f"On a {machine} with {isa}, an epoch of training in float32 is {epoch} times as fast as with "
+            f"scikit-learn, and a grid search is {grid} times as fast; small networks gain most "
+            "([benchmarks](docs/benchmarks.md))."
+        )
+    return " ".join(sentences)
 
 
 def headline(run: Run) -> str:
@@ -136,15 +167,12 @@ def headline(run: Run) -> str:
         "",
         markdown(cells.reset_index()),
     ]
-    grids = run.of("grid_search")
-    searches = []
-    for name in GRIDS:
-        found = grids[grids.index.isin([name], level="workload")]
-        if len(found):
-            estimators = found.index.get_level_values("implementation").str.split(",").str[0]
-            best = found["median"].groupby(estimators).min()
-            if {"fastmlp", "scikit-learn"} <= set(best.index):
-                searches.append(f"{name} {duration(best['fastmlp'])} against {duration(best['scikit-learn'])}")
+    best = _best_grids(run).dropna().map(duration)
+    searches = [
+        f"{name} {best.loc[name, 'fastmlp']} against {best.loc[name, 'scikit-learn']}"
+        for name in GRIDS
+        if name in best.index
+    ]
     if searches:
         lines += ["", f"Grid searches (alpha × hidden size, scikit-learn's time second): {'; '.join(searches)}."]
     lost = [line for line in losses(run) if line.startswith(("training", "grid", "predict"))]
@@ -155,13 +183,14 @@ def headline(run: Run) -> str:
     return "\n".join(lines)
 
 
-def embed(text: str, content: str) -> str:
-    """Return `text` with `content` between its markers."""
-    before, begin, rest = text.partition(BEGIN)
-    _, end, after = rest.partition(END)
-    if not begin or not end:
-        raise ValueError(f"README must contain {BEGIN} and {END}, in this order")
-    return f"{before}{BEGIN}\n\n{content}\n\n{END}{after}"
+def embed(text: str, part: str, content: str) -> str:
+    """Return `text` with `content` between the markers of a part."""
+    begin, end = f"<!-- {part}:begin -->", f"<!-- {part}:end -->"
+    before, found_begin, rest = text.partition(begin)
+    _, found_end, after = rest.partition(end)
+    if not found_begin or not found_end:
+        raise ValueError(f"README must contain {begin} and {end}, in this order")
+    return f"{before}{begin}\n\n{content}\n\n{end}{after}"
 
 
 def stored_runs(folder: Path = RESULTS) -> list[Path]:
@@ -170,12 +199,15 @@ def stored_runs(folder: Path = RESULTS) -> list[Path]:
 
 
 def write_report(paths: list[Path], root: Path = ROOT) -> None:
-    """Write docs/benchmarks.md, its pictures, and the README's table from the stored runs at `paths`."""
+    """Write docs/benchmarks.md, its pictures, and parts of the README from the stored runs at `paths`."""
     if not paths:
         raise ValueError("there is no stored run: python -m bench makes one")
     runs = [Run.load(path) for path in paths]
     readme = root / "README.md"
-    text = embed(readme.read_text("utf-8"), headline(runs[0]))
+    text = readme.read_text("utf-8")
+    quality_line = quality.headline(json.loads(quality.STORE.read_text("utf-8"))) if quality.STORE.exists() else ""
+    for part, content in zip(PARTS, (speed(runs), quality_line, headline(runs[0])), strict=True):
+        text = embed(text, part, content if part == "benchmarks" else fill(content, 120, break_on_hyphens=False))
     docs = root / "docs"
     pictures.draw(runs[0], docs / "pictures" / "benchmarks")
     (docs / "benchmarks.md").write_text(page(runs), "utf-8")

@@ -5,14 +5,33 @@ from collections.abc import Callable
 import pandas as pd
 
 from .analysis import exponent, peak, peak_share, roof_share
+from .harness import DTYPES
 from .kernels import ELEMENTS
 from .peak import BANDWIDTHS
 from .scaling import SERIES
 from .store import Run
-from .tables import by_implementation, cell, markdown, number, percent, spread, times
+from .tables import by_implementation, cell, duration, markdown, number, percent, spread, times
 from .workloads import ALPHA, WORKLOADS
 
-__all__ = ["SECTIONS"]
+__all__ = ["SECTIONS", "SEPARATE_SECTIONS", "about"]
+
+
+def about(run: Run) -> str:
+    """Return machine, instruction set, versions, date and command."""
+    machine = run.machine
+    versions = ", ".join(f"{name} {version}" for name, version in run.versions.items() if version)
+    missing = [name for name, version in run.versions.items() if version is None]
+    lines = [
+        f"- Machine: {machine['cpu']}, {machine['cores']} cores, {machine['system']} {machine['architecture']}",
+        f"- Instruction set: {run.isa}",
+        f"- Versions: {versions}" + (f"; not installed: {', '.join(missing)}" if missing else ""),
+        f"- Measured: {run.date}, commit {run.commit or 'unknown'}, in {run.minutes:g} minutes, by `{run.command}`",
+    ]
+    peaks = {dtype: peak(run, "arithmetic", dtype) for dtype in DTYPES}
+    measured = ", ".join(f"{top / 1e9:.0f} GFLOP/s ({dtype})" for dtype, top in peaks.items() if pd.notna(top))
+    if measured:
+        lines.append(f"- Measured peak of one core, fused multiply-adds in registers: {measured}")
+    return "\n".join(lines)
 
 
 def timings(run: Run, cases: pd.DataFrame) -> str:
@@ -185,6 +204,67 @@ the larger half of the values, where constant parts matter less.
 
 ![Time and memory over rows, width, depth, batch size, threads and candidates](pictures/benchmarks/scaling.png)"""
 
+
+def hyperband(run: Run, cases: pd.DataFrame) -> str:
+    """Time and best score of both searches."""
+    best = by_implementation(cases["best"])
+    score = by_implementation(cases["score"])
+    error = by_implementation(cases["standard_error"])
+    tried = by_implementation(cases["candidates"])
+    ours, grid = "HyperbandSearchCV", "GridSearchCV"
+    rows = pd.DataFrame(
+        {
+            "data": best.index.get_level_values("workload"),
+            ours: best[ours].map(duration).array,
+            grid: best[grid].map(duration).array,
+            "share of the time": (best[ours] / best[grid]).map(percent).array,
+            "best score": score[ours].map("{:.4f}".format).array,
+            f"best score of {grid}": (
+                score[grid].map("{:.4f}".format) + " ± " + error[grid].map("{:.4f}".format)
+            ).array,
+            "candidates": (tried[ours].map("{:.0f}".format) + " of " + tried[grid].map("{:.0f}".format)).array,
+        }
+    )
+    return f"""`HyperbandSearchCV` and `GridSearchCV` over the same grid of alpha, hidden sizes and learning rates: a
+pipeline with a scaler, five folds, refit included, one process and one thread. The least time of
+{cases["runs"].max():.0f} alternating runs. Scores are mean accuracies over the folds; ± is the standard error over the
+folds.
+
+{about(run)}
+
+{markdown(rows)}"""
+
+
+def distributed(run: Run, cases: pd.DataFrame) -> str:
+    """Seconds of a step, by one process and by Dask's workers on the same cores."""
+    best = by_implementation(cases["best"])
+    ours, dask = "MLPClassifier", "DaskMLPClassifier"
+    extra = best[dask] - best[ours]
+    rows = pd.DataFrame(
+        {
+            "rows of a step": best.index.get_level_values("workload"),
+            "dtype": best.index.get_level_values("dtype"),
+            ours: best[ours].map(duration).array,
+            dask: best[dask].map(duration).array,
+            "difference": [("−" if value < 0 else "+") + duration(abs(value)) for value in extra],
+        }
+    )
+    cores = run.machine["cores"]
+    return f"""Time of one step of `DaskMLPClassifier` and of `MLPClassifier` with the same {cores} cores: {cores}
+worker processes of one thread against one process of {cores} threads. A step is a mini-batch of 'adam', or an
+evaluation of the cost and its gradient over all rows for 'lbfgs'. 50 columns, hidden layers of 128 and 64 units, 7
+classes. The time is the difference between the fastest of {cases["runs"].max():.0f} fits and the fastest of as many
+fits of twice the steps, divided by the steps.
+
+{about(run)}
+
+{markdown(rows)}"""
+
+
+SEPARATE_SECTIONS: dict[str, tuple[str, Callable[[Run, pd.DataFrame], str]]] = {
+    "hyperband": ("Hyperband", hyperband),
+    "distributed": ("Distributed training", distributed),
+}
 
 SECTIONS: dict[str, tuple[str, Callable[[Run, pd.DataFrame], str]]] = {
     "training": ("Training", training),

@@ -21,9 +21,10 @@ import fastmlp
 
 from .harness import CORES, Key
 
-__all__ = ["RESULTS", "Run", "machine", "statistics", "table_of_cases"]
+__all__ = ["LIBRARIES", "RESULTS", "SEPARATE", "Run", "machine", "statistics", "table_of_cases"]
 
 RESULTS = Path(__file__).parent / "results"  # one file for each instruction set; the report shows all of them
+SEPARATE = RESULTS / "separate"  # runs that are not part of `python -m bench`, one file for each suite
 LIBRARIES = ("numpy", "numba", "scikit-learn", "scipy", "torch", "jax", "skorch")
 KEY = list(Key._fields)
 DIGITS = 4  # significant digits of a timing
@@ -52,10 +53,10 @@ def machine() -> dict[str, Any]:
     }
 
 
-def _versions() -> dict[str, str | None]:
+def _versions(libraries: Iterable[str]) -> dict[str, str | None]:
     """Return the version of each library; None if it is not installed."""
     versions: dict[str, str | None] = {"python": platform.python_version(), "fastmlp": fastmlp.__version__}
-    for name in LIBRARIES:
+    for name in libraries:
         versions[name] = None
         with contextlib.suppress(importlib.metadata.PackageNotFoundError):
             versions[name] = importlib.metadata.version(name)
@@ -107,10 +108,17 @@ class Run:
     cases: pd.DataFrame
 
     @classmethod
-    def here(cls, command: str, isa: str, records: Iterable[dict[str, Any]], **rest: Any) -> "Run":
+    def here(
+        cls,
+        command: str,
+        isa: str,
+        records: Iterable[dict[str, Any]],
+        libraries: Iterable[str] = LIBRARIES,
+        **rest: Any,
+    ) -> "Run":
         """Return a run of this machine, with the current versions, commit and date."""
-        date = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC")
-        return cls(command, isa, machine(), _versions(), _commit(), date, cases=table_of_cases(records), **rest)
+        date, cases = datetime.now(UTC).strftime("%Y-%m-%d %H:%M UTC"), table_of_cases(records)
+        return cls(command, isa, machine(), _versions(libraries), _commit(), date, cases=cases, **rest)
 
     def of(self, suite: str) -> pd.DataFrame:
         """Return the cases of one suite, indexed by the rest of `Key`, with the columns that they use."""

@@ -12,6 +12,9 @@ from bench.workloads import WORKLOADS
 TINY = Key("training", "tiny", "float32", "fastmlp")
 
 
+EMPTY = "".join(f"<!-- {part}:begin --><!-- {part}:end -->" for part in report.PARTS)
+
+
 def words(text):
     """The text with single spaces."""
     return " ".join(text.split())
@@ -27,7 +30,7 @@ def cases_of_every_suite():
             cases.append((key, [value, value * 1.1], {"configuration": "2 threads"} | facts))
 
     facts = {"network": WORKLOADS["digits"].network, "flops": 8e7, "accuracy": 0.9}
-    add("training", "digits", facts, fastmlp=1e-3, PyTorch=2e-3)
+    add("training", "digits", facts, **{"fastmlp": 1e-3, "PyTorch": 2e-3, "scikit-learn": 7e-3})
     add("training", "digits", facts, dtype="float64", fastmlp=2e-3, PyTorch=4e-3)
     add("one_core_busy", "digits", {}, **{"fastmlp": 1.2e-3, "fastmlp, 1 thread": 1e-3})
     facts = {"best_parameters": "alpha=1", "fits": 61}
@@ -48,7 +51,7 @@ def cases_of_every_suite():
 def test_report_writes_page_pictures_and_readme(tmp_path, make_run):
     skipped = [[*TINY._replace(workload="digits", implementation="skorch"), "skorch is not installed"]]
     make_run(cases_of_every_suite(), skipped=skipped).save(tmp_path / "run.jsonl")
-    (tmp_path / "README.md").write_text(f"# title\n\n{report.BEGIN}\n{report.END}\n")
+    (tmp_path / "README.md").write_text(f"# title\n\n{EMPTY}\n")
     report.write_report([tmp_path / "run.jsonl"], root=tmp_path)
     page = words((tmp_path / "docs" / "benchmarks.md").read_text("utf-8"))
     for text in (
@@ -59,10 +62,10 @@ def test_report_writes_page_pictures_and_readme(tmp_path, make_run):
         "- predict, 1 row, float32: JAX 10.5 µs, fastmlp 21 µs (2.00 times)",
         "- one core busy, digits, float32: all threads take 1.20 times as long as one thread",
         "- skorch: skorch is not installed (avx2; training digits float32)",
-        "| digits | float32 | 1.05 ms ± 2% | 2.1 ms ± 2% |",
+        "| digits | float32 | 1.05 ms ± 2% | 2.1 ms ± 2% | 7.35 ms ± 2% |",
         "| digits | float64 | 2.1 ms ± 2% | 4.2 ms ± 2% |",
         "| import | none | 1.05 s ± 2% | 788 ms ± 2% | +0.26 s |",
-        "fastmlp: 0.9000; PyTorch: 0.9000",
+        "fastmlp: 0.9000; PyTorch: 0.9000; scikit-learn: 0.9000",
         "| 1.00",  # the exponent over the rows
     ):
         assert text in page
@@ -70,16 +73,20 @@ def test_report_writes_page_pictures_and_readme(tmp_path, make_run):
     assert pictures == {"training.png", "roofline.png", "scaling.png"}
     assert all(f"pictures/benchmarks/{name}" in page for name in pictures)
     readme = words((tmp_path / "README.md").read_text("utf-8"))
-    assert "| digits | float32 | 1,797 rows, 64 → 100 → 10, batches of 200 | 1.05 ms | 2.1 ms |" in readme
-    assert "| digits | float64 | 1,797 rows, 64 → 100 → 10, batches of 200 | 2.1 ms | 4.2 ms |" in readme
+    assert "| digits | float32 | 1,797 rows, 64 → 100 → 10, batches of 200 | 1.05 ms | 7.35 ms | 2.1 ms |" in readme
+    assert "| digits | float64 | 1,797 rows, 64 → 100 → 10, batches of 200 | 2.1 ms | — | 4.2 ms |" in readme
     assert "avx2, one, 2 cores, 2000-01-01" in readme
     assert "wine 1.05 s against 2.1 s" in readme
+    assert (
+        "On a 2-core one with AVX2, an epoch of training in float32 is 7 times as fast as with scikit-learn" in readme
+    )
+    assert "a grid search is 2 times as fast" in readme
 
 
 def test_report_of_a_part_of_the_suites(tmp_path, make_run):
     facts = {"network": WORKLOADS["tiny"].network, "flops": 1e5, "configuration": ""}
     make_run([(TINY, [1e-3], facts)]).save(tmp_path / "run.jsonl")
-    (tmp_path / "README.md").write_text(f"{report.BEGIN}{report.END}")
+    (tmp_path / "README.md").write_text(EMPTY)
     report.write_report([tmp_path / "run.jsonl"], root=tmp_path)
     assert "## Training" in (tmp_path / "docs" / "benchmarks.md").read_text("utf-8")
     assert "## Kernels" not in (tmp_path / "docs" / "benchmarks.md").read_text("utf-8")
@@ -98,11 +105,38 @@ def test_instruction_sets_are_side_by_side(make_run):
     assert "| tiny | float32 | fastmlp | 100 µs | 25 % | 160 µs | 31 % |" in page
 
 
+def test_runs_of_their_own_have_sections(tmp_path, make_run, monkeypatch):
+    """The comparisons that are not part of `python -m bench` state their machine and keep their place in the page."""
+    monkeypatch.setattr(report, "SEPARATE", tmp_path)
+    searches = [("HyperbandSearchCV", [2.0, 1.0], 0.985, 49), ("GridSearchCV", [8.0, 9.0], 0.99, 144)]
+    make_run(
+        [
+            (
+                Key("hyperband", "wine", "float64", name),
+                seconds,
+                {"score": score, "standard_error": 0.01, "candidates": n},
+            )
+            for name, seconds, score, n in searches
+        ]
+    ).save(tmp_path / "hyperband.jsonl")
+    steps = [("MLPClassifier", 1e-3), ("DaskMLPClassifier", 4e-3)]
+    make_run(
+        [(Key("distributed", "adam, 200 rows", "float32", name), [seconds], {"rows": 200}) for name, seconds in steps],
+        versions={"dask": "2026.1"},
+    ).save(tmp_path / "distributed.jsonl")
+    page = words(report.page([make_run([(TINY, [1e-3], {"network": "", "flops": 1e5, "configuration": ""})])]))
+    assert "| wine | 1 s | 8 s | 12 % | 0.9850 | 0.9900 ± 0.0100 | 49 of 144 |" in page
+    assert "| adam, 200 rows | float32 | 1 ms | 4 ms | +3 ms |" in page
+    assert "- Versions: dask 2026.1" in page
+
+
 def test_only_the_text_between_the_markers_is_replaced():
-    text = f"# before\n{report.BEGIN}\nold\n{report.END}\nafter\n"
-    assert report.embed(text, "new") == f"# before\n{report.BEGIN}\n\nnew\n\n{report.END}\nafter\n"
+    begin, end = "<!-- speed:begin -->", "<!-- speed:end -->"
+    assert report.embed(f"# before\n{begin}\nold\n{end}\nafter\n", "speed", "new") == (
+        f"# before\n{begin}\n\nnew\n\n{end}\nafter\n"
+    )
     with pytest.raises(ValueError, match="README must contain"):
-        report.embed("no markers", "new")
+        report.embed("no markers", "speed", "new")
 
 
 @pytest.mark.parametrize("module", ["pictures", "report", "sections", "analysis", "compare"])

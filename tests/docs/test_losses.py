@@ -25,7 +25,7 @@ def test_page():
             warnings.filterwarnings("ignore", "Stochastic Optimizer: Maximum iterations")
             exec(compile(block, "losses.md", "exec"), session)
         printed = output.getvalue()
-    assert compared == 5
+    assert compared == 7
 
 
 def test_every_loss_is_described():
