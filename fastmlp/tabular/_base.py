@@ -135,6 +135,7 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
                 random_state=int(random.randint(SEED_LIMIT)),
             )
             encoded = self.encoder_._fit_columns(columns, rows)
+            self.encoder_._finish_fit(self, encoded.codes[rows], y[rows])
             self._fit_members(encoded, rows, Y, weight, random)
         return self
 

@@ -15,6 +15,7 @@ from fastmlp.estimators._sklearn import Interval
 
 from ._base import _BaseTabularMLP, _Rows
 from ._calibration import find_exponent, raise_to
+from ._folds import only_rows
 from ._target import check_present
 from ._training import log_loss
 
@@ -110,7 +111,17 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
         encoder = LabelEncoder()
         Y = encoder.fit_transform(y)
         if len(encoder.classes_) < 2:
-            raise ValueError(f"y has one class only, {encoder.classes_[0]!r}: a classifier needs two or more classes.")
+            raise ValueError(
+                f"y has one class only, {str(encoder.classes_[0])!r}: a classifier needs two or more classes. Add rows "
+                "of another class, whose weights are not 0."
+            )
+        several = len(Y) - int(only_rows(Y).sum())
+        if several < self.n_folds:
+            raise ValueError(
+                f"y has {several} rows in classes of two or more rows, fewer than n_folds={self.n_folds}: every fold "
+                "needs such a row, because the only row of a class is never held out. Lower n_folds, merge classes, or "
+                "use TabularMLPRegressor if y are numbers to predict."
+            )
         self.classes_ = encoder.classes_
         return Y
 

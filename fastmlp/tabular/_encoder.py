@@ -77,8 +77,8 @@ class TableEncoder(TransformerMixin, BaseEstimator):
     - A missing category is a level of its own, if `fit` has seen one.
     - A level that `fit` has not seen is encoded as zeros (one-hot), or as the mean of the target.
     - Booleans are numbers. Dates and times become days since 1970-01-01 (UTC), durations become days.
-    - Columns that are constant or have only missing values are left out, and so are categories of which each row has
-      another.
+    - Columns that are constant or have only missing values are left out, and so are categories of more than
+      `max_one_hot` levels of which each row has another.
     - ``fit(X, y).transform(X)`` is not ``fit_transform(X, y)`` for target-encoded columns: see
       `sklearn.preprocessing.TargetEncoder`.
 
@@ -267,6 +267,15 @@ class TableEncoder(TransformerMixin, BaseEstimator):
             self._one_hot_encoder = OneHotEncoder(handle_unknown="ignore", sparse_output=False, dtype=np.float32)
             self._one_hot_encoder.fit(codes)
         return self._encode(columns)
+
+    def _finish_fit(self, estimator: Any, codes: NDArray[Any], y: NDArray[Any]) -> None:
+        """Make an encoder whose columns are fitted one that users can call, with the columns of an estimator."""
+        self.n_features_in_ = estimator.n_features_in_
+        if hasattr(estimator, "feature_names_in_"):
+            self.feature_names_in_ = estimator.feature_names_in_
+        self._target_encoder = self.new_target_encoder()
+        if codes.shape[1]:
+            self._target_encoder.fit(codes, y)
 
     def _fit_numbers(self, columns: list[Column]) -> None:
         numbers = [j for j, column in enumerate(columns) if column.kind == NUMBER]

@@ -3,7 +3,7 @@
 import numpy as np
 from numpy.typing import NDArray
 
-__all__ = ["NEVER_HELD_OUT", "deal_folds"]
+__all__ = ["NEVER_HELD_OUT", "deal_folds", "only_rows"]
 
 NEVER_HELD_OUT = -1
 
@@ -32,11 +32,16 @@ def deal_folds(
         0, ..., n_folds - 1, or NEVER_HELD_OUT.
     """
     m = len(y)
-    order = np.lexsort((random.permutation(m), y))
+    alone = only_rows(y) if classes else np.zeros(m, bool)
+    order = np.lexsort((random.permutation(m), y, alone))  # those alone come last, so that they empty no fold
     dealt = np.concatenate([random.permutation(n_folds) for _ in range(0, m, n_folds)])[:m]
     folds = np.empty(m, np.int64)
     folds[order] = dealt
-    if classes:
-        _, places, counts = np.unique(y, return_inverse=True, return_counts=True)
-        folds[counts[places] == 1] = NEVER_HELD_OUT
+    folds[alone] = NEVER_HELD_OUT
     return folds
+
+
+def only_rows(y: NDArray[np.generic]) -> NDArray[np.bool_]:
+    """Return for each row whether it is the only one of its class."""
+    _, places, counts = np.unique(y, return_inverse=True, return_counts=True)
+    return counts[places] == 1

@@ -11,7 +11,7 @@ import numpy as np
 from numpy.typing import NDArray
 from sklearn.utils import check_array
 
-__all__ = ["CATEGORY", "NUMBER", "Column", "as_kind", "read_columns"]
+__all__ = ["CATEGORY", "NUMBER", "Column", "as_kind", "is_missing", "read_columns"]
 
 NUMBER, CATEGORY = "number", "category"
 MILLISECONDS_PER_DAY = 86_400_000
@@ -88,7 +88,8 @@ def _columns_of_frame(X: Any) -> list[Column]:
         frame = nw.from_native(X, eager_only=True)
         names = list(frame.columns)
     except nw.exceptions.DuplicateError:
-        names = list(X.columns)
+        # The columns of a PyArrow table are its data.
+        names = list(getattr(X, "column_names", X.columns))
     repeated = sorted({str(name) for name in names if names.count(name) > 1})
     if repeated:
         raise ValueError(f"X has several columns with the name {', '.join(map(repr, repeated))}: rename or drop them.")
@@ -152,7 +153,8 @@ def _label(value: Any) -> str:
     return str(value)
 
 
-def _is_missing(value: Any) -> bool:
+def is_missing(value: Any) -> bool:
+    """Return whether an entry of a column without a type says that there is no value."""
     # pandas is not imported for its markers: by name they are known without it.
     return value is None or type(value).__name__ in ("NAType", "NaTType") or bool(value != value)
 
@@ -177,7 +179,7 @@ def _from_entries(name: Any, entries: Iterable[Any]) -> Column:
     for value in entries:
         if isinstance(value, (list, tuple, dict, set, np.ndarray)):
             _refuse(name, type(value).__name__)
-        missing = _is_missing(value)
+        missing = is_missing(value)
         values.append(None if missing else value)
         if not missing:
             first.setdefault(_class_of(value), value)

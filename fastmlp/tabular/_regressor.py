@@ -84,6 +84,13 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
 
     def _check_target(self, y: Any) -> NDArray[Any]:
         y = check_present(y, type(self).__name__)
+        if y.dtype.kind in "Mm":
+            raise TypeError(f"y holds values of type {y.dtype}: convert them to numbers, for example to days.")
+        if y.dtype.kind in "USO" and any(isinstance(value, str) for value in y):
+            raise ValueError(
+                f"y holds the string {str(y[0])!r}: a regression needs numbers. Convert it, for example with "
+                "pandas.to_numeric(y), or use TabularMLPClassifier if the strings are classes."
+            )
         return check_array(y, dtype=np.float64, ensure_2d=False, input_name="y")
 
     def _fit_target(self, y: NDArray[Any], weight: NDArray[Any] | None) -> NDArray[Any]:

@@ -31,6 +31,15 @@ def test_single_row_of_a_class_is_never_held_out():
     assert set(folds[[0, 2, 3]]) == {0, 1}
 
 
+@pytest.mark.parametrize("seed", range(20))
+def test_rows_of_single_classes_empty_no_fold(seed):
+    # Sorted by class alone, every row of class 2 or 4 would share its group of four with single rows.
+    y = np.array([0, 1, 2, 2, 3, 4, 4, 5, 6])
+    folds = deal_folds(y, 4, np.random.RandomState(seed), classes=True)
+    assert sorted(folds[[2, 3, 5, 6]]) == [0, 1, 2, 3]
+    assert (folds[[0, 1, 4, 7, 8]] == NEVER_HELD_OUT).all()
+
+
 def test_seed():
     y = np.arange(30) % 3
     first, second, other = (deal_folds(y, 3, np.random.RandomState(seed), classes=True) for seed in (0, 0, 1))

@@ -187,6 +187,18 @@ def test_seeds(table):
     assert not np.array_equal(first, other)
 
 
+@pytest.mark.parametrize("labels", [None, ["low", "middle", "high"]])
+def test_encoder_of_a_fitted_estimator_can_be_used(labels, table):
+    X, y = table
+    target = y if labels is None else np.array(labels)[np.digitize(y, [-1, 1])]
+    model = (TabularMLPRegressor if labels is None else TabularMLPClassifier)(**SMALL).fit(X, target)
+    encoded = model.encoder_.transform(X)
+    names = list(model.encoder_.get_feature_names_out())
+    assert encoded.shape == (len(X), len(names))
+    means = ["city_target"] if labels is None else [f"city_target_{label}" for label in sorted(labels)]
+    assert names[-len(means) :] == means
+
+
 def test_pandas_and_polars_give_the_same(table):
     X, y = table
     model = TabularMLPRegressor(**SMALL).fit(X, y)
