@@ -1,5 +1,6 @@
 """Training of a network on data that is distributed over several machines by Dask."""
 
-from ._estimators import DaskMLPClassifier, DaskMLPRegressor
+from ._classifier import DaskMLPClassifier
+from ._regressor import DaskMLPRegressor
 
 __all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]

@@ -24,8 +24,11 @@ from fastmlp.training._threads import Team, available_threads
 
 from ._base import _BaseMLP
 from ._callbacks import fit_tasks
+from ._fitting import fit_model
 from ._parameters import parameter, with_parameters
+from ._prediction import network_outputs, score_predictions
 from ._sklearn import StrOptions, _fit_context
+from ._weights import current_network
 
 __all__ = ["MLPAutoencoder"]
 
@@ -269,7 +272,8 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         """
         validation = X_val, None, sample_weight_val
         with fit_tasks(self, X, y, sample_weight) as tasks:
-            return self._fit(X, None, sample_weight, validation=validation, tasks=tasks, resume_from=resume_from)
+            fit_model(self, X, None, sample_weight, validation=validation, tasks=tasks, resume_from=resume_from)
+        return self
 
     @available_if(lambda self: self._check_solver())
     @_fit_context(prefer_skip_nested_validation=True)
@@ -301,13 +305,14 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         >>> coder.partial_fit(X / 16, n_epochs=5).n_iter_
         5
         """
-        return self._fit(X, None, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        fit_model(self, X, None, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        return self
 
     # ---- encoder and decoder
 
     def _half(self, X: Any, decoder: bool) -> Array:
         """Return the output of the encoder, or of the decoder, for validated X."""
-        network = self._fitted_network()
+        network = current_network(self)
         k = (len(network.units) - 1) // 2
         gammas, betas = (self.gammas_, self.betas_) if network.batch_norm else ([], [])
         part = slice(k, None) if decoder else slice(0, k)
@@ -340,7 +345,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
     @property
     def _n_features_out(self) -> int:
         """Return the number of columns of the codes."""
-        return self._fitted_network().units[(self.n_layers_ - 1) // 2]
+        return current_network(self).units[(self.n_layers_ - 1) // 2]
 
     def transform(self, X: Any) -> Array:
         """Encode X.
@@ -395,7 +400,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
             The output of the network.
         """
         check_is_fitted(self)
-        return self._forward(X)
+        return network_outputs(self, X)
 
     def score(self, X: Any, y: Any = None, sample_weight: Any = None) -> float:
         """Return the fraction of the variance of X that is explained.
@@ -421,10 +426,10 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         return self._score(X, X.toarray() if scipy.sparse.issparse(X) else X, sample_weight)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
-        return self._forward(X, check_input)
+        return network_outputs(self, X, check_input)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        return self._score_with(X, y, sample_weight, _explained_variance)
+        return score_predictions(self, X, y, sample_weight, _explained_variance)
 
     def __sklearn_tags__(self) -> Tags:
         tags = super().__sklearn_tags__()

@@ -17,7 +17,9 @@ from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
 from ._continuation import class_numbers, continuing
+from ._fitting import fit_model
 from ._parameters import parameter, with_parameters
+from ._prediction import check_fitted, network_outputs, score_predictions
 from ._sklearn import Interval, InvalidParameterError, StrOptions, _check_partial_fit_first_call, _fit_context
 from ._validation import binarizer_for, check_sample_weight, count_labels
 
@@ -173,10 +175,6 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         Y = self._label_binarizer.transform(y)
         return X, Y.toarray() if scipy.sparse.issparse(Y) else Y
 
-    @property
-    def _label_smoothing(self) -> float:
-        return float(self.label_smoothing)
-
     def _weigh(self, Y: Array, sample_weight: Array | None) -> Array | None:
         if self.class_weight is None:
             return sample_weight
@@ -221,11 +219,11 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         y : ndarray of shape (n_samples,) or (n_samples, n_classes)
             The predicted classes.
         """
-        self._check_fitted()
+        check_fitted(self)
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
-        outputs = self._forward(X, check_input)
+        outputs = network_outputs(self, X, check_input)
         # The same as `inverse_transform`, in a tenth of its time for one row. mode="clip": there may be one class only.
         if self._label_binarizer.y_type_ == "multiclass":
             return self.classes_[outputs.argmax(axis=1)]
@@ -235,7 +233,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         multilabel = self._label_binarizer.y_type_ not in ("binary", "multiclass")
-        return self._score_with(X, y, sample_weight, accuracy_score if multilabel else _accuracy)
+        return score_predictions(self, X, y, sample_weight, accuracy_score if multilabel else _accuracy)
 
     def _has_classes(self, classes: Any) -> bool:
         return classes is None or np.array_equal(self.classes_, classes)
@@ -294,7 +292,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         if _check_partial_fit_first_call(self, classes):
             multilabel = type_of_target(y).startswith("multilabel")
             self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        fit_model(self, X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        return self
 
     def decision_function(self, X: Any) -> Array:
         """Return the pre-activations of the output units: the confidence in each class before the link function.
@@ -323,8 +322,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         >>> bool(((clf.decision_function(scale(X)) > 0) == clf.predict(scale(X))).all())
         True
         """
-        self._check_fitted()
-        scores = self._forward(X, link=False)
+        check_fitted(self)
+        scores = network_outputs(self, X, link=False)
         return scores.ravel() if self.n_outputs_ == 1 and self._label_binarizer.y_type_ == "binary" else scores
 
     def predict_log_proba(self, X: Any) -> Array:
@@ -359,8 +358,8 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         y_prob : ndarray of shape (n_samples, n_classes)
             Probabilities; the classes are in the order of `classes_`. If there is only one class, they are all 1.
         """
-        self._check_fitted()
-        outputs = self._forward(X)
+        check_fitted(self)
+        outputs = network_outputs(self, X)
         if len(self.classes_) == 1 and self._label_binarizer.y_type_ == "binary":
             return np.ones_like(outputs)
         if self.n_outputs_ == 1:

@@ -16,11 +16,13 @@ import numpy as np
 from sklearn import get_config
 
 from fastmlp.training._engine import Engine
-from fastmlp.training._loops import Watch
+from fastmlp.training._loops import Watch, train_stochastic
 from fastmlp.training._network import Array
 from fastmlp.training._threads import available_threads
 
-from ._validation import count_labels, is_plain
+from ._outcome import show_progress
+from ._validation import count_labels, is_plain, is_plain_target
+from ._weights import has_packed_weights
 
 __all__ = ["Continuation", "class_numbers", "continuing"]
 
@@ -52,7 +54,7 @@ def continuing(partial_fit: Callable[..., Any]) -> Callable[..., Any]:
 
     @wraps(partial_fit)
     def first_try_to_continue(model: Any, *args: Any, **kwargs: Any) -> Any:
-        if len(args) == 2 and kwargs.keys() <= KEYWORDS and model._continue(*args, **kwargs):
+        if len(args) == 2 and kwargs.keys() <= KEYWORDS and _continue(model, *args, **kwargs):
             return model
         if "coefs_" in model.__dict__ and not get_config()["skip_parameter_validation"]:
             # scikit-learn does not validate the parameters of a model that is fitted, but they can have changed.
@@ -62,6 +64,24 @@ def continuing(partial_fit: Callable[..., Any]) -> Callable[..., Any]:
         return partial_fit(model, *args, **kwargs)
 
     return first_try_to_continue
+
+
+def _continue(model: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, n_epochs: Any = 1) -> bool:
+    """Make one pass with what the last call of `partial_fit` has prepared; return False if this call cannot use it."""
+    continuation: Continuation | None = model.__dict__.get("_continuation")
+    if continuation is None or sample_weight is not None or not model._has_classes(classes):
+        return False
+    if not continuation.fits(model, X, n_epochs):
+        return False
+    Y = model._plain_targets(y) if is_plain_target(y, len(X)) else None
+    if Y is None:
+        return False
+    try:
+        with continuation.data(X, Y):
+            train_stochastic(max_iter=1, incremental=True, verbose=model.verbose, **continuation.arguments)
+    finally:
+        show_progress(model, model._state)
+    return True
 
 
 @dataclass
@@ -135,7 +155,7 @@ class Continuation:
             and n_epochs == 1
             and all(map(is_, map(attribute, self.owned), self.owned.values()))
             and self.has_parameters_of(model)
-            and model._has_packed_weights()
+            and has_packed_weights(model)
             and is_plain(X)
             and X.shape == (engine.data.rows, engine.network.units[0])
             and X.dtype == engine.w.dtype

@@ -11,6 +11,7 @@ from fastmlp.training._network import Array
 from ._autoencoder import MLPAutoencoder
 from ._base import _BaseMLP
 from ._classifier import MLPClassifier
+from ._weights import current_network, weight_vector
 
 __all__ = ["FittedLayer", "FittedNetwork", "fitted_network"]
 
@@ -97,8 +98,8 @@ def fitted_network(model: _BaseMLP) -> FittedNetwork:
     [((4, 5), 'silu'), ((5, 3), 'softmax')]
     """
     check_is_fitted(model)
-    network = model._fitted_network()
-    parts = network.parts(model._weights(network))
+    network = current_network(model)
+    parts = network.parts(weight_vector(model, network))
     means, variances = network.running(model._stats) if network.batch_norm else ([], [])
     names = [*network.activations, network.link]
     layers = []

@@ -1,11 +1,12 @@
 """Values of the hidden layers of a fitted network, and derivatives of its outputs with respect to its inputs."""
 
-from abc import abstractmethod
 from numbers import Integral
 from typing import Any
 
 from fastmlp.training._derivatives import hidden_values, input_gradients
-from fastmlp.training._network import Array, Network
+from fastmlp.training._network import Array
+
+from ._prediction import check_fitted, network_and_input
 
 __all__ = ["LayersMixin"]
 
@@ -15,14 +16,6 @@ class LayersMixin:
 
     # Whether `input_gradients` differentiates the outputs, or the pre-activations of the output layer.
     _differentiates_link: bool = True
-
-    @abstractmethod
-    def _check_fitted(self) -> None:
-        """Raise NotFittedError before the first fit."""
-
-    @abstractmethod
-    def _evaluated(self, X: Any, check_input: bool = True, *, link: bool = True) -> tuple[Network, Array, Array, Any]:
-        """Return the network, its weights and statistics, and X; without `link`, the network has none."""
 
     def hidden_activations(self, X: Any, layer: int = -1) -> Array:
         """Return the outputs of a hidden layer, for example as features for another model.
@@ -56,10 +49,10 @@ class LayersMixin:
         >>> clf.hidden_activations(X).shape, clf.hidden_activations(X, layer=0).shape
         ((150, 5), (150, 10))
         """
-        self._check_fitted()
+        check_fitted(self)
         if not isinstance(layer, Integral) or isinstance(layer, bool):
             raise TypeError(f"layer must be an integer, got {layer!r}.")
-        network, *rest = self._evaluated(X)
+        network, *rest = network_and_input(self, X)
         n_hidden = len(network.units) - 2
         if not -n_hidden <= layer < n_hidden:
             raise ValueError(
@@ -110,10 +103,10 @@ class LayersMixin:
         >>> bool(np.allclose(reg.input_gradients(X), reg.coefs_[0].T))
         True
         """
-        self._check_fitted()
+        check_fitted(self)
         if output is not None and (not isinstance(output, Integral) or isinstance(output, bool)):
             raise TypeError(f"output must be None or an integer, got {output!r}.")
-        network, w, stats, X = self._evaluated(X, link=self._differentiates_link)
+        network, w, stats, X = network_and_input(self, X, link=self._differentiates_link)
         K = network.units[-1]
         if output is not None and not -K <= output < K:
             raise ValueError(

@@ -15,8 +15,11 @@ from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
 from ._continuation import continuing
+from ._fitting import fit_model
 from ._parameters import parameter, with_parameters
+from ._prediction import check_fitted, network_outputs, score_predictions
 from ._sklearn import Interval, InvalidParameterError, StrOptions, _fit_context
+from ._weights import current_network
 
 __all__ = ["MLPRegressor", "check_domain"]
 
@@ -211,11 +214,11 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         y : ndarray of shape (n_samples,) or (n_samples, n_outputs)
             The predicted values. With a list as `quantile`, one column for each quantile, increasing in each row.
         """
-        self._check_fitted()
+        check_fitted(self)
         return self._predict(X)
 
     def _predict(self, X: Any, check_input: bool = True) -> Array:
-        outputs = self._forward(X, check_input)
+        outputs = network_outputs(self, X, check_input)
         return outputs.ravel() if outputs.shape[1] == 1 and self.out_activation_ != "ordered" else outputs
 
     def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
@@ -236,21 +239,21 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
             R^2, see `sklearn.metrics.r2_score`. With a list as `quantile`, the mean over the quantiles of D^2,
             see `sklearn.metrics.d2_pinball_score`. Both are at most 1.
         """
-        self._check_fitted()
+        check_fitted(self)
         if self.out_activation_ != "ordered":
             return float(super().score(X, y, sample_weight))
         return self._explained_pinball(y, self.predict(X), sample_weight)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         function = self._explained_pinball if self.out_activation_ == "ordered" else r2_score
-        return self._score_with(X, y, sample_weight, function)
+        return score_predictions(self, X, y, sample_weight, function)
 
     def _explained_pinball(self, y: Any, predicted: Array, sample_weight: Any) -> float:
         """Return the mean of D^2 over the quantiles."""
         # The quantiles of the fit: the parameter may have been changed since.
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
-            for column, level in zip(predicted.T, self._fitted_network().loss_parameters, strict=True)
+            for column, level in zip(predicted.T, current_network(self).loss_parameters, strict=True)
         ]
         return float(np.mean(scores))
 
@@ -293,4 +296,5 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         >>> reg.partial_fit(X[200:], y[200:]).t_ == len(X)
         True
         """
-        return self._fit(X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        fit_model(self, X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        return self

@@ -1,16 +1,29 @@
-"""From an estimator's parameters to what the training engine takes: dropout, multipliers and schedules."""
+"""From the parameters of an estimator to the options of the training engine."""
 
 from numbers import Real
 from typing import Any
 
 import numpy as np
 
+from fastmlp.kernels.layout import Hyper
+from fastmlp.training._engine import log_loss_cap
+from fastmlp.training._network import Network
 from fastmlp.training._schedules import Schedule
 from fastmlp.training._workspace import LayerOptions
 
 from ._sklearn import InvalidParameterError
 
-__all__ = ["average_decay", "check_solver_options", "is_scheduled", "layer_options", "schedule_of"]
+__all__ = [
+    "average_decay",
+    "batch_rows",
+    "check_solver_options",
+    "is_scheduled",
+    "largest_gradient_norm",
+    "layer_options",
+    "objective_options",
+    "optimizer_name",
+    "schedule_of",
+]
 
 # Parameters of mini-batch training that were not in scikit-learn's solvers, with the value that means "not used".
 STOCHASTIC_ONLY = {
@@ -51,11 +64,42 @@ def check_solver_options(model: Any, tied: bool) -> None:
         raise ValueError(f"warmup={model.warmup!r} does not go with learning_rate={model.learning_rate!r}.")
 
 
+def objective_options(model: Any, network: Network, dtype: Any) -> Hyper:
+    """Return the options of the objective: penalty, cap and scale of the loss."""
+    # scikit-learn's cap belongs to its own loss: that of smoothed labels is never small.
+    capped = network.loss == "log_loss" and not network.label_smoothing
+    return Hyper(
+        alpha=float(model.alpha),
+        penalty_sum=model.penalty_scaling == "sum",
+        cap=log_loss_cap(dtype) if capped else np.inf,
+        loss_scale=1.0 / network.units[-1] if network.loss == "squared_error" else 1.0,
+    )
+
+
+def optimizer_name(model: Any) -> str:
+    """Return the key of `fastmlp.kernels.tables.OPTIMIZERS` for the solver 'sgd' or 'adam'."""
+    return "nesterov" if model.solver == "sgd" and model.nesterovs_momentum else str(model.solver)
+
+
+def batch_rows(model: Any, m: int) -> int:
+    """Return the number of rows of a mini-batch, for training data of `m` rows."""
+    return min(200 if model.batch_size == "auto" else int(model.batch_size), m)
+
+
 def average_decay(model: Any) -> float:
     """Return the decay of the average of the weights; 0 if weights are not averaged."""
     if isinstance(model.average, bool | np.bool_):
         return DEFAULT_AVERAGE_DECAY if model.average else 0.0
     return float(model.average)
+
+
+def largest_gradient_norm(model: Any) -> float:
+    """Return the limit of the gradient norm; infinity if the norm is neither limited nor shown by a callback."""
+    if model.max_grad_norm is not None:
+        return float(model.max_grad_norm)
+    # The kernels compute the norm only if it is limited. A callback that shows it gets a limit that is never reached.
+    shown = any(getattr(callback, "needs_gradient_norm", False) for callback in vars(model).get("_skl_callbacks", ()))
+    return float(np.finfo(float).max) if shown else np.inf
 
 
 def _numbers(name: str, values: Any, count: int, what: str, highest: float) -> list[float]:

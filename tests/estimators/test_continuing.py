@@ -12,8 +12,8 @@ from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
 from sklearn.preprocessing import scale
 
-import fastmlp.estimators._base
 from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor
+from fastmlp.estimators import _fitting
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 SGD, ADAM = {"solver": "sgd"}, {"solver": "adam"}
@@ -51,13 +51,13 @@ def assert_same_training(ours, theirs):
 @pytest.fixture
 def prepared(monkeypatch):
     """A list that gets an entry for each call that has to prepare its training."""
-    calls, fit = [], fastmlp.estimators._base._BaseMLP._fit
+    calls, check = [], _fitting._checked_data
 
-    def counted(self, *args, **kwargs):
-        calls.append(type(self).__name__)
-        return fit(self, *args, **kwargs)
+    def counted(model, *args):
+        calls.append(type(model).__name__)
+        return check(model, *args)
 
-    monkeypatch.setattr(fastmlp.estimators._base._BaseMLP, "_fit", counted)
+    monkeypatch.setattr(_fitting, "_checked_data", counted)
     return calls
 
 

@@ -7,6 +7,7 @@ import pytest
 from sklearn.datasets import load_wine
 
 from fastmlp import MLPClassifier
+from fastmlp.estimators._weights import current_network, weight_vector
 from fastmlp.training import _aligned
 from fastmlp.training._engine import Engine
 
@@ -112,5 +113,5 @@ def test_given_weights_are_padded():
     model.coefs_ = [at_page_end(c.size, c.dtype).reshape(c.shape) for c in model.coefs_]
     for ours, tight in zip(model._packed.views, model.coefs_, strict=False):
         tight[...] = ours
-    assert _aligned.is_padded(model._weights(model._fitted_network()))
+    assert _aligned.is_padded(weight_vector(model, current_network(model)))
     np.testing.assert_array_equal(model.predict_proba(X), expected)

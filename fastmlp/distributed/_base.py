@@ -1,4 +1,4 @@
-"""Estimators for Dask collections: the local estimators with a distributed `fit` and lazy predictions."""
+"""The base class of the estimators for Dask collections: a local estimator with a distributed `fit`."""
 
 import warnings
 from collections.abc import Callable
@@ -8,12 +8,14 @@ from typing import Any, Self
 import numpy as np
 from dask.delayed import delayed
 from sklearn.exceptions import ConvergenceWarning
-from sklearn.preprocessing import LabelBinarizer
 from sklearn.utils import check_random_state
 from sklearn.utils.validation import check_is_fitted
 
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.estimators._base import _BaseMLP
+from fastmlp.estimators._stochastic import OPTIMIZER_PARAMETERS
+from fastmlp.estimators._training_options import batch_rows, optimizer_name
+from fastmlp.estimators._weights import check_same_shapes, set_weights
 from fastmlp.kernels.layout import Hyper
 from fastmlp.kernels.tables import OPTIMIZERS
 from fastmlp.training._initialization import initial_weights
@@ -21,28 +23,18 @@ from fastmlp.training._loops import NOT_FINITE
 from fastmlp.training._network import Network
 from fastmlp.training._state import TrainingState
 
-from ._collections import client_of, feature_names, is_collection, map_rows, partitions
+from ._collections import client_of, feature_names, map_rows, partitions
 from ._partitions import Architecture, Facts, check_partition, encode, facts, pack
-from ._scores import accuracy, r2
 from ._training import Diverged, Objective, Progress, minimize_lbfgs, train
 
-__all__ = ["DaskMLPClassifier", "DaskMLPRegressor"]
+__all__ = ["_DaskMLP"]
 
 # Parameters that `fit` of this module supports. Others must have their default values.
 UNDERSTOOD = {
     *("loss", "huber_delta", "quantile", "power", "focal_gamma", "label_smoothing"),
     *("hidden_layer_sizes", "activation", "out_activation", "maxout_pieces", "residual", "init", "init_scale"),
-    *("solver", "alpha", "penalty_scaling", "batch_size", "shuffle", "max_iter", "max_fun", "tol", "n_iter_no_change"),
-    *(
-        "learning_rate",
-        "learning_rate_init",
-        "power_t",
-        "momentum",
-        "nesterovs_momentum",
-        "beta_1",
-        "beta_2",
-        "epsilon",
-    ),
+    *("alpha", "penalty_scaling", "batch_size", "shuffle", "max_iter", "max_fun", "tol", "n_iter_no_change"),
+    *OPTIMIZER_PARAMETERS,
     *("random_state", "verbose", "warm_start", "n_jobs", "validation_fraction"),
 }
 ALLOWED = {"solver": ("adam", "sgd", "lbfgs"), "learning_rate": ("constant", "invscaling", "adaptive")}
@@ -116,12 +108,7 @@ class _DaskMLP(_BaseMLP):
         network = model._network(units)
         random = check_random_state(self.random_state)
         if warm:
-            if [np.shape(coef) for coef in self.coefs_] != list(network.shapes()):
-                raise ValueError(
-                    "Training can only continue with the same network: coefs_ have the shapes "
-                    f"{[np.shape(coef) for coef in self.coefs_]}, the data and hidden_layer_sizes ask for "
-                    f"{list(network.shapes())}."
-                )
+            check_same_shapes(self, network)
             w = pack(self.coefs_, self.intercepts_)
         else:
             w = pack(
@@ -184,17 +171,13 @@ class _DaskMLP(_BaseMLP):
                 )
 
     def _progress(self, w: np.ndarray, warm: bool) -> Progress:
-        optimizer = None if self.solver == "lbfgs" else self._optimizer_name()
+        optimizer = None if self.solver == "lbfgs" else optimizer_name(self)
         state = TrainingState.new(optimizer, w.size, w.dtype, float(self.learning_rate_init))
         if warm and hasattr(self, "loss_curve_"):
             state.loss_curve, state.t = self.loss_curve_, self.t_
             state["best"] = np.inf if self.best_loss_ is None else float(self.best_loss_)
             state["no_change"] = self._no_improvement_count
         return Progress(w, state)
-
-    def _optimizer_name(self) -> str:
-        """Return the key of `OPTIMIZERS`."""
-        return "nesterov" if self.solver == "sgd" and self.nesterovs_momentum else self.solver
 
     def _train(self, objective: Objective, progress: Progress, random: np.random.RandomState, stochastic: bool) -> None:
         def report(line: str) -> None:
@@ -214,8 +197,8 @@ class _DaskMLP(_BaseMLP):
             return
         schedule = self.learning_rate if self.solver == "sgd" else "constant"
         hyper = Hyper(
-            optimizer=OPTIMIZERS[self._optimizer_name()].code,
-            batch=min(200 if self.batch_size == "auto" else int(self.batch_size), objective.rows),
+            optimizer=OPTIMIZERS[optimizer_name(self)].code,
+            batch=batch_rows(self, objective.rows),
             momentum=float(self.momentum),
             beta_1=float(self.beta_1),
             beta_2=float(self.beta_2),
@@ -245,7 +228,7 @@ class _DaskMLP(_BaseMLP):
     def _keep(self, network: Network, architecture: Architecture, progress: Progress, stochastic: bool) -> None:
         """Set the public attributes for weights and progress."""
         coefs, intercepts = architecture.unpack(progress.w)
-        self._set_weights(network, network.pack((coefs, intercepts, [], []), progress.w.dtype))
+        set_weights(self, network, network.pack((coefs, intercepts, [], []), progress.w.dtype))
         state = progress.state
         self.n_iter_, self.t_ = state.n_iter, state.t
         if stochastic:
@@ -304,209 +287,3 @@ def _architecture(network: Network) -> Architecture:
         "label_smoothing": network.label_smoothing,
     }
     return Architecture(network.shapes(), options)
-
-
-class DaskMLPClassifier(_DaskMLP, MLPClassifier):
-    """Multilayer perceptron classifier for Dask collections, which may be larger than the memory of one machine.
-
-    One network is trained synchronously on all partitions. In every step each worker computes the gradient of its rows,
-    this process adds the gradients in the order of the partitions and takes the step. The mini-batches are those of
-    `MLPClassifier` on the same rows with the same seed, so for any partitions the weights equal its weights up to
-    rounding. For given partitions, the bits of the weights do not depend on the number of workers or their speed. If a
-    worker is lost, Dask computes its partitions again on another one, and training continues from the last step.
-
-    Each step waits for the scheduler and the network connection, so distributed training is efficient for large
-    mini-batches and 'lbfgs'; see docs/scaling.md for the sizes below which one machine is faster.
-
-    Parameters
-    ----------
-    hidden_layer_sizes, activation, solver, ...
-        As of `MLPClassifier`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
-        The schedules are 'constant', 'invscaling' and 'adaptive'. Of the parameters that scikit-learn does not have,
-        those of the network are supported, except `batch_norm`; `early_stopping` is not.
-
-    Attributes
-    ----------
-    classes_, coefs_, intercepts_, loss_, best_loss_, loss_curve_, n_iter_, t_, n_layers_, n_outputs_, \
-    out_activation_, n_features_in_, feature_names_in_
-        As of `MLPClassifier`, in this process.
-
-    See Also
-    --------
-    MLPClassifier : For data of one machine, in memory or memory-mapped.
-
-    Notes
-    -----
-    The gradients come from `fastmlp.cost_and_gradient`, in blocks of at most 65,536 rows. Its log loss has no cap, so
-    the reported loss differs from that of `MLPClassifier` where a probability is below the smallest number eps with
-    1 + eps > 1. Labels of mini-batches are drawn over all rows: the client holds one permutation of their numbers,
-    four bytes each.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from distributed import Client
-    >>> from sklearn.datasets import load_wine
-    >>> from sklearn.preprocessing import scale
-    >>> from fastmlp.distributed import DaskMLPClassifier
-    >>> X, y = load_wine(return_X_y=True)
-    >>> X, y = da.from_array(scale(X), chunks=(89, -1)), da.from_array(y, chunks=89)
-    >>> with Client(processes=False, dashboard_address=":0") as client:
-    ...     clf = DaskMLPClassifier(20, solver="lbfgs", alpha=1, tol=0.01, random_state=0).fit(X, y)
-    ...     accuracy = clf.score(X, y)
-    ...     probabilities = clf.predict_proba(X)  # lazy, as those of `predict` and `predict_log_proba`
-    ...     equal = (clf.predict(X) == probabilities.argmax(axis=1)).all().compute()
-    ...     logarithms = clf.predict_log_proba(X).compute()
-    >>> bool(accuracy > 0.95), bool(equal), logarithms.shape
-    (True, True, (178, 3))
-    """
-
-    def _targets(self, known: list[Facts], warm: bool) -> dict[str, Any]:
-        """Return the fitted attributes that the labels of all partitions determine."""
-        columns = known[0].target_columns
-        if columns:
-            labels: Any = np.eye(max(columns, 2), columns, dtype=int)
-        else:
-            labels = np.unique(np.concatenate([one.classes for one in known if one.classes is not None]))
-        binarizer = LabelBinarizer().fit(labels)
-        if warm and not np.array_equal(binarizer.classes_, self.classes_):
-            raise ValueError(
-                "warm_start can only be used where `y` has the same classes as in the previous call to fit. "
-                f"Previously got {self.classes_}, `y` has {binarizer.classes_}"
-            )
-        return {"_label_binarizer": binarizer, "classes_": binarizer.classes_}
-
-    def predict(self, X: Any) -> Any:
-        """Predict labels.
-
-        Parameters
-        ----------
-        X : Dask array or data frame, or array-like, of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y : of shape (n_samples,) or (n_samples, n_classes)
-            The predicted labels: lazily, as a Dask array for a Dask array and as a series (data frame) with the same
-            index for a data frame; an array for local data.
-        """
-        if not is_collection(X):
-            return super().predict(X)
-        multilabel = self._label_binarizer.y_type_ == "multilabel-indicator"
-        dtype = np.dtype(int) if multilabel else self.classes_.dtype
-        return self._lazily(X, "predict", self.classes_ if multilabel else None, dtype)
-
-    def predict_proba(self, X: Any) -> Any:
-        """Estimate probabilities.
-
-        Parameters
-        ----------
-        X : Dask array or data frame, or array-like, of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y_prob : of shape (n_samples, n_classes)
-            Probabilities, in the order of `classes_`: lazily for Dask collections, see `predict`.
-        """
-        if not is_collection(X):
-            return super().predict_proba(X)
-        return self._lazily(X, "predict_proba", self.classes_, self._score_dtype(X))
-
-    def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of `predict_proba`, lazily for Dask collections."""
-        if not is_collection(X):
-            return super().predict_log_proba(X)
-        return self._lazily(X, "predict_log_proba", self.classes_, self._score_dtype(X))
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the accuracy.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`, or all of them local.
-
-        Returns
-        -------
-        float
-        """
-        if not is_collection(X):
-            return super().score(X, y, sample_weight)
-        return accuracy(self, partitions(X, y=y, sample_weight=sample_weight))
-
-
-class DaskMLPRegressor(_DaskMLP, MLPRegressor):
-    """Multilayer perceptron regressor for Dask collections, which may be larger than the memory of one machine.
-
-    Trains as `DaskMLPClassifier` does.
-
-    Parameters
-    ----------
-    loss, hidden_layer_sizes, activation, solver, ...
-        As of `MLPRegressor`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
-        The schedules are 'constant', 'invscaling' and 'adaptive'. Of the parameters that scikit-learn does not have,
-        those of the network are supported, except `batch_norm`; `early_stopping` is not.
-
-    Attributes
-    ----------
-    coefs_, intercepts_, loss_, best_loss_, loss_curve_, n_iter_, t_, n_layers_, n_outputs_, out_activation_, \
-    n_features_in_, feature_names_in_
-        As of `MLPRegressor`, in this process.
-
-    See Also
-    --------
-    MLPRegressor : For data of one machine, in memory or memory-mapped.
-
-    Examples
-    --------
-    >>> import dask.array as da
-    >>> from distributed import Client
-    >>> from sklearn.datasets import load_diabetes
-    >>> from sklearn.preprocessing import scale
-    >>> from fastmlp.distributed import DaskMLPRegressor
-    >>> X, y = load_diabetes(return_X_y=True)
-    >>> X, y = da.from_array(scale(X), chunks=(221, -1)), da.from_array(scale(y), chunks=221)
-    >>> with Client(processes=False, dashboard_address=":0") as client:
-    ...     reg = DaskMLPRegressor(hidden_layer_sizes=5, solver="lbfgs", alpha=10, tol=0.05, random_state=0).fit(X, y)
-    ...     r2 = reg.score(X, y)
-    ...     predicted = reg.predict(X).compute()
-    >>> bool(r2 > 0.4), predicted.shape
-    (True, (442,))
-    """
-
-    def predict(self, X: Any) -> Any:
-        """Predict values.
-
-        Parameters
-        ----------
-        X : Dask array or data frame, or array-like, of shape (n_samples, n_features)
-            The input data.
-
-        Returns
-        -------
-        y : of shape (n_samples,) or (n_samples, n_outputs)
-            The predicted values: lazily, as a Dask array for a Dask array and as a series (data frame) with the same
-            index for a data frame; an array for local data.
-        """
-        if not is_collection(X):
-            return super().predict(X)
-        check_is_fitted(self)
-        columns = None if self.n_outputs_ == 1 else range(self.n_outputs_)
-        return self._lazily(X, "predict", columns, self._score_dtype(X))
-
-    def score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        """Return the coefficient of determination, averaged over the outputs.
-
-        Parameters
-        ----------
-        X, y, sample_weight
-            As for `fit`, or all of them local.
-
-        Returns
-        -------
-        float
-        """
-        if not is_collection(X):
-            return super().score(X, y, sample_weight)
-        return r2(self, partitions(X, y=y, sample_weight=sample_weight))
