@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 from fastmlp.kernels import functions, optimizers
-from fastmlp.kernels.matmul import matmul
+from fastmlp.kernels.product import matmul
 from numba import njit
 from scipy import special
 from threadpoolctl import ThreadpoolController

@@ -16,7 +16,7 @@ import numpy as np
 import pytest
 from fastmlp.kernels import matmul as module
 from fastmlp.kernels._memory import at
-from fastmlp.kernels.matmul import gemm, matmul, transpose
+from fastmlp.kernels.matmul import gemm, transpose
 from numba import njit
 
 DTYPES = [np.float32, np.float64]
@@ -310,27 +310,6 @@ def test_bits_do_not_depend_on_instruction_set(tmp_path):
         assert output.strip() == here, name
 
 
-@pytest.mark.parametrize("dtype", DTYPES)
-@pytest.mark.parametrize("shape", [(0, 3, 4), (3, 0, 4), (3, 4, 0), (1, 1, 1), (20, 30, 17), (90, 500, 60)])
-def test_matmul(shape, dtype, rng):
-    m, k, n = shape
-    a, b, _ = draw(rng, m, k, n, dtype)
-    c = np.full((m, n), np.nan, dtype)
-    assert matmul(a, b, c) is c
-    assert_same_bits(c, product(a, b, np.zeros(n, dtype)))
-    assert_same_bits(matmul(a.T.copy(), b, np.empty_like(c), transpose_a=True), c)
-
-
-def test_matmul_accepts_read_only_factors(rng):
-    for dtype in DTYPES:
-        a, b, _ = draw(rng, 4, 3, 2, dtype)
-        c = np.empty((2, 4, 2), dtype)
-        for out, writeable in zip(c, (True, False), strict=True):
-            a.flags.writeable = b.flags.writeable = writeable
-            matmul(a, b, out)
-        assert_same_bits(c[0], c[1])
-
-
 def test_tiles_are_compiled_once_for_literals_and_variables():
     @njit
     def both(a, b, c, one):
@@ -350,49 +329,3 @@ def test_tiles_are_compiled_once_for_literals_and_variables():
 def test_transpose_raises_outside_kernels():
     with pytest.raises(NotImplementedError, match="only kernels"):
         transpose()
-
-
-GOOD = np.ones((2, 3))
-
-
-@pytest.mark.parametrize(
-    ("a", "b", "c", "error", "message"),
-    [
-        ([[1.0]], GOOD, GOOD, TypeError, "A must be a NumPy array, got list"),
-        (GOOD.astype(int), GOOD, GOOD, TypeError, "A must be float32 or float64, got int64"),
-        (GOOD[0], GOOD, GOOD, ValueError, "A must have 2 dimensions, got 1"),
-        (GOOD, GOOD.T, GOOD, ValueError, "B must be C-contiguous"),
-        (
-            GOOD,
-            np.ones((3, 2), np.float32),
-            GOOD,
-            TypeError,
-            "must have the same dtype, got float64, float32",
-        ),
-        (
-            GOOD,
-            GOOD,
-            np.ones((2, 3)),
-            ValueError,
-            r"B must have 3 rows to be multiplied by A, got shape \(2, 3\)",
-        ),
-        (GOOD, np.ones((3, 5)), np.ones((2, 4)), ValueError, r"C must have shape \(2, 5\), got \(2, 4\)"),
-        (GOOD, np.ones((3, 3)), GOOD, ValueError, "C must not overlap A or B"),
-    ],
-)
-def test_matmul_validates_arguments(a, b, c, error, message):
-    with pytest.raises(error, match=message):
-        matmul(a, b, c)
-
-
-def test_matmul_raises_for_read_only_result():
-    c = np.ones((2, 2))
-    c.flags.writeable = False
-    with pytest.raises(ValueError, match="C must be writeable"):
-        matmul(GOOD, np.ones((3, 2)), c)
-
-
-def test_matmul_raises_for_overlapping_result():
-    memory = np.zeros(10)
-    with pytest.raises(ValueError, match="C must not overlap A or B"):
-        matmul(np.ones((2, 2)), memory[:4].reshape(2, 2), memory[2:6].reshape(2, 2))

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fastmlp.kernels._link import entry, vector_bytes
 from fastmlp.kernels.layout import in_panels
-from fastmlp.kernels.matmul import matmul
+from fastmlp.kernels.product import matmul
 
 from fastmlp.training._aligned import address
 
