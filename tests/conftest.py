@@ -1,5 +1,6 @@
 """Fixtures that several test files share: data for every kind of target and a seeded generator."""
 
+import os
 from pathlib import Path
 from typing import NamedTuple
 
@@ -120,6 +121,16 @@ def pytest_xdist_auto_num_workers(config):
     """Two processes, but none besides pytest's own for a single file, which cannot be shared out."""
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
     return 0 if len(paths) == 1 and paths[0].is_file() else WORKERS
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_setupnodes():
+    """Give the BLAS library of each worker process one thread.
+
+    SciPy's L-BFGS-B calls OpenBLAS for matrices of 10 rows, which it distributes to as many threads as there are cores.
+    With other processes on these cores, such a call takes milliseconds instead of microseconds.
+    """
+    os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 
 
 @pytest.fixture

@@ -14,7 +14,7 @@ from sklearn.utils.validation import check_is_fitted
 from fastmlp.estimators import MLPClassifier, MLPRegressor
 from fastmlp.estimators._base import _BaseMLP
 from fastmlp.estimators._stochastic import OPTIMIZER_PARAMETERS
-from fastmlp.estimators._training_options import batch_rows, optimizer_name
+from fastmlp.estimators._training_options import batch_rows, numbers_for_kernels, optimizer_name
 from fastmlp.estimators._weights import check_same_shapes, set_weights
 from fastmlp.kernels.layout import Hyper
 from fastmlp.kernels.tables import OPTIMIZERS
@@ -199,14 +199,9 @@ class _DaskMLP(_BaseMLP):
         hyper = Hyper(
             optimizer=OPTIMIZERS[optimizer_name(self)].code,
             batch=batch_rows(self, objective.rows),
-            momentum=float(self.momentum),
-            beta_1=float(self.beta_1),
-            beta_2=float(self.beta_2),
-            epsilon=float(self.epsilon),
             adaptive=schedule == "adaptive",
-            tol=float(self.tol),
             patience=self.n_iter_no_change,
-        )
+        )._replace(**numbers_for_kernels(self, {}))
         stopped = train(
             objective,
             progress,

@@ -24,10 +24,18 @@ class Parameter(NamedTuple):
     allowed: list[Any] | None
     doc: str | None
     kw_only: bool
+    stochastic_only: bool = False
     annotation: Any = Any
 
 
-def parameter(*, default: Any, allowed: list[Any] | None = None, doc: str | None = None, kw_only: bool = True) -> Any:
+def parameter(
+    *,
+    default: Any,
+    allowed: list[Any] | None = None,
+    doc: str | None = None,
+    kw_only: bool = True,
+    stochastic_only: bool = False,
+) -> Any:
     """Declare a parameter: ``alpha: float = parameter(default=0.1, allowed=[...], doc="float\\n...")``.
 
     Parameters
@@ -42,18 +50,21 @@ def parameter(*, default: Any, allowed: list[Any] | None = None, doc: str | None
         description. None: the documentation of the declaration that this one overrides.
     kw_only : bool, default=True
         Whether the parameter can be passed by keyword only.
+    stochastic_only : bool, default=False
+        Whether only mini-batch training uses the parameter. `check_solver_options` refuses every value but the default
+        with other solvers.
 
     Returns
     -------
     Parameter
         Typed as `Any`, so that a type checker accepts it as the value of an attribute of any type.
     """
-    return Parameter(default, allowed, None if doc is None else inspect.cleandoc(doc), kw_only)
+    return Parameter(default, allowed, None if doc is None else inspect.cleandoc(doc), kw_only, stochastic_only)
 
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter,))
 def with_parameters(cls: C) -> C:
-    """Class decorator: generate `__init__`, `_parameter_constraints` and the docstring from the declarations.
+    """Class decorator: generate `__init__`, `_parameter_constraints`, `_stochastic_only` and the docstring.
 
     As with `dataclasses`, parameters are taken in the reverse of the method resolution order, and a parameter that
     is declared again keeps its place. The class does not become a dataclass: libraries that know dataclasses take
@@ -70,6 +81,7 @@ def with_parameters(cls: C) -> C:
         table[name] = _override(table.get(name), own[name])
     cls._declared_parameters = own
     cls._parameter_constraints = {name: row.allowed for name, row in table.items()}
+    cls._stochastic_only = {name: row.default for name, row in table.items() if row.stochastic_only}
     cls.__init__ = _make_init(cls, table)
     if cls.__doc__ is not None:  # None under `python -OO`
         cls.__doc__ = inspect.cleandoc(cls.__doc__).replace(PLACEHOLDER, _documentation(table))

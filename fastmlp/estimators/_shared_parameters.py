@@ -241,6 +241,7 @@ class SharedParameters:
     )
     dropout: Any = parameter(
         default=0.0,
+        stochastic_only=True,
         allowed=[Interval(Real, 0, 1, closed="left"), list, tuple],
         doc="""float or list of float
         Fraction of units that are set to zero at random in training, while the others are divided by 1 - dropout
@@ -256,6 +257,7 @@ class SharedParameters:
     )
     weight_decay: float = parameter(
         default=0.0,
+        stochastic_only=True,
         allowed=[Interval(Real, 0, None, closed="left")],
         doc="""float
         Decoupled weight decay (Loshchilov & Hutter 2019; with 'adam', AdamW): each step multiplies the weights, but not
@@ -270,6 +272,7 @@ class SharedParameters:
     )
     warmup: float = parameter(
         default=0.0,
+        stochastic_only=True,
         allowed=[Interval(Real, 0, 1, closed="left")],
         doc="""float
         Fraction of training in which the learning rate first rises linearly from 0 to learning_rate_init; the schedule
@@ -277,6 +280,7 @@ class SharedParameters:
     )
     max_grad_norm: float | None = parameter(
         default=None,
+        stochastic_only=True,
         allowed=[None, Interval(Real, 0, None, closed="neither")],
         doc="""float or None
         Largest Euclidean norm of the gradient of a mini-batch, over all weights and biases (Pascanu, Mikolov & Bengio
@@ -284,6 +288,7 @@ class SharedParameters:
     )
     average: Any = parameter(
         default=False,
+        stochastic_only=True,
         allowed=["boolean", Interval(Real, 0, 1, closed="neither")],
         doc="""bool or float
         Whether predictions use an exponential moving average of the weights instead of the weights of the last
@@ -295,6 +300,7 @@ class SharedParameters:
     )
     learning_rate_multipliers: Any = parameter(
         default=None,
+        stochastic_only=True,
         allowed=[None, list, tuple],
         doc="""list or None
         Factors of the learning rate, one for each layer of weights: a number >= 0, or a pair of numbers for its weights

@@ -24,6 +24,7 @@ from ._training_options import (
     batch_rows,
     largest_gradient_norm,
     layer_options,
+    numbers_for_kernels,
     objective_options,
     optimizer_name,
     schedule_of,
@@ -83,19 +84,14 @@ def prepare_training(
             "Got `batch_size` less than 1 or larger than sample size. It is going to be clipped", stacklevel=5
         )
     stopping = held_out is not None and bool(model.early_stopping)
-    hyper = objective_options(model, network, w.dtype)._replace(
+    hyper = objective_options(model, network, w.dtype)._replace(**numbers_for_kernels(model, settings))
+    hyper = hyper._replace(
         optimizer=OPTIMIZERS[settings["optimizer"]].code,
         batch=batch,
-        momentum=float(settings["momentum"]),
-        beta_1=float(settings["beta_1"]),
-        beta_2=float(settings["beta_2"]),
-        epsilon=float(settings["epsilon"]),
-        weight_decay=float(model.weight_decay),
         average=average_decay(model),
         max_grad_norm=largest_gradient_norm(model),
         adaptive=schedule == "adaptive",
         watch_loss=not stopping,
-        tol=float(model.tol),
         patience=model.n_iter_no_change,
     )
     layers = layer_options(model, len(network.units) - 1)

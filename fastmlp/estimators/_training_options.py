@@ -20,20 +20,11 @@ __all__ = [
     "is_scheduled",
     "largest_gradient_norm",
     "layer_options",
+    "numbers_for_kernels",
     "objective_options",
     "optimizer_name",
     "schedule_of",
 ]
-
-# Parameters of mini-batch training that were not in scikit-learn's solvers, with the value that means "not used".
-STOCHASTIC_ONLY = {
-    "average": False,
-    "dropout": 0.0,
-    "weight_decay": 0.0,
-    "max_grad_norm": None,
-    "learning_rate_multipliers": None,
-    "warmup": 0.0,
-}
 
 # The default of `ema_momentum` in Keras' optimizers.
 DEFAULT_AVERAGE_DECAY = 0.99
@@ -51,7 +42,7 @@ def check_solver_options(model: Any, tied: bool) -> None:
     ValueError
         The message names the parameter and the solver.
     """
-    used = [name for name, unused in STOCHASTIC_ONLY.items() if _is_used(getattr(model, name), unused)]
+    used = [name for name, unused in model._stochastic_only.items() if _is_used(getattr(model, name), unused)]
     if used and model.solver == "lbfgs":
         raise ValueError(f"{used[0]}={getattr(model, used[0])!r} needs solver='sgd' or solver='adam', got 'lbfgs'.")
     if model.dtype == "float32" and model.solver == "lbfgs":
@@ -62,6 +53,22 @@ def check_solver_options(model: Any, tied: bool) -> None:
         raise ValueError(f"tied_weights=True does not go with {name}={getattr(model, name)!r}.")
     if model.learning_rate in ("invscaling", "adaptive") and _is_used(model.warmup, 0.0):
         raise ValueError(f"warmup={model.warmup!r} does not go with learning_rate={model.learning_rate!r}.")
+
+
+def numbers_for_kernels(model: Any, settings: dict[str, Any]) -> dict[str, float]:
+    """Return the parameters that are numbers and that `Hyper` has a field of the same name for.
+
+    Parameters
+    ----------
+    model : estimator
+    settings : dict
+        Values that replace those of the model, such as the parameters of an optimizer that continues.
+    """
+    values = {**vars(model), **settings}
+    found = {name: values[name] for name in Hyper._fields if name in values}
+    return {
+        name: float(value) for name, value in found.items() if isinstance(value, Real) and not isinstance(value, bool)
+    }
 
 
 def objective_options(model: Any, network: Network, dtype: Any) -> Hyper:

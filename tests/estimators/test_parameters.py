@@ -50,7 +50,7 @@ class Model(Shared, BaseEstimator, First):
 
     size: int = parameter(default=5, kw_only=False)
     shape: str = parameter(default="flat", doc="{'flat', 'round'}\nThe shape\nof a unit.")
-    depth: float = parameter(default=0.5, allowed=[float], doc="float\nDepth.")
+    depth: float = parameter(default=0.5, allowed=[float], doc="float\nDepth.", stochastic_only=True)
 
     def fit(self):
         self._validate_params()
@@ -123,6 +123,18 @@ def test_a_subclass_may_have_an_init_of_its_own():
 
     assert Small().get_params() == {"depth": 0.1}
     assert Small().size == 1
+
+
+def test_options_of_mini_batch_training_are_listed_with_their_defaults():
+    assert Model._stochastic_only == {"depth": 0.5}
+    assert Shared._stochastic_only == {}
+    for Estimator in ESTIMATORS:
+        used = {"average": True, "dropout": 0.5, "weight_decay": 0.1, "max_grad_norm": 1.0, "warmup": 0.1}
+        used["learning_rate_multipliers"] = [1.0, 1.0, 1.0]
+        assert set(Estimator._stochastic_only) == set(used)
+        for name, value in used.items():
+            with pytest.raises(ValueError, match=f"{name}=.* needs solver='sgd' or solver='adam', got 'lbfgs'"):
+                Estimator(solver="lbfgs", **{name: value}).fit(np.eye(4), np.arange(4))
 
 
 @pytest.mark.parametrize("Estimator", ESTIMATORS)
