@@ -1,5 +1,5 @@
-"""The parts of the main job, ``python -m fastmlp``; not meant for import by users."""
+"""Implementation of the command line ``python -m fastmlp``. It is not part of the public API."""
 
 
 class UserError(Exception):
-    """Something that the user can put right, said in one line."""
+    """An error that the user can correct. The message is one line."""

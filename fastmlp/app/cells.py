@@ -1,4 +1,4 @@
-"""Cells of one column: which of them are numbers or dates, and their values; needs pandas."""
+"""Recognise and read numbers and dates in the cells of a column. Requires pandas."""
 
 from __future__ import annotations
 
@@ -17,8 +17,8 @@ from fastmlp.app.wording import brief
 
 MISSING = frozenset({"", "?", "na", "#n/a", "n/a", "nan", "none", "null"})
 
-# A column in which at most one cell in ten is not a number was meant to be numbers: those cells are errors.
-# With more of them (ticket numbers such as "A/5 21171" among plain ones) it is text. The same holds for dates.
+# If at most one cell in ten is not a number, the column is numeric and these cells are errors. If there are more of
+# them (ticket numbers such as "A/5 21171" among plain numbers), the column is text. The same rule holds for dates.
 ODD_CELLS = 0.1
 LARGEST = 1e150  # the variance of larger numbers overflows
 
@@ -26,7 +26,7 @@ PLAIN = {
     ".": re.compile(r"[+-]?([0-9]+\.?[0-9]*|\.[0-9]+)([eE][+-]?[0-9]+)?"),
     ",": re.compile(r"[+-]?([0-9]+,?[0-9]*|,[0-9]+)([eE][+-]?[0-9]+)?"),
 }
-# Numbers whose thousands are separated by the other sign.
+# Numbers with thousands separators. The separator is the sign that is not the decimal sign.
 GROUPED = {
     ".": re.compile(r"[+-]?[0-9]{1,3}(,[0-9]{3})+(\.[0-9]*)?"),
     ",": re.compile(r"[+-]?[0-9]{1,3}(\.[0-9]{3})+(,[0-9]*)?"),
@@ -51,7 +51,7 @@ _DAYS = (
 _TIMES = ("", " %H:%M", " %H:%M:%S")
 ISO = "ISO8601"
 DATE_FORMATS = (ISO, *(day + time for day in _DAYS for time in _TIMES))
-SAMPLE_CELLS = 100  # cells that a format must read before the whole column is tried
+SAMPLE_CELLS = 100  # a format is tried on this many cells first, and on the whole column only if it fits them
 
 _SHOWN = {
     "%Y": "YYYY",
@@ -67,7 +67,7 @@ _SHOWN = {
 
 
 def text_cells(column: pd.Series) -> pd.Series:
-    """Return the cells as stripped texts, missing ones as NaN, in a column of objects."""
+    """Return the cells as stripped strings in a column of objects. Missing cells are NaN."""
     known = column.notna().to_numpy()
     values = [_text(cell) if there else None for cell, there in zip(column.tolist(), known, strict=True)]
     cells: list[Any] = [np.nan if text is None or text.lower() in MISSING else text for text in values]
@@ -76,14 +76,14 @@ def text_cells(column: pd.Series) -> pd.Series:
 
 def _text(cell: Any) -> str:
     if isinstance(cell, float) and cell.is_integer() and abs(cell) < 2**53:
-        return str(int(cell))  # a code such as 12 that passed through a column of floats
+        return str(int(cell))  # a code such as 12 that pandas stores as 12.0 in a column of floats
     if isinstance(cell, datetime.datetime) and cell.time() == datetime.time():
         return cell.date().isoformat()
     return str(cell).strip()
 
 
 def is_numeric(column: pd.Series) -> bool:
-    """Return whether the column's type says that its cells are numbers (truth values are not)."""
+    """Return whether all cells have a numeric type. Booleans do not count as numbers."""
     if pd.api.types.is_bool_dtype(column):
         return False
     if pd.api.types.is_numeric_dtype(column) or pd.api.types.is_timedelta64_dtype(column):
@@ -97,7 +97,7 @@ def is_numeric(column: pd.Series) -> bool:
 
 
 def find_numbers(column: pd.Series, decimal: str = ".") -> tuple[pd.Series, pd.Series]:
-    """Return the column as floats, missing cells as NaN, and a mask of the cells that are not numbers."""
+    """Return the column as floats, with NaN for missing cells, and a mask of the cells that are not numbers."""
     if pd.api.types.is_timedelta64_dtype(column):
         column = column.dt.total_seconds()
     if is_numeric(column):
@@ -108,7 +108,7 @@ def find_numbers(column: pd.Series, decimal: str = ".") -> tuple[pd.Series, pd.S
     known = cells.dropna()
     joined = "\n".join(known)
     if re.fullmatch(rf"[0-9eE+\-\n{decimal}]*", joined):
-        # All at once, which is many times faster than one match for each cell.
+        # Convert all cells at once, which is many times faster than matching the cells one by one.
         try:
             found = np.array(joined.replace(decimal, ".").split("\n"), dtype=np.float64) if len(known) else np.empty(0)
         except ValueError:
@@ -135,12 +135,12 @@ def _number(cell: Any, decimal: str) -> float:
 
 
 def read_numbers(column: pd.Series, decimal: str = ".") -> pd.Series:
-    """Return the column as floats, missing cells as NaN.
+    """Return the column as floats, with NaN for missing cells.
 
     Raises
     ------
     ValueError
-        If a cell is not a number; the message names the cell, the column and the row.
+        If a cell is not a number. The message names the cell, the column and the row.
     """
     values, odd = find_numbers(column, decimal)
     if odd.any():
@@ -149,14 +149,14 @@ def read_numbers(column: pd.Series, decimal: str = ".") -> pd.Series:
 
 
 def meant_as(column: pd.Series, odd: pd.Series) -> bool:
-    """Return whether so few cells are odd that the column was meant to be of the kind that they are not."""
+    """Return whether the odd cells are few enough to be errors in a column of numbers or dates."""
     strange = int(odd.sum())
     known = int(column.notna().sum())
     return strange < known and strange <= max(1, ODD_CELLS * known)
 
 
 def where(column: pd.Series, odd: pd.Series) -> str:
-    """Return the place and the content of the first odd cell, for a message."""
+    """Return the row, the column and the content of the first odd cell, for an error message."""
     first = int(odd.to_numpy().argmax())
     index = column.index
     return f"{index.name or 'row'} {index[first]}, column {column.name!r}: {brief(_text(column.iloc[first]))}"
@@ -165,9 +165,9 @@ def where(column: pd.Series, odd: pd.Series) -> str:
 def find_decimal(columns: Iterable[pd.Series], delimiter: str) -> str:
     """Return the decimal sign of a table of texts.
 
-    A column counts for a sign if its cells are numbers with that sign only. Cells such as ``1,234`` may have three
-    decimals or a separated thousand, so they count only where nothing else does: as decimals, unless the cells of
-    the table are separated by commas.
+    A column votes for a sign if its cells are numbers with only this sign. In cells such as ``1,234``, the comma can
+    be a decimal comma or a thousands separator. These cells decide only if no column votes: the comma is then the
+    decimal sign, unless commas separate the cells of the table.
     """
     votes = {".": 0, ",": 0}
     thousands = 0
@@ -192,7 +192,7 @@ def find_decimal(columns: Iterable[pd.Series], delimiter: str) -> str:
 
 
 def is_date(column: pd.Series) -> bool:
-    """Return whether the column's type says that its cells are dates."""
+    """Return whether all cells have a date type."""
     if pd.api.types.is_datetime64_any_dtype(column):
         return True
     if column.dtype != object:
@@ -202,7 +202,7 @@ def is_date(column: pd.Series) -> bool:
 
 
 def find_date_format(column: pd.Series) -> tuple[str, str] | None:
-    """Return the format of the dates in a column and another format that reads them too (or ""), or None."""
+    """Return the format of the dates in a column, and a second format that fits as well or "". None: no dates."""
     if is_date(column):
         return ISO, ""
     cells = text_cells(column)
@@ -224,18 +224,18 @@ def find_date_format(column: pd.Series) -> tuple[str, str] | None:
 
 
 def parse_dates(column: pd.Series, form: str) -> pd.Series:
-    """Return the dates without a time zone (in UTC if they had one), NaT where the format does not fit."""
+    """Return dates without a time zone, and NaT for cells that do not fit the format. Zones are converted to UTC."""
     dates = pd.to_datetime(column, format=form, errors="coerce", utc=True)
     return dates.dt.tz_localize(None)
 
 
 def read_dates(column: pd.Series, form: str) -> pd.Series:
-    """Return the column as dates, missing cells as NaT.
+    """Return the column as dates, with NaT for missing cells.
 
     Raises
     ------
     ValueError
-        If a cell is not a date of the given format; the message names the cell, the column and the row.
+        If a cell is not a date of the given format. The message names the cell, the column and the row.
     """
     if is_date(column):
         return parse_dates(column, ISO)

@@ -28,9 +28,9 @@ commands:
   predict MODEL TABLE           predict the rows of a table with a saved model
   report FOLDER                 render the report again from what fit saved
 
-Without a command, TABLE --target NAME is a short form of fit, and no arguments
-at all search on scikit-learn's digits, and time the same search with
-scikit-learn's own MLP beside it."""
+Without a command, "TABLE --target NAME" is short for "fit TABLE --target NAME".
+Without any arguments, the program searches on scikit-learn's digits, and runs
+the same search with scikit-learn's MLP for comparison."""
 
 FIT_DESCRIPTION = """\
 Search the best alpha and hidden_layer_sizes of a multilayer perceptron on your
@@ -65,12 +65,12 @@ SEPARATORS = {"tab": "\t", r"\t": "\t", "blank": " ", "blanks": " ", ",": ",", "
 
 class _Parser(argparse.ArgumentParser):
     def error(self, message: str) -> NoReturn:
-        """Say what is wrong in one line; the usage is a ``--help`` away."""
+        """Print the error in one line, without the usage, and exit."""
         self.exit(2, f"{self.prog}: error: {message} (see --help)\n")
 
 
 class _Interrupted(BaseException):
-    """Ctrl-C. Not a KeyboardInterrupt, which the fit of an MLP takes for a wish to stop early and go on."""
+    """Ctrl-C. It is not a KeyboardInterrupt, because `fit` of an MLP handles that by ending the training early."""
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -83,7 +83,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         _refuse_without_table(parser, args)
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):
-            stream.reconfigure(errors="backslashreplace")  # a column name that the console cannot show
+            stream.reconfigure(errors="backslashreplace")  # the console may be unable to show a column name
     try:
         with _interruptible():
             _run(args)
@@ -94,7 +94,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         print(f"{parser.prog}: interrupted", file=sys.stderr)
         return 130
     except BrokenPipeError:
-        # Whoever read the output has seen enough. Python would complain once more at exit.
+        # The reader of the output has closed it. Without the next line, Python would print an error at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0
     except MemoryError as error:
@@ -121,7 +121,7 @@ def _run(args: argparse.Namespace) -> None:
 
 
 def _parser(command: str | None) -> argparse.ArgumentParser:
-    """Return the parser of a command, or that of the short form."""
+    """Return the parser of a command, or the parser of the short form if `command` is None."""
     description, epilog = {
         None: (DESCRIPTION, EPILOG),
         "fit": (FIT_DESCRIPTION, f"{TABLES}\n{EXIT_CODES}"),

@@ -1,4 +1,4 @@
-"""What the commands of ``python -m fastmlp`` do."""
+"""The commands of ``python -m fastmlp``: fit, predict and report."""
 
 from __future__ import annotations
 
@@ -33,7 +33,8 @@ def fit(args: argparse.Namespace) -> None:
     found = results.introduction(table, data, jobs, args.seed, args.max_iter)
     print("\n".join(report.introduction(found)), flush=True)
 
-    # First of all, or the check would compile what the search is said to have waited for.
+    # Start the workers before the gradient check. Otherwise the check would load the kernels, and the time that the
+    # search waits for them could not be measured.
     ready = search.warm_up("fastmlp", table.task, data, jobs)
     check = search.gradient_check(table, data, args.seed)
     print(str(check).splitlines()[-1] if check else check, flush=True)
@@ -154,7 +155,7 @@ def _table(args: argparse.Namespace) -> Table:
 
 
 def _renderer() -> Callable[[dict[str, Any]], str] | None:
-    """Return what renders the page, or None without matplotlib or jinja2."""
+    """Return the function that renders the page, or None if matplotlib or jinja2 is not installed."""
     try:
         from fastmlp.app.page import render
     except ImportError:

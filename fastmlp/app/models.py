@@ -1,4 +1,4 @@
-"""The models that are compared on the rows set aside: two of fastmlp, boosted trees and simple baselines."""
+"""The models that are compared on the test rows: two models of fastmlp, boosted trees and simple baselines."""
 
 from __future__ import annotations
 
@@ -35,13 +35,13 @@ class Model:
     title : str
         Name for the report.
     estimator : estimator
-        Fitted on all rows that are not set aside.
+        Fitted on all rows except the test rows.
     cv_scores : ndarray of shape (n_folds,)
         Accuracy or R2 on each fold.
     test_scores : dict of str to float
-        Scores on the rows set aside, the first one of the same kind as `cv_scores`.
+        Scores on the test rows. The first has the metric of `cv_scores`.
     seconds : float
-        How long the folds and the last fit took.
+        Time of the fits on the folds and of the last fit.
     """
 
     name: str
@@ -58,7 +58,7 @@ def _tabular(table: Table, seed: int) -> Any:
 
 
 def _boosting(table: Table, seed: int) -> Any:
-    # It takes missing values and categorical columns as they are.
+    # Boosted trees support missing values and categorical columns without preparation.
     model = HistGradientBoostingClassifier if table.task == "classification" else HistGradientBoostingRegressor
     return model(random_state=seed)
 
@@ -72,7 +72,7 @@ def _constant(table: Table, seed: int) -> Any:
     return DummyClassifier(strategy="prior") if table.task == "classification" else DummyRegressor()
 
 
-# Name, title and what builds the estimator for a table and a seed: one more line is one more model.
+# Name, title, and a function that makes the estimator for a table and a seed. A new model needs one more line.
 MODELS: dict[str, tuple[str, Callable[[Table, int], Any]]] = {
     "tabular": ("tabular MLP of fastmlp", _tabular),
     "boosting": ("HistGradientBoosting, default parameters", _boosting),
@@ -85,7 +85,7 @@ NAMES = (MLP, *MODELS)
 
 
 def compare(table: Table, data: Split, outcome: Outcome, seed: int) -> tuple[list[Model], list[str]]:
-    """Return the searched MLP and the other models, each fitted and scored on the same rows, and what failed."""
+    """Return the MLP of the search and the other models, fitted and scored on the same rows, and the failures."""
     best = outcome.search.best_index_
     found = outcome.search.cv_results_
     scores = np.array([found[f"split{fold}_test_score"][best] for fold in range(outcome.search.n_splits_)])
@@ -108,13 +108,13 @@ def compare(table: Table, data: Split, outcome: Outcome, seed: int) -> tuple[lis
 
 
 def _few_threads(rows: int) -> Any:
-    # On small tables the threads of boosted trees wait for one another: on two busy cores 142 rows of wine took
-    # 62 s with two threads and 0.5 s with one.
+    # On small tables, the threads of boosted trees mostly wait for each other. On two busy cores, 142 rows of wine
+    # took 62 s with two threads and 0.5 s with one.
     return threadpool_limits(1 if rows < MANY_ROWS else None, user_api="openmp")
 
 
 def evaluate(estimator: Any, table: Table, data: Split) -> dict[str, float]:
-    """Return the scores of a fitted estimator on the rows set aside, the one of the search first."""
+    """Return the scores of a fitted estimator on the test rows. The first is the metric of the search."""
     predicted, y = estimator.predict(data.X_test), data.y_test
     if table.task == "regression":
         return {
@@ -130,9 +130,9 @@ def evaluate(estimator: Any, table: Table, data: Split) -> dict[str, float]:
 
 
 def choose(models: list[Model], name: str) -> Model:
-    """Return the model with the given name; ``best`` is the one with the best mean score over the folds.
+    """Return the model with the given name; ``best`` is the model with the best mean score over the folds.
 
-    The rows set aside do not decide, or their score would no longer be one of unseen rows.
+    The scores on the test rows are not used, so they remain estimates for unseen rows.
     """
     if name == "best":
         return max(models, key=lambda model: float(model.cv_scores.mean()))

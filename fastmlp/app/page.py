@@ -1,4 +1,4 @@
-"""The report as one HTML page that needs no other file; needs jinja2 and matplotlib."""
+"""The report as one self-contained HTML page. Requires jinja2 and matplotlib."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ def render(results: dict[str, Any]) -> str:
     Parameters
     ----------
     results : dict
-        What `fastmlp.app.results` collects and ``metrics.json`` holds.
+        The contents of ``metrics.json``, which `fastmlp.app.results` collects.
 
     Returns
     -------
@@ -27,7 +27,7 @@ def render(results: dict[str, Any]) -> str:
     """
     environment = Environment(
         loader=PackageLoader("fastmlp", "app"),
-        autoescape=True,  # names of columns and classes are the user's
+        autoescape=True,  # names of columns and classes come from the user's table
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,

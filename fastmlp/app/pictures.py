@@ -1,4 +1,4 @@
-"""The pictures of the report, drawn from its plain data; needs matplotlib."""
+"""The pictures of the report, drawn from its data. Requires matplotlib."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from typing import Any
 import numpy as np
 from matplotlib.figure import Figure
 
-# On a white page: one strong colour for what is best, muted colours for the rest.
+# Colours for a white page: a strong one for the best model, a muted one for the others.
 STRONG, MUTED = "#1f6f8b", "#9db4bd"
 RC = {"font.size": 10, "axes.spines.top": False, "axes.spines.right": False}
-DPI = 144  # of screens with small pixels; the page says how large a picture is
+DPI = 144  # for screens with a high resolution; the page sets the size of a picture
 MOST_LABELED = 12  # classes whose counts are written into the confusion matrix
 
 
@@ -22,7 +22,7 @@ def draw(results: dict[str, Any]) -> dict[str, bytes]:
     Parameters
     ----------
     results : dict
-        What `fastmlp.app.results` collects.
+        The data that `fastmlp.app.results` collects.
 
     Returns
     -------
@@ -32,7 +32,7 @@ def draw(results: dict[str, Any]) -> dict[str, bytes]:
     data = results["pictures"]
     figures: dict[str, Figure] = {}
     with warnings.catch_warnings(), _style():
-        # A column name in a script that the font lacks is drawn as boxes; that is no reason for a warning.
+        # Characters that the font lacks are drawn as boxes. Hide matplotlib's warning about them.
         warnings.filterwarnings("ignore", "Glyph")
         if results["models"] is not None:
             figures["Models on the test rows"] = compared(results)
@@ -59,7 +59,7 @@ def _png(figure: Figure) -> bytes:
 
 
 def _name(text: str, most: int = 32) -> str:
-    """Return a short label in which matplotlib sees no formula."""
+    """Return a short label in which dollar signs do not begin a formula of matplotlib."""
     return (text if len(text) <= most else f"{text[: most - 1]}…").replace("$", r"\$")
 
 
@@ -166,7 +166,7 @@ def heat_map(results: dict[str, Any]) -> Figure:
 
 
 def loss_curves(curves: list[dict[str, Any]]) -> Figure:
-    """Draw the training loss of each size at its best alpha, and scikit-learn's of the best of all."""
+    """Draw the training loss of each size with its best alpha, and the loss of scikit-learn's best network."""
     figure = Figure(figsize=(7, 4.2), layout="constrained")
     axes = figure.subplots()
     for curve in curves:

@@ -1,4 +1,4 @@
-"""The transformer that turns a raw data frame into numbers and categories; needs pandas."""
+"""The transformer that turns a raw data frame into numbers and categories. Requires pandas."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from fastmlp.app import cells
 NUMBER, TEXT, DATE, TIME, LEFT_OUT = "number", "text", "date", "time", "left out"
 
 MAX_CATEGORIES = 200
-FEW_CATEGORIES = 20  # this many texts are categories, however few the rows
-MIN_COUNTED = 20  # rows from which on whole numbers that count up are an identifier
+FEW_CATEGORIES = 20  # up to this many different texts are categories, even if there are few rows
+MIN_COUNTED = 20  # in tables with at least this many rows, consecutive whole numbers are an identifier
 
 
 class Recognition(NamedTuple):
-    """What the columns of a table are.
+    """The kinds of the columns of a table.
 
     Attributes
     ----------
     kinds : dict of str to str
-        For each column ``number``, ``text``, ``date FORMAT``, ``time FORMAT`` (a date with the time of day) or
-        ``left out``.
+        ``number``, ``text``, ``date FORMAT``, ``time FORMAT`` (a date with a time of day) or ``left out`` for each
+        column.
     reasons : dict of str to str
-        For each column that is left out ``empty``, ``constant``, ``counter`` or ``identifier``.
+        ``empty``, ``constant``, ``counter`` or ``identifier`` for each column that is left out.
     ambiguous : dict of str to str
-        For each date column that a second format reads as well, that format.
+        The second format of each date column that fits two formats.
     """
 
     kinds: dict[str, str]
@@ -40,14 +40,14 @@ class Recognition(NamedTuple):
 
 
 def recognize(frame: pd.DataFrame, keep: Sequence[str] = (), decimal: str = ".") -> Recognition:
-    """Recognise what each column of a raw data frame is.
+    """Recognise the kind of each column of a raw data frame.
 
     Parameters
     ----------
     frame : DataFrame of shape (n_rows, n_columns)
         Numbers as numbers; dates as dates or texts.
     keep : sequence of str
-        Columns that are not left out even if they look like identifiers.
+        Columns that are used even if they look like identifiers.
     decimal : {".", ","}, default="."
         The decimal sign of numbers that are texts.
 
@@ -58,7 +58,7 @@ def recognize(frame: pd.DataFrame, keep: Sequence[str] = (), decimal: str = ".")
     Raises
     ------
     ValueError
-        If almost all cells of a column are numbers or dates and one is not.
+        If almost all cells of a column are numbers or dates, but not all.
     """
     kinds: dict[str, str] = {}
     reasons: dict[str, str] = {}
@@ -78,8 +78,8 @@ def recognize(frame: pd.DataFrame, keep: Sequence[str] = (), decimal: str = ".")
 def with_numbers(frame: pd.DataFrame, kinds: Mapping[str, str], decimal: str) -> pd.DataFrame:
     """Return the frame of a text file with its columns of kind ``number`` as numbers.
 
-    `TablePreparation` takes texts with a decimal point for numbers, too, but it knows nothing of the file's decimal
-    sign.
+    `TablePreparation` also converts texts to numbers, but only with a decimal point: it does not know the decimal
+    sign of the file.
     """
     frame = frame.copy()
     for name, kind in kinds.items():
@@ -94,7 +94,7 @@ def is_numbers(column: pd.Series, decimal: str) -> bool:
     Raises
     ------
     ValueError
-        If almost all of its cells are numbers and one is not.
+        If almost all of its cells are numbers, but not all.
     """
     if cells.is_date(column):
         return False
@@ -145,8 +145,8 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     - A date becomes the numbers ``NAME (days)`` since 1970-01-01, ``NAME (month)`` from 1 to 12 and
       ``NAME (weekday)`` from 0 for Monday to 6; with times of day also ``NAME (hour)`` from 0 to 24, and the days have
       a fraction. Times with a zone are converted to UTC.
-    - Text (and truth values) becomes a pandas categorical column. Its categories are the texts of the data, so a later
-      step learns which of them occur in training and decides what a new one means.
+    - Text becomes a pandas categorical column, as do booleans. Its categories are the texts in the transformed data.
+      A later step therefore learns which texts occur in training, and decides how to handle new ones.
     - Identifiers and columns with at most one value are left out.
 
     Cells that are empty, ``NA``, ``N/A``, ``NaN``, ``none``, ``null`` or ``?`` are missing values.
@@ -288,7 +288,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
 
 
 def _checked(X: Any) -> pd.DataFrame:
-    """Return the data frame with column names in which blanks are normalised as in files."""
+    """Return the data frame with blanks in the column names normalised, as they are when a file is read."""
     if not isinstance(X, pd.DataFrame):
         raise TypeError(f"X must be a pandas DataFrame, because columns are taken by name; got {type(X).__name__}")
     frame = X.set_axis([" ".join(str(name).split()) for name in X.columns], axis="columns")

@@ -1,4 +1,4 @@
-"""Show how far a search is: a bar on a terminal with rich, plain lines everywhere else."""
+"""Show the progress of a search: a bar on a terminal if rich is installed, otherwise plain lines."""
 
 from __future__ import annotations
 
@@ -19,8 +19,8 @@ except ImportError:  # without the extra "app"
 else:
     HAS_RICH = True
 
-INTERVAL = 0.1  # seconds between looks at the log
-QUIET = 2.0  # seconds between plain lines
+INTERVAL = 0.1  # seconds between two reads of the log
+QUIET = 2.0  # smallest number of seconds between two plain lines
 
 Show = Callable[[int, float | None], None]
 
@@ -32,17 +32,16 @@ def progress(title: str, fits: int, folds: int, stream: TextIO) -> Iterator[Path
     Parameters
     ----------
     title : str
-        What is running.
+        Name of the search.
     fits, folds : int
-        How many fits there are to do, and how many of them make one candidate's score.
+        Number of all fits, and number of fits for the score of one candidate.
     stream : text file
-        Where to show it; a bar is drawn on terminals only.
+        Output stream. A bar is drawn on terminals only.
 
     Yields
     ------
     Path
-        The log: a file to which every finished fit, in whatever thread or process, appends one line
-        ``candidate<tab>score``.
+        The log. Every finished fit, in any thread or process, appends a line ``candidate<tab>score`` to this file.
     """
     display = contextmanager(_bar if HAS_RICH and stream.isatty() else _lines)
     with tempfile.TemporaryDirectory() as folder, display(title, fits, stream) as show:
@@ -65,10 +64,10 @@ def progress(title: str, fits: int, folds: int, stream: TextIO) -> Iterator[Path
 
 
 def read_log(log: Path, folds: int) -> tuple[int, float | None]:
-    """Return the number of finished fits and the best mean score of a candidate with all its folds."""
+    """Return the number of finished fits and the best mean score of the candidates whose folds are all finished."""
     scores = defaultdict(list)
     for line in log.read_text().splitlines(keepends=True):
-        if line.endswith("\n"):  # else a worker is still writing it
+        if line.endswith("\n"):  # otherwise, a worker is still writing the line
             candidate, score = line.split("\t")
             scores[candidate].append(float(score))
     complete = [sum(s) / folds for s in scores.values() if len(s) == folds]
@@ -82,7 +81,7 @@ def _bar(title: str, fits: int, stream: TextIO) -> Iterator[Show]:
         TextColumn("{task.fields[message]}"),
         TimeElapsedColumn(),
         console=Console(file=stream),
-        transient=True,  # the report says what the search found
+        transient=True,  # the report shows the result of the search
     )
     with bar:
         task = bar.add_task(title, total=fits, message="")

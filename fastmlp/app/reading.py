@@ -1,4 +1,4 @@
-"""Read a file of any supported format into a data frame of raw cells; needs pandas."""
+"""Read a file of any supported format into a data frame of raw cells. Requires pandas."""
 
 from __future__ import annotations
 
@@ -28,21 +28,21 @@ GZIP, ZIP, PARQUET, OLD_EXCEL = b"\x1f\x8b", b"PK\x03\x04", b"PAR1", b"\xd0\xcf\
 
 @dataclass(frozen=True)
 class Raw:
-    """A file's cells before anything is decided about its columns.
+    """The cells of a file, before the kinds of its columns are recognised.
 
     Attributes
     ----------
     name : str
-        The file's name for messages.
+        Name of the file, for messages.
     frame : DataFrame
-        One column for each named column of the file. Its index is named ``line`` (text) or ``row`` (Excel,
-        Parquet) and says where a row stands in the file.
+        One column for each named column of the file. The index holds the numbers of the rows in the file, and is
+        named ``line`` (text) or ``row`` (Excel, Parquet).
     nameless : int
-        How many columns have no name; `frame` does not contain them.
+        Number of columns without a name, which `frame` does not contain.
     decimal : {".", ","}
         The decimal sign of numbers that are still text.
     notes : tuple of str
-        How the file was read.
+        Descriptions of how the file was read, for the report.
     """
 
     name: str
@@ -57,15 +57,15 @@ def read_raw(
 ) -> Raw:
     """Read the table in `path`, or on standard input if `path` is ``-``.
 
-    The content decides the format, not the file's name: text, Excel or Parquet, each of them possibly compressed
-    with gzip.
+    The format is detected from the content, not from the name of the file. Text, Excel and Parquet are supported,
+    also compressed with gzip.
 
     Parameters
     ----------
     path : str
         The file, or ``-``.
     separator : {",", ";", "\\t", "|", " "} or None
-        What separates the cells of a text file; a blank stands for any number of blanks. None detects it.
+        Separator of the cells of a text file; a blank stands for any number of blanks. None detects it.
     decimal : {".", ","} or None
         The decimal sign of a text file. None detects it.
     encoding : str or None
@@ -78,7 +78,7 @@ def read_raw(
     Raises
     ------
     UserError
-        If the file cannot be read or holds no table.
+        If the file cannot be read or does not contain a table.
     """
     name = "standard input" if path == "-" else path
     content = _content(path, name)
@@ -113,7 +113,7 @@ def _read_parquet(name: str, content: bytes) -> Raw:
         frame = pd.read_parquet(io.BytesIO(content))
     except ImportError as error:
         raise UserError(f'{name} is a Parquet file, which needs pyarrow: pip install "fastmlp[app]"') from error
-    except Exception as error:  # pyarrow has exceptions of its own
+    except Exception as error:  # pyarrow defines its own exceptions
         raise UserError(f"cannot read {name} as a Parquet file: {first_line(error)}") from error
     if frame.index.name is not None:
         frame = frame.reset_index()
@@ -128,7 +128,7 @@ def _read_excel(name: str, content: bytes) -> Raw:
             frame = pd.read_excel(book, sheet_name=0, header=None, dtype=object, keep_default_na=False)
     except ImportError as error:
         raise UserError(f"{name} is an Excel file; {first_line(error)}") from error
-    except Exception as error:  # openpyxl, zipfile and XML parsers each have exceptions of their own
+    except Exception as error:  # openpyxl, zipfile and the XML parsers define their own exceptions
         raise UserError(f"cannot read {name} as an Excel file: {first_line(error)}") from error
     frame = frame.mask(frame.map(lambda cell: isinstance(cell, str) and not cell.strip()))
     empty = frame.isna().all(axis=1)
@@ -188,10 +188,11 @@ def _decode(name: str, content: bytes, encoding: str | None) -> tuple[str, str]:
 
 
 def find_encoding(content: bytes) -> str:
-    """Return the encoding of a text: UTF-8 or UTF-16 by what they prove, others by charset-normalizer's estimate.
+    """Return the encoding of a text.
 
-    Text in the Latin alphabet is taken for Windows-1252, which contains Latin-1: charset-normalizer often takes short
-    French or Spanish text for the Central European Windows-1250.
+    UTF-16 is recognised by its byte order mark, and UTF-8 by decoding without an error. For other encodings,
+    charset-normalizer estimates the encoding. Text in the Latin alphabet is always decoded as Windows-1252, which
+    contains Latin-1, because charset-normalizer often takes short French or Spanish text for Windows-1250.
     """
     if content.startswith((b"\xff\xfe", b"\xfe\xff")):
         return "utf-16"
@@ -230,9 +231,9 @@ LATIN = {
 
 
 def find_delimiter(text: str) -> str:
-    """Return the separator that gives the first rows the same number of cells, and most of them.
+    """Return the separator that splits most of the first rows into the same number of cells, and into the most cells.
 
-    csv.Sniffer finds no separator in tables that are separated by several blanks or that have one column only.
+    csv.Sniffer does not find the separator if the cells are separated by several blanks or if there is one column.
     """
     sample = "\n".join(line for _, line in zip(range(SAMPLE_ROWS), _lines(text), strict=False))
     best, best_key = ",", (0.0, 1)
@@ -244,7 +245,7 @@ def find_delimiter(text: str) -> str:
         if not widths or widths[0] < 2:
             continue
         key = (widths.count(widths[0]) / len(widths), widths[0])
-        # Blanks also occur inside the cells of other tables: any other separator that fits goes first.
+        # Blanks also occur inside cells, so any other separator that fits is preferred.
         if key > best_key and not (delimiter == " " and best_key[0] > 0.9):
             best, best_key = delimiter, key
     return best

@@ -1,4 +1,4 @@
-"""The text of the report: what is searched, what was found, and how it compares with other models."""
+"""The text of the report: the search, its results, and the comparison with other models."""
 
 from __future__ import annotations
 
@@ -6,12 +6,12 @@ import textwrap
 from typing import Any
 
 OURS = ("mlp", "tabular")  # names of the models of fastmlp
-SHOWN = 5  # candidates on the screen; the page shows all
+SHOWN = 5  # number of candidates on the screen; the page shows all of them
 WIDTH = 80
 
 
 def introduction(results: dict[str, Any]) -> list[str]:
-    """Return what is known before the search."""
+    """Return the lines that are printed before the search: versions, table, and size of the search."""
     table, search = results["table"], results["search"]
     classes = f", {table['classes']} classes" if table["classes"] else ""
     lines = [
@@ -46,7 +46,7 @@ def findings(results: dict[str, Any]) -> list[str]:
 
 
 def ranking(results: dict[str, Any], most: int = SHOWN) -> list[str]:
-    """Return the best candidates, one a line, with scikit-learn's score and time beside them."""
+    """Return the best candidates, one in each line, with the score and time of scikit-learn if it was searched too."""
     ours, theirs, metric = results["ours"], results["theirs"], results["metric"]
     head = f"rank   alpha    hidden  {metric:>8}     std  epochs   s/fit"
     if theirs is not None:
@@ -81,7 +81,7 @@ def number(value: float | None, digits: int = 4) -> str:
 
 
 def best(outcome: dict[str, Any], metric: str) -> list[str]:
-    """Return the best parameters of a search, its score on the rows set aside, and its times."""
+    """Return the best parameters of a search, its score on the test rows, and its times."""
     found = outcome["best"]
     return [
         f"{outcome['library'] + ':':<13} alpha={found['alpha']:g}, hidden_layer_sizes={size(found)}, "
@@ -91,7 +91,7 @@ def best(outcome: dict[str, Any], metric: str) -> list[str]:
 
 
 def comparison(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
-    """Say which library was faster, and whether both found the same."""
+    """Return a comparison of the speed and the results of both libraries."""
     ratio = theirs["seconds"] / ours["seconds"]
     speed = f"{ratio:.1f} times faster" if ratio >= 1 else f"{1 / ratio:.1f} times slower"
     agreement = "the same best parameters" if ours["best"] == theirs["best"] else "other best parameters"
@@ -102,7 +102,7 @@ def comparison(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
 
 
 def advice(results: dict[str, Any]) -> list[str]:
-    """Say which fits failed or did not converge, and what to do about it."""
+    """Return how many fits failed or did not converge, and what to do about it."""
     fits, outcomes = results["search"]["fits"], [results["ours"], results["theirs"]]
     lines = []
     for what, key in (
@@ -119,7 +119,7 @@ def advice(results: dict[str, Any]) -> list[str]:
 
 
 def models(results: dict[str, Any]) -> list[str]:
-    """Return the compared models, best on the rows set aside first, one a line."""
+    """Return the compared models, one in each line, ordered by their scores on the test rows."""
     compared = results["models"]["models"]
     scores = list(compared[0]["test"])
     heads = "".join(f"{score.replace('balanced accuracy', 'balanced'):>10}" for score in scores)
@@ -132,7 +132,7 @@ def models(results: dict[str, Any]) -> list[str]:
 
 
 def conclusion(results: dict[str, Any]) -> list[str]:
-    """Say in sentences which model predicts the rows set aside best, and which one is saved and why."""
+    """Return sentences that state which model is best on the test rows, which one is saved, and why."""
     compared, metric, rows = results["models"]["models"], results["metric"], results["rows"]["test"]
     first, ours, saved = (
         compared[0],

@@ -1,4 +1,4 @@
-"""Everything that a run found, as plain data: what ``metrics.json`` holds and the report is made of."""
+"""All results of a run as plain data, which is stored in ``metrics.json`` and from which the report is made."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ from fastmlp.app.table import Table
 
 METRIC = {"classification": "accuracy", "regression": "R2"}
 MOST_INPUTS = 30  # in the picture of the first layer
-MOST_UNITS = 64
-MOST_POINTS = 2000  # in the picture of predictions
+MOST_UNITS = 64  # likewise
+MOST_POINTS = 2000  # in the picture of the predictions
 
 
 def introduction(table: Table, data: Split, jobs: int, seed: int, max_iter: int = MAX_ITER) -> dict[str, Any]:
-    """Return what is known before the search."""
+    """Return the results that are known before the search: versions, table, and size of the search."""
     rows, columns = table.X.shape
     return {
         "format": 1,
@@ -65,7 +65,7 @@ def gradient(check: fastmlp.GradientCheck) -> dict[str, Any]:
 
 
 def outcome(found: Outcome) -> dict[str, Any]:
-    """Return a search as plain data: its candidates, best first, and its times."""
+    """Return a search as plain data: its candidates, from best to worst, and its times."""
     table = found.search.cv_results_
     candidates = [
         {
@@ -92,7 +92,7 @@ def outcome(found: Outcome) -> dict[str, Any]:
 
 
 def comparison(models: Sequence[Model], chosen: Model, why: str) -> dict[str, Any]:
-    """Return the compared models as plain data, best on the rows set aside first."""
+    """Return the compared models as plain data, ordered by their scores on the test rows."""
     ranked = sorted(models, key=lambda model: -next(iter(model.test_scores.values())))
     return {
         "models": [
@@ -112,7 +112,7 @@ def comparison(models: Sequence[Model], chosen: Model, why: str) -> dict[str, An
 
 
 def curves(ours: Outcome, theirs: Outcome | None, data: Split) -> list[dict[str, Any]]:
-    """Return the training loss of each size at its best alpha, and of scikit-learn's best network."""
+    """Return the training loss of each size with its best alpha, and of scikit-learn's best network."""
     lines = [
         {
             "label": f"{size}, alpha={alpha:g}",
@@ -146,7 +146,7 @@ def first_layer(ours: Outcome, table: Table) -> dict[str, Any]:
 
 
 def predictions(model: Any, table: Table, data: Split) -> dict[str, Any]:
-    """Return what the picture of a model's predictions on the rows set aside shows."""
+    """Return the data for the picture of a model's predictions of the test rows."""
     predicted = model.predict(data.X_test)
     if table.task == "classification":
         labels = np.unique(table.y)
@@ -159,5 +159,5 @@ def predictions(model: Any, table: Table, data: Split) -> dict[str, Any]:
 
 
 def _plain(value: Any) -> float | None:
-    """Return a Python float, or None if it is not finite, which JSON cannot say."""
+    """Return a Python float, or None if the value is not finite, because JSON has no NaN and no infinity."""
     return float(value) if np.isfinite(value) else None

@@ -18,7 +18,7 @@ from fastmlp.app.wording import first_line
 METRICS = "metrics.json"
 FORMATS = ("skops", "joblib")
 
-# What skops does not trust by itself and our models consist of. Everything of fastmlp comes on top.
+# Types in the saved models that skops does not trust by default. All types of fastmlp are trusted as well.
 TRUSTED = {
     "functools.partial",
     "numpy.dtype",
@@ -30,7 +30,7 @@ TRUSTED = {
 
 
 def check_format(form: str) -> None:
-    """Raise a UserError if models cannot be saved in this format here."""
+    """Raise a UserError if the package for this format is not installed."""
     if form == "skops":
         try:
             import skops.io  # noqa: F401
@@ -39,7 +39,7 @@ def check_format(form: str) -> None:
 
 
 def save_model(model: Any, path: Path) -> None:
-    """Save a model in the format that the name of `path` says, ``.skops`` or ``.joblib``."""
+    """Save a model. The suffix of `path`, ``.skops`` or ``.joblib``, selects the format."""
     try:
         if path.suffix == ".skops":
             import skops.io
@@ -52,7 +52,7 @@ def save_model(model: Any, path: Path) -> None:
 
 
 def load_model(path: Path) -> Any:
-    """Load a model that ``fit`` saved; the content of the file tells the format."""
+    """Load a model that ``fit`` saved. The format is detected from the content of the file."""
     try:
         if not path.is_file():
             raise UserError(f"cannot read {path}: {'it is a folder' if path.is_dir() else 'no such file'}")
@@ -63,7 +63,7 @@ def load_model(path: Path) -> Any:
         raise
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror or first_line(error)}") from error
-    except Exception as error:  # whatever unpickling a file that is no model leads to
+    except Exception as error:  # unpickling a file that is not a model can raise any exception
         raise UserError(f"{path} is not a model that fit saved ({first_line(error)})") from error
     versions = [str(warning.message) for warning in caught if hasattr(warning.message, "original_sklearn_version")]
     preparation = getattr(model, "named_steps", {}).get("prepare")
@@ -90,12 +90,12 @@ def _load_skops(path: Path) -> Any:
 
 
 def save_metrics(results: dict[str, Any], folder: Path) -> None:
-    """Write what the report is made of as JSON."""
+    """Write the results, from which the report is made, as JSON."""
     write_text(folder / METRICS, json.dumps(results, indent=1, allow_nan=False, ensure_ascii=False) + "\n")
 
 
 def load_metrics(folder: Path) -> dict[str, Any]:
-    """Read what `save_metrics` wrote."""
+    """Read the results that `save_metrics` has written."""
     path = folder / METRICS
     try:
         results = json.loads(path.read_text(encoding="utf-8"))

@@ -37,14 +37,14 @@ TEST_SIZE = 0.2
 QUIET = (ConvergenceWarning, FitFailedWarning)
 CHECKED_ROWS, CHECKED_PARAMS = 64, 50  # of the gradient check: rows, and components of each array
 
-# Each library with the workers that suit it. fastmlp computes outside the interpreter lock: threads do, and
-# need no start and no kernels of their own. Scikit-learn's fits hold the lock most of the time and took more
-# than twice as long in threads as in processes.
+# The joblib backend of each library. fastmlp releases the interpreter lock, so threads are sufficient; they start at
+# once and share the compiled kernels. scikit-learn holds the lock most of the time: its fits took more than twice as
+# long in threads as in processes.
 BACKENDS = {"fastmlp": "threading", "scikit-learn": "loky"}
 
 
 class Split(NamedTuple):
-    """The rows to search on and the rows set aside for the test."""
+    """The rows for the search, and the test rows."""
 
     X: Any
     X_test: Any
@@ -54,20 +54,20 @@ class Split(NamedTuple):
 
 @dataclass(frozen=True)
 class Outcome:
-    """What a search found.
+    """The result of a search.
 
     Attributes
     ----------
     library : str
-        Whose MLP it was.
+        Library of the MLP.
     search : GridSearchCV
         The fitted search.
     seconds : float
-        How long it took, the last fit on all training rows included.
+        Time of the search, including the last fit on all training rows.
     test_score : float
-        Accuracy or R2 of that last fit on the rows set aside.
+        Accuracy or R2 of this last fit on the test rows.
     ready : float
-        Seconds from the first call to ready workers and kernels, before the search.
+        Seconds to start the workers and to load the kernels, before the search.
     """
 
     library: str
@@ -78,32 +78,31 @@ class Outcome:
 
     @property
     def scores(self) -> NDArray[np.float64]:
-        """Mean score over the folds, alphas x sizes: the order of scikit-learn's ParameterGrid."""
+        """Mean scores over the folds, of shape (n_alphas, n_sizes), in the order of scikit-learn's ParameterGrid."""
         scores = np.asarray(self.search.cv_results_["mean_test_score"], dtype=np.float64)
         return scores.reshape(len(ALPHAS), len(SIZES))
 
     @property
     def best(self) -> dict[str, Any]:
-        """The best parameters by their own names."""
+        """The best parameters, with the names that they have in the MLP instead of the pipeline."""
         return _own_names(self.search.best_params_)
 
     @property
     def unconverged(self) -> int:
-        """How many fits of the search were stopped by max_iter."""
+        """Number of fits of the search that max_iter stopped."""
         epochs = [self.search.cv_results_[f"split{fold}_test_epochs"] for fold in range(FOLDS)]
         return int(np.sum(np.asarray(epochs) >= mlp_of(self.search.best_estimator_).max_iter))
 
     @property
     def failed(self) -> int:
-        """How many fits of the search ended with an error."""
+        """Number of fits of the search that raised an error."""
         return int(sum(np.isnan(self.search.cv_results_[f"split{fold}_test_score"]).sum() for fold in range(FOLDS)))
 
 
 class Scorer:
-    """Score a fitted pipeline, and tell the progress display through the file `log`.
+    """Score a fitted pipeline, and append the score to the file `log` for the progress display.
 
-    GridSearchCV calls it once a fit, in a thread or process of its own; a file opened for appending takes one
-    line from each of them, whichever they are.
+    GridSearchCV calls the scorer after each fit, in any thread or process. All of them can append to the same file.
     """
 
     def __init__(self, log: Path) -> None:
@@ -118,17 +117,17 @@ class Scorer:
 
 
 def split(table: Table, seed: int) -> Split:
-    """Set a test set aside, with every class in proportion."""
+    """Set test rows aside. For classification, the split is stratified."""
     stratify = table.y if table.task == "classification" else None
     X, X_test, y, y_test = train_test_split(table.X, table.y, test_size=TEST_SIZE, stratify=stratify, random_state=seed)
     return Split(X, X_test, y, y_test)
 
 
 def columns(table: Table) -> Any:
-    """Return the transformer that gives an MLP its inputs: scaled numbers and one-hot encoded texts."""
+    """Return the transformer that makes the inputs of an MLP: scaled numbers and one-hot encoded texts."""
     if table.preparation is None:
         return StandardScaler()
-    # keep_empty_features: a column may have no value at all in the training rows of one fold.
+    # keep_empty_features: all values of a column may be missing in the training rows of a fold.
     scale = make_pipeline(SimpleImputer(strategy="median", keep_empty_features=True), StandardScaler())
     encode = make_pipeline(
         SimpleImputer(strategy="most_frequent", keep_empty_features=True),
@@ -141,22 +140,22 @@ def columns(table: Table) -> Any:
 
 
 def pipeline(table: Table, model: Any) -> Any:
-    """Return preprocessing + `model`, fitted together so that no fold sees the rows it is scored on."""
+    """Return a pipeline of the preprocessing and `model`, so that the preprocessing is fitted in each fold anew."""
     whole = Pipeline([("columns", columns(table)), ("mlp", model)])
     if table.task == "classification":
         return whole
-    # Scikit-learn's defaults (first step size, tolerance) suit targets of about unit size.
+    # scikit-learn's defaults (initial learning rate, tolerance) suit targets of about unit variance.
     return TransformedTargetRegressor(regressor=whole, transformer=StandardScaler())
 
 
 def folds(task: str, seed: int) -> Any:
-    """Return the splitter whose folds all models are scored on."""
+    """Return the cross-validation splitter, which is the same for all models."""
     splitter = StratifiedKFold if task == "classification" else KFold
     return splitter(FOLDS, shuffle=True, random_state=seed)
 
 
 def mlp_of(estimator: Any) -> Any:
-    """Return the MLP at the end of what `pipeline` built."""
+    """Return the MLP of a fitted pipeline that `pipeline` has made."""
     return getattr(estimator, "regressor_", estimator)[-1]
 
 
@@ -176,9 +175,9 @@ def input_names(estimator: Any) -> list[str]:
 
 
 def warm_up(library: str, task: str, data: Split, jobs: int) -> float:
-    """Start the workers, load or compile what the MLP of `library` needs, and return the seconds it took.
+    """Start the workers, load or compile the code of the MLP of `library`, and return the seconds that this took.
 
-    Every worker fits a few rows; without it whatever comes first in a process would pay for all this.
+    Every worker fits a few rows. Otherwise, the first fit of the search in each process would include this time.
     """
     small = new_mlp(library, task, 0).set_params(hidden_layer_sizes=(2,), max_iter=1)
     y = data.y[np.unique(data.y, return_index=True)[1][:200]]
@@ -186,7 +185,7 @@ def warm_up(library: str, task: str, data: Split, jobs: int) -> float:
     start = time.perf_counter()
     with quiet(), joblib.parallel_config(backend=BACKENDS[library]):
         with _children_ignore_interrupts():
-            # As a generator, the call returns as soon as the workers are started and have their tasks.
+            # With a generator, the call returns as soon as the workers are started and have their tasks.
             fits = Parallel(n_jobs=jobs, return_as="generator")(delayed(_fit)(small, X, y) for _ in range(2 * jobs))
         for _ in fits:
             pass
@@ -211,13 +210,13 @@ def _children_ignore_interrupts() -> Iterator[None]:
 
 
 def _fit(mlp: Any, X: Any, y: Any) -> None:
-    # Not `mlp.fit` itself: workers that look this function up import the module of `Scorer`, which the search
-    # would otherwise have to wait for.
+    # A function of this module instead of `mlp.fit`, so that the workers import the module of `Scorer` now and not
+    # during the search.
     clone(mlp).fit(X, y)
 
 
 def new_mlp(library: str, task: str, seed: int, max_iter: int = MAX_ITER) -> Any:
-    """Return the MLP of `library`; fastmlp's on one thread, for the cores are busy with other fits."""
+    """Return the MLP of `library`. That of fastmlp uses one thread, because the other cores run other fits."""
     if library == "fastmlp":
         ours = fastmlp.MLPClassifier if task == "classification" else fastmlp.MLPRegressor
         return ours(max_iter=max_iter, random_state=seed, n_jobs=1)
@@ -226,7 +225,7 @@ def new_mlp(library: str, task: str, seed: int, max_iter: int = MAX_ITER) -> Any
 
 
 def gradient_check(table: Table, data: Split, seed: int) -> fastmlp.GradientCheck:
-    """Check back-propagation against central differences before it is trusted: first candidate, a few rows."""
+    """Compare backpropagation with central differences, for the first candidate and a few rows."""
     mlp = new_mlp("fastmlp", table.task, seed).set_params(hidden_layer_sizes=SIZES[0], alpha=ALPHAS[0])
     X = columns(table).fit_transform(data.X)[:CHECKED_ROWS]
     y = data.y if table.task == "classification" else StandardScaler().fit_transform(data.y.reshape(-1, 1)).ravel()
@@ -243,7 +242,7 @@ def run(
     ready: float,
     max_iter: int = MAX_ITER,
 ) -> Outcome:
-    """Search with the MLP of `library`, ready after `ready` seconds; every finished fit adds a line to `log`."""
+    """Search with the MLP of `library`. Every finished fit appends a line to `log`; `ready` is part of the result."""
     mlp = new_mlp(library, table.task, seed, max_iter)
     prefix = "mlp__" if table.task == "classification" else "regressor__mlp__"
     search = GridSearchCV(
@@ -263,7 +262,7 @@ def run(
 
 
 def best_of_each_size(outcome: Outcome, data: Split) -> list[tuple[tuple[int, ...], float, list[float]]]:
-    """Return each size with its best alpha and the loss of every epoch of a fit on all training rows."""
+    """Return each size with its best alpha, and the loss of every epoch of a fit on all training rows."""
     search = outcome.search
     curves: list[tuple[tuple[int, ...], float, list[float]]] = []
     for s, size in enumerate(SIZES):
@@ -286,14 +285,14 @@ def _own_names(params: dict[str, Any]) -> dict[str, Any]:
 
 @contextmanager
 def quiet() -> Iterator[None]:
-    """Hide what the report says anyway, here and in scikit-learn's workers, which inherit the filters."""
+    """Hide the warnings that the report summarises, here and in scikit-learn's workers, which inherit the filters."""
     with warnings.catch_warnings():
         for category in QUIET:
             warnings.simplefilter("ignore", category)
         warnings.filterwarnings("ignore", "One or more of the test scores are non-finite")
         warnings.filterwarnings("ignore", "Training interrupted by user")  # Ctrl-C reaches the workers too
-        # Each of scikit-learn's workers empties the filters and fills them again, and those that are threads share
-        # them: a warning of another thread in between would be shown.
+        # Each worker of scikit-learn resets the filters and sets them again. Workers that are threads share the
+        # filters, so a warning of another thread in between would be shown.
         show = warnings.showwarning
 
         def show_others(message: Any, category: type[Warning], *args: Any, **options: Any) -> None:

@@ -1,4 +1,4 @@
-"""The table to learn from: recognise the target and the task, prepare the inputs, refuse what is of no use."""
+"""Make a table ready for a search: recognise the target and the task, prepare the inputs, and check the rows."""
 
 from __future__ import annotations
 
@@ -20,12 +20,12 @@ if TYPE_CHECKING:
     from fastmlp.app.preparation import Recognition, TablePreparation
     from fastmlp.app.reading import Raw
 
-# A fifth goes to the test set and the rest into five folds: with seven rows of a class, or twenty of a
-# quantity, every fold still holds something to score.
+# A fifth of the rows are test rows, and the others are divided into five folds. With seven rows of each class, or
+# with twenty rows for regression, every fold has rows that can be scored.
 MIN_ROWS_PER_CLASS = 7
 MIN_ROWS = 20
 
-MAX_CLASSES = 20  # a target with more distinct whole numbers than this is a quantity
+MAX_CLASSES = 20  # a target with more distinct whole numbers than this means regression
 
 
 @dataclass(frozen=True)
@@ -35,21 +35,21 @@ class Table:
     Attributes
     ----------
     name : str
-        What the table is called in the report.
+        Name of the table in the report.
     X : DataFrame or ndarray of shape (n_rows, n_columns)
         Numbers (NaN is a missing value) and categorical columns.
     y : ndarray of shape (n_rows,)
         Class labels, or float64 quantities.
     task : {"classification", "regression"}
-        What `y` asks for.
+        The task.
     target : str
         Name of the target.
     notes : tuple of str
-        What was recognised and decided on the way; the report repeats it.
+        Descriptions of what was recognised, for the report.
     preparation : TablePreparation or None
-        The fitted transformer that made `X` of the raw data frame; None if nothing was prepared.
+        The fitted transformer that made `X` from the raw data frame; None if nothing was prepared.
     image_shape : tuple of int or None
-        Shape of the picture that a row is, if it is one.
+        Height and width of the images, if the rows are images.
     """
 
     name: str
@@ -86,11 +86,11 @@ def read_table(
     target : str or None
         Name of the column to predict; None is an error that lists the columns.
     task : {"classification", "regression"} or None
-        What to do; None recognises it from the target.
+        The task; None recognises it from the target.
     keep, drop : sequence of str
-        Columns that are used although they look like identifiers, and columns that are not used.
+        Columns to use even if they look like identifiers, and columns not to use.
     **options : str or None
-        How to read a text file: ``separator``, ``decimal`` and ``encoding`` of `fastmlp.app.reading.read_raw`.
+        Options for text files: ``separator``, ``decimal`` and ``encoding`` of `fastmlp.app.reading.read_raw`.
 
     Returns
     -------
@@ -99,7 +99,7 @@ def read_table(
     Raises
     ------
     UserError
-        If the table cannot be read or is of no use for a search.
+        If the table cannot be read, or has too few rows or columns for a search.
     """
     from fastmlp.app.preparation import LEFT_OUT, TablePreparation, recognize, with_numbers
     from fastmlp.app.reading import read_raw
@@ -133,7 +133,7 @@ def read_table(
 
 
 def _read_target(raw: Raw, target: str, task: str | None) -> tuple[pd.DataFrame, NDArray[np.generic], str, list[str]]:
-    """Return the rows that have a target, the targets, the task, and why it is that task."""
+    """Return the rows that have a target, the targets, the task, and notes about the choice of the task."""
     from fastmlp.app import cells
     from fastmlp.app.preparation import is_numbers
 
@@ -183,7 +183,7 @@ def _read_target(raw: Raw, target: str, task: str | None) -> tuple[pd.DataFrame,
 
 
 def _notes(inputs: pd.DataFrame, recognition: Recognition, nameless: int) -> list[str]:
-    """Say what each column was taken for, and which were left out."""
+    """Return notes about the kind of each column and about the columns that are left out."""
     from fastmlp.app import cells
     from fastmlp.app.preparation import LEFT_OUT, TEXT
 
