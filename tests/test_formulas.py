@@ -237,6 +237,7 @@ print("softsign works")
 """
 
 
+@pytest.mark.slow
 def test_diff_adds_an_activation(tmp_path):
     copy = tmp_path / "copy"
     for folder in ("fastmlp", "kernels"):

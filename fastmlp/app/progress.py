@@ -19,8 +19,8 @@ except ImportError:  # without the extra "app"
 else:
     HAS_RICH = True
 
-INTERVAL = 0.1  # seconds between two reads of the log
-QUIET = 2.0  # smallest number of seconds between two plain lines
+INTERVAL = 0.1  # seconds between looks at the log
+QUIET = 2.0  # seconds between plain lines
 
 Show = Callable[[int, float | None], None]
 

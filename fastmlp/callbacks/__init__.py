@@ -1,7 +1,7 @@
 """Callbacks for `set_callbacks` of the estimators: checkpoints, and a history of the training.
 
-They have the methods of scikit-learn's callbacks, and also work with versions of scikit-learn before 1.9, which have no
-callbacks of their own.
+They have the methods of scikit-learn's callbacks. They also work with versions of scikit-learn before 1.9, which do not
+have callbacks.
 """
 
 from ._checkpoint import Checkpoint

@@ -12,26 +12,26 @@ __all__ = ["Checkpoint"]
 
 
 class Checkpoint(EpochCallback):
-    """Callback that writes a training in progress to a file, from which `fit(..., resume_from=path)` continues.
+    """Callback that saves a training in progress to a file, from which `fit(..., resume_from=path)` continues.
 
-    The file is replaced at once: whenever the process or the machine stops, `path` is complete. It holds no pickled
-    objects, and no data but a digest of them.
+    The file is replaced in one step, so it is complete whenever the process or the machine stops. It does not contain
+    pickled objects. Of the data, it contains only a digest.
 
     Parameters
     ----------
     path : str or path-like
-        The file. Its folder must exist. Each fit needs a file of its own.
+        The file. Its folder must exist. Each fit needs a separate file.
     every : int, default=10
-        Number of epochs from one checkpoint to the next. One is also written after the last epoch.
+        Number of epochs between two checkpoints. A checkpoint is also written after the last epoch.
 
     Raises
     ------
     TypeError, ValueError
-        `path` is not a path, or `every` is not a positive integer. When the fit begins: it is a fit by 'lbfgs', which
-        cannot be resumed.
+        If `path` is not a path, or `every` is not a positive integer. At the beginning of a fit: if the solver is
+        'lbfgs', whose training cannot be resumed.
     OSError
-        When the fit begins: the folder does not exist. Later: the file cannot be written; the model then has the
-        weights of the last epoch.
+        At the beginning of a fit: if the folder does not exist. During the fit: if the file cannot be written. The
+        model then has the weights of the last epoch.
 
     Examples
     --------
@@ -71,6 +71,6 @@ class Checkpoint(EpochCallback):
         remove_leftovers(self.path)
 
     def after_epoch(self, estimator: Any, progress: Progress) -> None:
-        """Write a checkpoint, if it is time."""
+        """Write a checkpoint after every `every` epochs, and after the last epoch."""
         if progress.snapshot is not None and (progress.ended or progress.epoch % self.every == 0):
             write_checkpoint(self.path, progress.snapshot())

@@ -1,4 +1,4 @@
-"""A table of what training has reported after each epoch."""
+"""A table with the loss and other values of each epoch of a training."""
 
 import math
 from typing import TYPE_CHECKING, Any
@@ -20,8 +20,8 @@ def _number(value: float | None) -> float:
 class History(EpochCallback):
     """Callback that records loss, validation, learning rate and gradient norm of each epoch.
 
-    If several fits share it, such as the clones of a grid search, it holds the epochs of the fit that began last.
-    Worker processes have copies of it, and what they record stays there.
+    If several fits share a history, as the clones of a grid search do, it contains the epochs of the fit that began
+    last. Worker processes record into copies, which are not sent back.
 
     See Also
     --------
@@ -29,7 +29,7 @@ class History(EpochCallback):
 
     Notes
     -----
-    The gradient norm costs a pass over the gradient in each mini-batch; the weights do not depend on it.
+    Computing the gradient norm takes one pass over the gradient in each mini-batch. The weights do not depend on it.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class History(EpochCallback):
         return {**self.__dict__, "_rows": list(self._rows), "_of_fit": {}}
 
     def frame(self) -> "pd.DataFrame":
-        """Return the epochs as a data frame; needs pandas.
+        """Return the epochs as a data frame. Requires pandas.
 
         Returns
         -------

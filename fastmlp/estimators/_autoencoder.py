@@ -36,8 +36,8 @@ __all__ = ["MLPAutoencoder"]
 class TiedEngine(Engine):
     """An engine that keeps the decoder's matrices the transposes of the encoder's.
 
-    The kernels form gradients for both uses of a matrix; these are added here, mini-batch by mini-batch, before the
-    kernel of the optimizer takes its step.
+    The kernels compute a gradient for each use of a matrix. For each mini-batch, this class adds both gradients and
+    then calls the kernel of the optimizer.
     """
 
     def __post_init__(self) -> None:
@@ -69,8 +69,9 @@ class TiedEngine(Engine):
         """Train, or evaluate, as `Engine.run` does."""
         if self.hyper.optimizer == STORE:
             status = super().run(team, epochs, schedule)
-            # L-BFGS sees both places of a matrix. Half the sum in each is the gradient of J over tied weights in that
-            # larger space, and the points that it tries are tied because it starts from one that is.
+            # L-BFGS treats both uses of a matrix as separate variables. With half the sum of both gradients for each of
+            # them, the gradient is that of J as a function of tied weights. The iterates remain tied, because the
+            # initial weights are.
             tie_gradient(self.network, self.g, 0.5)
             return status
         state = self.state
@@ -253,7 +254,7 @@ out_activation_, n_features_in_, feature_names_in_, gammas_, betas_
         Parameters
         ----------
         X : {array-like, sparse matrix} of shape (n_samples, n_features)
-            The data. Of a sparse matrix, a dense copy is made for the targets.
+            The data. If X is sparse, a dense copy is made for the targets.
         y : Ignored
             Accepted for the interface of pipelines.
         sample_weight : array-like of shape (n_samples,), default=None

@@ -37,7 +37,7 @@ __all__ = ["_BaseMLP"]
 
 
 class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
-    """Fitting and predicting, for all estimators."""
+    """Base class of `MLPClassifier`, `MLPRegressor` and `MLPAutoencoder`."""
 
     # ---- what a subclass defines
 
@@ -64,7 +64,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
 
     @property
     def _dtypes(self) -> Any:
-        """The dtypes that X may have after validation; the first is what other dtypes are converted to."""
+        """The dtypes that X may have after validation. Other dtypes are converted to the first one."""
         return (np.float64, np.float32) if self.dtype is None else np.dtype(self.dtype)
 
     @property
@@ -200,15 +200,16 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
     def onnx_converter(self) -> Callable[..., None]:
         """Return the function by which skl2onnx converts this estimator.
 
-        skl2onnx calls a method of this name before it looks at registered converters. Its converter of scikit-learn's
-        classes, if a user registers that for this one, ignores `batch_norm`, `residual` and one-vs-all outputs.
+        skl2onnx calls a method of this name before it searches the registered converters. Its converter for the classes
+        of scikit-learn must not be registered for this class: it ignores `batch_norm`, `residual` and one-vs-all
+        outputs.
 
         Returns
         -------
         callable
             `fastmlp.export.convert`.
         """
-        # Imported by name and when it is called: the estimators do not depend on the export.
+        # Imported by name and only when it is called, because the estimators must not depend on `fastmlp.export`.
         converter: Callable[..., None] = import_module("fastmlp.export").convert
         return converter
 
@@ -242,16 +243,16 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
         sample_weight : array-like of shape (n_samples,), default=None
             Sample weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
-            Validation data. They are scored after each epoch; with `early_stopping`, they take the place of the rows
-            that would be set aside.
+            Validation data, which are scored after each epoch. With `early_stopping`, they are used instead of rows
+            that are set aside.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Target values of X_val.
         sample_weight_val : array-like of shape (n_val,), default=None
             Sample weights of X_val.
         resume_from : str or path-like, default=None
-            A checkpoint that `fastmlp.callbacks.Checkpoint` has written, from which training continues; it ends with
-            the same weights as a fit that was not interrupted. Parameters and data must be those of the fit that wrote
-            it, except for `n_jobs`, `verbose` and `warm_start`. 'sgd' and 'adam' only.
+            A checkpoint that `fastmlp.callbacks.Checkpoint` has written. Training continues from it, and ends with the
+            same weights as a fit that was not interrupted. The data and all parameters except `n_jobs`, `verbose` and
+            `warm_start` must be those of the interrupted fit. Only for the solvers 'sgd' and 'adam'.
 
         Returns
         -------
@@ -261,11 +262,12 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
         Raises
         ------
         ValueError
-            A parameter or the data are not allowed. The checkpoint is damaged, or of another version of fastmlp, of
-            other parameters or of other data: the message says which. Or training diverged: the message then names the
-            epoch, the mini-batch and the learning rate, and the last finite weights are kept.
+            If a parameter or the data are invalid; if the checkpoint is damaged, or was written by another version of
+            fastmlp, with other parameters or for other data (the message states the difference); or if training
+            diverged. In the last case, the message states the epoch, the mini-batch and the learning rate, and the
+            last finite weights are kept.
         MemoryError
-            The network is too large for the memory of this machine.
+            If the network does not fit into the memory of this machine.
         """
         validation = X_val, y_val, sample_weight_val
         with fit_tasks(self, X, y, sample_weight) as tasks:
@@ -282,7 +284,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
     @classmethod
     @cache
     def _get_param_names(cls) -> list[str]:
-        """Return the names of the parameters, cached: scikit-learn reads the signature in every clone and every fit."""
+        """Return the names of the parameters, cached: scikit-learn inspects the signature in every clone and fit."""
         return list(super()._get_param_names())
 
     def __sklearn_tags__(self) -> Tags:

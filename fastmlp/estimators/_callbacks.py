@@ -1,4 +1,4 @@
-"""Callbacks of a fit: scikit-learn's interface, and what replaces it before scikit-learn 1.9."""
+"""Callbacks of a fit: scikit-learn's interface, and its replacement for versions before 1.9."""
 
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -18,7 +18,7 @@ HOOKS = ("setup", "teardown", "on_fit_task_begin", "on_fit_task_end")
 
 
 class _Context:
-    """What stands for `sklearn.callback.CallbackContext` before scikit-learn 1.9, for the callbacks of fastmlp."""
+    """Replacement of `sklearn.callback.CallbackContext` before scikit-learn 1.9, for the callbacks of fastmlp."""
 
     def __init__(self, task_name: str, callbacks: list[Any]) -> None:
         self.task_name, self._callbacks = task_name, callbacks
@@ -36,7 +36,7 @@ class _Context:
 
 
 class _OlderSupport:
-    """What stands for `sklearn.callback.CallbackSupportMixin` before scikit-learn 1.9."""
+    """Replacement of `sklearn.callback.CallbackSupportMixin` before scikit-learn 1.9."""
 
     def set_callbacks(self, *callbacks: Any) -> Self:
         if not all(isinstance(callback, EpochCallback) for callback in callbacks):
@@ -67,13 +67,13 @@ class CallbacksMixin(_Support):
         """Set the callbacks of `fit`.
 
         `fit` is a task, and each epoch (each iteration of 'lbfgs') is a subtask of it, named "epoch". If a callback
-        returns True at the end of an epoch, training stops. `partial_fit` calls no callbacks.
+        returns True at the end of an epoch, training stops. `partial_fit` does not call callbacks.
 
         Parameters
         ----------
         *callbacks : callback instances
-            Callbacks of `sklearn.callback`, which need scikit-learn 1.9 or later, and of `fastmlp.callbacks`. They
-            replace those that were set before. With scikit-learn 1.9, clones keep them.
+            Callbacks of `fastmlp.callbacks` and, with scikit-learn 1.9 or later, of `sklearn.callback`. They replace
+            the callbacks that were set before. With scikit-learn 1.9 or later, clones keep them.
 
         Returns
         -------
@@ -83,9 +83,9 @@ class CallbacksMixin(_Support):
         Raises
         ------
         TypeError
-            One of them is not an instance with the methods of a callback.
+            If one of them is not an instance with the methods of a callback.
         RuntimeError
-            An older version of scikit-learn is installed, and one of them is not of `fastmlp.callbacks`.
+            If one of them does not belong to `fastmlp.callbacks`, and the version of scikit-learn is older than 1.9.
 
         Examples
         --------
@@ -109,20 +109,20 @@ class CallbacksMixin(_Support):
 
 
 class FitTasks:
-    """The tasks of a fit, as callbacks are told of them: the fit, and each of its epochs.
+    """The tasks of a fit, about which the callbacks are notified: the fit itself, and each of its epochs.
 
     Parameters
     ----------
     model : estimator
     X, y, metadata
-        What `fit` got; scikit-learn passes them on to callbacks that ask for them.
+        Arguments of `fit`. scikit-learn passes them to callbacks that request them.
 
     Attributes
     ----------
     attributes : callable or None
-        Returns the attributes by which a copy of the model becomes a model that is fitted up to the present epoch.
+        Returns attributes that make a copy of the model a model that is fitted up to the present epoch.
     identity : callable or None
-        Returns what distinguishes this fit from others, for checkpoints.
+        Returns a description of this fit for checkpoints, see `identity_of`.
     """
 
     def __init__(self, model: Any, X: Any, y: Any, metadata: dict[str, Any] | None) -> None:
@@ -134,14 +134,14 @@ class FitTasks:
         self._fit.call_on_fit_task_begin(estimator=model, **self._data)
 
     def begin_epoch(self) -> None:
-        """Tell of the beginning of an epoch."""
+        """Notify the callbacks that an epoch begins."""
         self._epoch = self._fit.subcontext(task_name=EPOCH)
         self._epoch.call_on_fit_task_begin(
             estimator=self.model, **self._data, reconstruction_attributes=self.attributes
         )
 
     def end_epoch(self, progress: Progress) -> bool:
-        """Tell of the end of an epoch; return whether training is to stop."""
+        """Notify the callbacks that an epoch has ended, and return whether training should stop."""
         snapshot, identity = progress.snapshot, self.identity
         if snapshot is not None and identity is not None:
 
@@ -158,15 +158,15 @@ class FitTasks:
         )
 
     def end(self) -> None:
-        """Tell of the end of the fit."""
+        """Notify the callbacks that the fit has ended."""
         self._fit.call_on_fit_task_end(estimator=self.model, **self._data, reconstruction_attributes={})
 
 
 @contextmanager
 def fit_tasks(model: Any, X: Any, y: Any, sample_weight: Any) -> Iterator[FitTasks | None]:
-    """Tell the callbacks of a model that a fit begins and ends; None if there are no callbacks.
+    """Notify the callbacks of a model that a fit begins and ends. Yield None if there are no callbacks.
 
-    Since scikit-learn 1.9, the decorator of `fit` calls their method `teardown`.
+    Since scikit-learn 1.9, the decorator of `fit` calls the method `teardown` of the callbacks.
     """
     callbacks = model.__dict__.get("_skl_callbacks")
     if not callbacks:

@@ -121,11 +121,12 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         default=None,
         allowed=[StrOptions({"balanced"}), dict, list, None],
         doc="""dict, list of dict, 'balanced' or None
-        Weights of the classes, {class: weight}, by which the sample weights are multiplied, also those of the rows that
-        `early_stopping` sets aside, but not `sample_weight_val`. Classes that are not named weigh 1. 'balanced' means
-        n_samples / (n_classes * number of samples of the class). For label indicators 'balanced' or a list with a dict
-        {0: weight, 1: weight} for each label: as in `sklearn.utils.class_weight.compute_sample_weight`, the weight of a
-        sample is the product over the labels. `partial_fit` does not know all samples and refuses 'balanced'.""",
+        Weights of the classes, {class: weight}. The sample weights are multiplied by them, including those of the rows
+        that `early_stopping` sets aside, but not `sample_weight_val`. The weight of a class that is not a key is 1.
+        'balanced' means n_samples / (n_classes * number of samples of the class). For label indicators, 'balanced' or
+        a list with one dict {0: weight, 1: weight} for each label is allowed; as in
+        `sklearn.utils.class_weight.compute_sample_weight`, the weight of a sample is the product over the labels.
+        'balanced' is not supported by `partial_fit`, which does not know all samples.""",
     )
 
     _differentiates_link = False
@@ -166,7 +167,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
         if y.ndim == 1:
-            # One pass over y, where `transform` makes ten. All classes are known to be valid here.
+            # One pass over y instead of the ten passes of `transform`. The classes have been validated before.
             if labels is None:
                 places = np.searchsorted(self.classes_, y).astype(np.int32)
             else:

@@ -1,8 +1,8 @@
-"""What a call of `partial_fit` prepares and the next call can use again.
+"""Reuse the preparations of a call of `partial_fit` in the next call.
 
-A call on a small chunk takes much longer to prepare than to train: parameters, network, memory and addresses are the
-same as in the call before. They are kept as long as nothing has changed. The data are checked in each call; all data
-but arrays of numbers, and all invalid data, take the ordinary way.
+On a small chunk, the preparations take much longer than training: checking the parameters, building the network,
+allocating memory, collecting addresses. They are reused as long as nothing has changed. The data are checked in each
+call. Data other than arrays of numbers, and invalid data, are processed without this module.
 """
 
 from collections.abc import Callable, Iterator
@@ -26,8 +26,8 @@ from ._weights import has_packed_weights
 
 __all__ = ["Continuation", "class_numbers", "continuing"]
 
-ROWS_LIMIT = 1 << 20  # of a chunk: beyond, preparing takes little of the time, and the order of the rows much memory
-MANY_ROWS = 10_000  # from here on, counting labels is faster than searching for each of them
+ROWS_LIMIT = 1 << 20  # rows of a chunk: for larger ones, the time saved is small and the order of the rows large
+MANY_ROWS = 10_000  # from this number on, counting labels is faster than searching for each of them
 NOTHING = np.empty(0)
 KEYWORDS = {"sample_weight", "classes", "n_epochs"}
 CONTAINERS = (list, tuple, dict, np.ndarray)
@@ -36,7 +36,7 @@ CONTAINERS = (list, tuple, dict, np.ndarray)
 def class_numbers(y: Any, classes: Array) -> Array | None:
     """Return the index of each label in the increasing `classes`, or None if a label is not among them.
 
-    Also None unless both are numbers of kinds that can be compared exactly.
+    The result is also None if the labels and classes are not integers or booleans, which can be compared exactly.
     """
     if y.dtype.kind not in "biu" or classes.dtype.kind not in "biu":
         return None
@@ -50,14 +50,14 @@ def class_numbers(y: Any, classes: Array) -> Array | None:
 
 
 def continuing(partial_fit: Callable[..., Any]) -> Callable[..., Any]:
-    """Decorator of `partial_fit`: use what the last call has prepared, if possible."""
+    """Decorator of `partial_fit`, which reuses the preparations of the last call if possible."""
 
     @wraps(partial_fit)
     def first_try_to_continue(model: Any, *args: Any, **kwargs: Any) -> Any:
         if len(args) == 2 and kwargs.keys() <= KEYWORDS and _continue(model, *args, **kwargs):
             return model
         if "coefs_" in model.__dict__ and not get_config()["skip_parameter_validation"]:
-            # scikit-learn does not validate the parameters of a model that is fitted, but they can have changed.
+            # scikit-learn does not validate the parameters of a fitted model again, although they may have changed.
             continuation: Continuation | None = model.__dict__.get("_continuation")
             if continuation is None or not continuation.has_parameters_of(model):
                 model._validate_params()
@@ -67,7 +67,7 @@ def continuing(partial_fit: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _continue(model: Any, X: Any, y: Any, sample_weight: Any = None, classes: Any = None, n_epochs: Any = 1) -> bool:
-    """Make one pass with what the last call of `partial_fit` has prepared; return False if this call cannot use it."""
+    """Make one pass with the preparations of the last call; return False if this call cannot use them."""
     continuation: Continuation | None = model.__dict__.get("_continuation")
     if continuation is None or sample_weight is not None or not model._has_classes(classes):
         return False
@@ -91,15 +91,16 @@ class Continuation:
     Attributes
     ----------
     parameters : dict
-        Values of the parameters of the estimator, but for `hidden_layer_sizes`.
+        Values of all parameters of the estimator except `hidden_layer_sizes`.
     hidden_layer_sizes : str
-        That parameter as a text, because it can be a list, which can change.
+        This parameter as a string, because the user can change a list in place.
     owned : dict
         The attributes of the estimator that training reads or changes.
     arguments : dict
-        Of `train_stochastic`.
+        Arguments of `train_stochastic`.
     seeded : dict or None
-        State of the generator that each call begins with; None: no number is drawn, or the user's generator moves on.
+        State of the generator at the beginning of each call. None if no random numbers are drawn, or if the generator
+        belongs to the user and is not reset.
     """
 
     parameters: dict[str, Any]
@@ -110,7 +111,7 @@ class Continuation:
 
     @classmethod
     def after(cls, model: Any, arguments: dict[str, Any], seeded: dict[str, Any] | None) -> "Continuation | None":
-        """Return what the next call can use after a call with these arguments; None if it must prepare itself."""
+        """Return the preparations for the next call, or None if they cannot be reused."""
         engine: Engine = arguments["engine"]
         assert engine.order is not None
         parameters = {name: getattr(model, name) for name in model._get_param_names()}
@@ -122,16 +123,16 @@ class Continuation:
             or engine.data.rows > ROWS_LIMIT
             or watch.measure is not None
             or watch.keep_best
-            or engine.state.average.size  # the public weights are copies
+            or engine.state.average.size  # the public weights are copies of the weights in training
             or "feature_names_in_" in model.__dict__
-            # A warning is given in each call.
+            # Each call has to emit a warning.
             or (model.batch_size != "auto" and model.batch_size > engine.data.rows)
-            # What a container holds can change unnoticed.
+            # The user can change the contents of a container without assigning the parameter.
             or any(isinstance(value, CONTAINERS) for name, value in parameters.items() if name != "hidden_layer_sizes")
         ):
             return None
         del parameters["hidden_layer_sizes"]
-        # The data belong to the caller.
+        # Keep no reference to the data of the caller.
         engine.data = engine.data._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
         engine.workspace.memory = engine.workspace.memory._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
         engine.workspace.set_data(NOTHING, NOTHING)
@@ -147,7 +148,7 @@ class Continuation:
         )
 
     def fits(self, model: Any, X: Any, n_epochs: Any) -> bool:
-        """Whether a call with X can use what is prepared: nothing has changed, and X is plain and of the same shape."""
+        """Whether a call with X can reuse the preparations: nothing has changed, and X is plain with the same shape."""
         engine: Engine = self.arguments["engine"]
         attribute = model.__dict__.get
         return (
@@ -165,7 +166,7 @@ class Continuation:
 
     @contextmanager
     def data(self, X: Array, Y: Array) -> Iterator[None]:
-        """Begin a call with its data, as each call begins: with the rows in order."""
+        """Use the data of a call inside the ``with`` block. As in every call, the rows are in their original order."""
         engine: Engine = self.arguments["engine"]
         order, workspace = engine.order, engine.workspace
         assert order is not None
@@ -174,7 +175,7 @@ class Continuation:
             assert order.random is not None
             order.random.set_state(self.seeded)
         engine.history.clear()
-        workspace.transpose_weights()  # the user can have changed the numbers in `coefs_`
+        workspace.transpose_weights()  # the user may have changed numbers in `coefs_`
         workspace.set_data(X, Y)
         try:
             yield

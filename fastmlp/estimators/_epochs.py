@@ -1,7 +1,7 @@
-"""`warm_start=True` with `max_iter=1`: a training whose epochs are calls of `fit`.
+"""Training in which each call of `fit` is one epoch: `warm_start=True` with `max_iter=1`.
 
-In scikit-learn, every such call begins with a new optimizer and, if `random_state` is a number, with the same order of
-the rows. Here the call continues the training, so that a loop of calls equals one fit.
+In scikit-learn, every such call begins with a new optimizer and, if `random_state` is an integer, with the same order
+of the rows. In fastmlp, the call continues the training, so that a loop of calls gives the same weights as one fit.
 """
 
 from numbers import Integral
@@ -18,8 +18,8 @@ __all__ = ["LastEpoch", "is_one_epoch"]
 def is_one_epoch(model: Any) -> bool:
     """Whether a call of `fit` is one epoch of a training that the next call continues.
 
-    It is not if the call is complete in itself: with a schedule, which ends with the call, or if it ends with the
-    weights of another epoch.
+    This is not the case with a schedule, because it ends with the call, or if the call may restore the weights of
+    another epoch.
     """
     return (
         model.warm_start
@@ -32,7 +32,7 @@ def is_one_epoch(model: Any) -> bool:
 
 
 class LastEpoch(NamedTuple):
-    """What a call of `fit` leaves for the next, besides weights, optimizer and generator.
+    """State that a call of `fit` leaves for the next call, besides the weights, the optimizer and the generator.
 
     Attributes
     ----------
@@ -46,7 +46,7 @@ class LastEpoch(NamedTuple):
     row_order: Array
 
     def precedes(self, model: Any) -> bool:
-        """Whether a call with the present parameters continues: a change of the optimizer begins a new one."""
+        """Whether a call with the present parameters continues the training: no parameter of the optimizer changed."""
         settings = model.__dict__.get("_settings", {})
         same_seed = (
             self.random_state == model.random_state
@@ -56,6 +56,6 @@ class LastEpoch(NamedTuple):
         return same_seed and all(getattr(model, name, value) == value for name, value in settings.items())
 
     def continue_order(self, engine: Engine) -> None:
-        """Let the engine begin with the order of the rows; another number of rows has an order of its own."""
+        """Let the engine begin with this order of the rows, unless the number of rows has changed."""
         if len(engine.row_order) == len(self.row_order):
             engine.row_order[:] = self.row_order

@@ -1,4 +1,4 @@
-"""What a fitted estimator computes, as plain arrays and names."""
+"""Description of a fitted estimator by plain arrays and names."""
 
 from typing import Any, NamedTuple
 
@@ -22,7 +22,7 @@ class FittedLayer(NamedTuple):
     Attributes
     ----------
     coef : ndarray of shape (n_in, pieces * n_out)
-        Weights in float64. The affine map of a batch normalisation with running statistics is part of them.
+        Weights in float64. They include the affine map of the batch normalisation with running statistics.
     intercept : ndarray of shape (pieces * n_out,)
         Biases in float64, likewise.
     activation : str
@@ -48,7 +48,7 @@ class FittedLayer(NamedTuple):
 
 
 class FittedNetwork(NamedTuple):
-    """The layers of a fitted estimator, and what their output means.
+    """The layers of a fitted estimator, and the meaning of their output.
 
     Attributes
     ----------
@@ -57,9 +57,10 @@ class FittedNetwork(NamedTuple):
     dtype : dtype
         Of the fitted weights, float32 or float64.
     target : {'binary', 'multiclass', 'multilabel', 'values', 'input'}
-        What the outputs are: the probability of the second class, of each of several exclusive classes (to be divided
-        by their sum where the link is 'logistic'), of each label; predicted values; or the input of an autoencoder,
-        whose first half of the layers is the encoder.
+        Meaning of the outputs. 'binary': the probability of the second class. 'multiclass': the probability of each of
+        several exclusive classes, to be divided by their sum if the link is 'logistic'. 'multilabel': the probability
+        of each label. 'values': predicted values. 'input': the input of an autoencoder; the first half of the layers
+        is the encoder.
     """
 
     layers: list[FittedLayer]
@@ -68,9 +69,9 @@ class FittedNetwork(NamedTuple):
 
 
 def fitted_network(model: _BaseMLP) -> FittedNetwork:
-    """Return what a fitted estimator computes, for code that translates it to another form.
+    """Return a description of a fitted estimator, for code that exports it to another format.
 
-    The description follows the fitted attributes, not parameters that were changed after the fit.
+    It is based on the fitted attributes. Parameters that were changed after the fit have no effect.
 
     Parameters
     ----------

@@ -1,4 +1,4 @@
-"""What a checkpoint has to have in common with the fit that continues it."""
+"""The identity of a fit: the properties that a checkpoint must share with the fit that continues it."""
 
 import json
 import os
@@ -24,7 +24,7 @@ WITHOUT_EFFECT = ("n_jobs", "verbose", "warm_start")
 
 
 def _plain(value: Any) -> Any:
-    """Return a parameter's value in a form that JSON can hold and that is equal in another process."""
+    """Return the value of a parameter in a form that JSON supports and that is the same in every process."""
     if value is None or isinstance(value, bool | np.bool_ | str):
         return value if value is None or isinstance(value, str) else bool(value)
     if isinstance(value, Real):
@@ -45,7 +45,7 @@ def _plain(value: Any) -> Any:
 def identity_of(
     model: Any, network: Network, dtype: Any, X: Any, Y: Any, sample_weight: Any, held_out: ValidationData | None
 ) -> dict[str, Any]:
-    """Return what distinguishes a fit from others; the data by a digest."""
+    """Return the properties that distinguish a fit from others. The data are represented by a digest."""
     validation = () if held_out is None else (held_out.X, held_out.Y, held_out.sample_weight)
     classes = getattr(model, "classes_", None)
     identity = {
@@ -69,7 +69,7 @@ def open_checkpoint(resume_from: Any) -> Snapshot:
     Raises
     ------
     TypeError, FileNotFoundError, ValueError
-        It is no path, there is no such file, or the file is damaged or of another version.
+        If it is not a path, the file does not exist, or the file is damaged or of another version.
     """
     if not isinstance(resume_from, str | os.PathLike):
         raise TypeError(f"resume_from must be None, a str or a path, got {resume_from!r}.")
@@ -103,7 +103,7 @@ def check_identity(resume_from: Any, found: dict[str, Any], identity: dict[str, 
     Raises
     ------
     ValueError
-        The message names the first difference.
+        If the checkpoint belongs to another fit. The message states the first difference.
     """
     path = os.fspath(resume_from)
     if found.get("estimator") != identity["estimator"]:

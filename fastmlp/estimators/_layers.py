@@ -38,7 +38,7 @@ class LayersMixin:
         Raises
         ------
         ValueError
-            There is no such layer.
+            If there is no such layer.
 
         Examples
         --------
@@ -85,13 +85,13 @@ class LayersMixin:
         -------
         ndarray of shape (n_samples, n_features) or (n_samples, n_outputs, n_features)
             The latter if `output` is None and there are several outputs. float32 if X and the weights are float32,
-            float64 otherwise. At a point where an activation has no derivative, such as 0 for 'relu', the value that
-            training uses.
+            float64 otherwise. At a point where an activation has no derivative, such as 0 for 'relu', the result
+            contains the value that training uses.
 
         Raises
         ------
         ValueError
-            There is no such output.
+            If there is no such output.
 
         Examples
         --------

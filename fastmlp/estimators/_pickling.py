@@ -1,4 +1,4 @@
-"""The version of fastmlp that pickled estimators carry."""
+"""The version of fastmlp in pickled estimators."""
 
 import warnings
 
@@ -23,7 +23,7 @@ def warn_if_newer(estimator_name: str, pickled: str | None) -> None:
     estimator_name : str
         Name of the class.
     pickled : str or None
-        Version of fastmlp that pickled the estimator; None: not known.
+        Version of fastmlp that pickled the estimator; None if it is unknown.
     """
     if pickled is not None and _minor_release(pickled) > _minor_release(__version__):
         warnings.warn(

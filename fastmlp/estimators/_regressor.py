@@ -23,7 +23,7 @@ from ._weights import current_network
 
 __all__ = ["MLPRegressor", "check_domain"]
 
-# The link of each loss; that of several quantiles is another one.
+# The link of each loss. Several quantiles have the link "ordered" instead.
 LINKS = {
     "squared_error": "identity",
     "poisson": "exp",
@@ -37,12 +37,12 @@ LINKS = {
 
 
 def check_domain(y: Array, loss: str, power: float) -> None:
-    """Refuse targets that the loss is not defined for.
+    """Refuse targets for which the loss is not defined.
 
     Raises
     ------
     ValueError
-        With the smallest target.
+        If there are such targets. The message contains the smallest one.
     """
     if LINKS[loss] != "exp":
         return
@@ -72,8 +72,8 @@ class _RegressionLoss:
         - 'poisson', 'gamma', 'tweedie': half the deviance of that distribution, for a mean h = exp(z) > 0. 'poisson'
           needs y >= 0 and 'gamma' y > 0; for 'tweedie', see `power`.
 
-        All others have an identity output, but for several quantiles. `loss_` sums the loss over the outputs, and takes
-        the mean for 'squared_error' as scikit-learn does.""",
+        The output of all others is the identity, except for several quantiles. `loss_` is the sum of the losses of the
+        outputs; for 'squared_error' it is their mean, as in scikit-learn.""",
         kw_only=False,
     )
 
@@ -139,7 +139,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         default=1.0,
         allowed=[Interval(Real, 0, None, closed="neither")],
         doc="""float
-        For loss='huber': the size of an error from which on the loss is linear.""",
+        For loss='huber': the size of the error above which the loss is linear.""",
     )
     quantile: float | Sequence[float] = parameter(
         default=0.5,
@@ -162,7 +162,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         return "ordered" if self._several_quantiles() else LINKS[self.loss], self.loss
 
     def _several_quantiles(self) -> tuple[float, ...] | None:
-        """Return the quantiles, if the loss asks for a list of them."""
+        """Return the quantiles if `quantile` is a list and the loss uses it, otherwise None."""
         if self.loss != "quantile" or isinstance(self.quantile, Real):
             return None
         try:
@@ -250,7 +250,7 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
 
     def _explained_pinball(self, y: Any, predicted: Array, sample_weight: Any) -> float:
         """Return the mean of D^2 over the quantiles."""
-        # The quantiles of the fit: the parameter may have been changed since.
+        # Use the quantiles of the fit, because the user may have changed the parameter since.
         scores = [
             d2_pinball_score(y, column, sample_weight=sample_weight, alpha=level)
             for column, level in zip(predicted.T, current_network(self).loss_parameters, strict=True)

@@ -35,12 +35,12 @@ def _is_used(value: Any, unused: Any) -> bool:
 
 
 def check_solver_options(model: Any, tied: bool) -> None:
-    """Refuse options that the solver, or tied weights, would ignore.
+    """Refuse options that the solver does not support or that tied weights do not support.
 
     Raises
     ------
     ValueError
-        The message names the parameter and the solver.
+        If there is such an option. The message contains the parameter and the solver.
     """
     used = [name for name, unused in model._stochastic_only.items() if _is_used(getattr(model, name), unused)]
     if used and model.solver == "lbfgs":
@@ -73,7 +73,7 @@ def numbers_for_kernels(model: Any, settings: dict[str, Any]) -> dict[str, float
 
 def objective_options(model: Any, network: Network, dtype: Any) -> Hyper:
     """Return the options of the objective: penalty, cap and scale of the loss."""
-    # scikit-learn's cap belongs to its own loss: that of smoothed labels is never small.
+    # scikit-learn caps the log loss. The loss of smoothed labels, which scikit-learn does not have, is not capped.
     capped = network.loss == "log_loss" and not network.label_smoothing
     return Hyper(
         alpha=float(model.alpha),
@@ -110,7 +110,7 @@ def largest_gradient_norm(model: Any) -> float:
 
 
 def _numbers(name: str, values: Any, count: int, what: str, highest: float) -> list[float]:
-    """Return a list of `count` numbers from 0 to below `highest`."""
+    """Return the numbers of a list parameter, after checking that there are `count` of them in [0, highest)."""
     if len(values) != count:
         raise InvalidParameterError(f"The {name!r} parameter must have {count} entries, {what}; got {len(values)}.")
     for value in values:
@@ -127,7 +127,7 @@ def layer_options(model: Any, n_layers: int) -> LayerOptions:
     Raises
     ------
     InvalidParameterError
-        A list has the wrong length or holds something else than a number in the allowed range.
+        If a list has the wrong length, or an entry is not a number in the allowed range.
     """
     dropout: list[float] = []
     if isinstance(model.dropout, list | tuple):
@@ -152,7 +152,7 @@ def layer_options(model: Any, n_layers: int) -> LayerOptions:
 
 
 def is_scheduled(model: Any) -> bool:
-    """Whether anything changes with each mini-batch."""
+    """Whether the learning rate, the weight decay or dropout changes with each mini-batch."""
     kept = ("constant", "invscaling", "adaptive")
     return (
         not (isinstance(model.learning_rate, str) and model.learning_rate in kept)
@@ -163,12 +163,12 @@ def is_scheduled(model: Any) -> bool:
 
 
 def schedule_of(model: Any, learning_rate: Any, rate_init: float, steps: int) -> Schedule | None:
-    """Return the schedules of a training of `steps` mini-batches, or None if nothing changes with each mini-batch."""
+    """Return the schedules of a training of `steps` mini-batches, or None if there are none."""
     if not is_scheduled(model):
         return None
     return Schedule(
         rate_init=rate_init,
-        # In scikit-learn, these two are for 'sgd' only, and 'adam' ignores them.
+        # As in scikit-learn, these two schedules are for 'sgd' only and have no effect with 'adam'.
         rate="constant" if learning_rate in ("invscaling", "adaptive") else learning_rate,
         warmup=float(model.warmup),
         decay=model.weight_decay_schedule,

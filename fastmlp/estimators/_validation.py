@@ -83,7 +83,7 @@ def count_labels(y: Array) -> Labels | None:
     counts = np.bincount(offsets)
     present = np.flatnonzero(counts)
     if 2 * present.size > y.size:
-        return None  # perhaps not class labels: scikit-learn decides, and warns
+        return None  # these may not be class labels, so scikit-learn validates them and may emit a warning
     ranks = np.cumsum(counts > 0, dtype=np.int32) - np.int32(1)
     return Labels(np.add(present.astype(y.dtype), least), ranks[offsets])
 
@@ -152,7 +152,7 @@ def warn_of_scales(X: Any, rate: float, bounded: bool) -> None:
     Warns
     -----
     UserWarning
-        Names the scales of the columns and the remedy.
+        If the columns are too large. The message states their scales and the remedy.
     """
     values = X.data if scipy.sparse.issparse(X) else X
     row_square = sum_of_squares(values) / X.shape[0]

@@ -1,4 +1,4 @@
-"""Validation data: set aside or given, scored after each epoch."""
+"""Validation data, which are set aside or passed to `fit`, and which are scored after each epoch."""
 
 from collections.abc import Callable
 from typing import Any, NamedTuple
@@ -18,15 +18,15 @@ __all__ = ["ValidationData", "check_validation_data", "monitor", "split"]
 
 
 class ValidationData(NamedTuple):
-    """Rows that the network is not trained on.
+    """Rows that are not used for training.
 
     Attributes
     ----------
     X : {ndarray, sparse matrix} of shape (n, n_features)
     Y : ndarray
-        Targets, as the network sees them.
+        Targets in the form that the network uses.
     y : ndarray
-        Targets, as the user gave them.
+        Targets in the form in which the user passes them.
     sample_weight : ndarray of shape (n,) or None
     """
 
@@ -42,7 +42,7 @@ def check_validation_data(model: Any, X_val: Any, y_val: Any, sample_weight_val:
     Raises
     ------
     ValueError
-        One of them is missing, or they do not fit the training data.
+        If one of them is missing, or if they do not fit the training data.
     """
     if X_val is None:
         for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
@@ -60,12 +60,12 @@ def check_validation_data(model: Any, X_val: Any, y_val: Any, sample_weight_val:
 
 
 def split(model: Any, X: Any, Y: Array, sample_weight: Any, stratify: bool) -> tuple[Any, Array, Any, ValidationData]:
-    """Set validation data aside, drawn as scikit-learn draws them; return the training data and the validation data.
+    """Set validation data aside, with the random numbers of scikit-learn; return training data and validation data.
 
     Raises
     ------
     ValueError
-        There are too few rows, or too few of a class.
+        If there are too few rows, or too few rows of a class.
     """
     arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
     classes = (Y.astype(bool) if Y.ndim == 2 else Y) if stratify else None
@@ -87,12 +87,12 @@ def split(model: Any, X: Any, Y: Array, sample_weight: Any, stratify: bool) -> t
 
 
 def monitor(model: Any, data: ValidationData, hyper: Any, engine: Any, threads: Callable[[], int]) -> Callable[[], Any]:
-    """Return a function that measures the present weights of a model in training on validation data.
+    """Return a function that evaluates the present weights of a model in training on validation data.
 
     Raises
     ------
     ValueError
-        `scoring` is no scorer.
+        If `scoring` is not a scorer.
     """
     dtype = engine.w.dtype
     prepared = prepare_data(data.X, data.Y, data.sample_weight, dtype)

@@ -123,7 +123,7 @@ def test_nothing_is_compiled_before_the_time_to_get_ready_is_taken(wine, tmp_pat
         monkeypatch.setattr(
             search, name, lambda *args, name=name, function=function: order.append(name) or function(*args)
         )
-    assert main([str(wine), "--target", "cultivar", "--output", str(tmp_path)]) == 0
+    assert main([str(wine), "--target", "cultivar", "--max-iter", "2", "--output", str(tmp_path)]) == 0
     assert order == ["warm_up", "gradient_check", "run"]
 
 
@@ -182,7 +182,7 @@ def test_without_the_extra(tmp_path):
 
 
 def test_without_what_only_the_page_needs(wine, tmp_path):
-    args = ("fit", wine, "--target", "cultivar", "--format", "joblib", "--output", tmp_path / "report")
+    args = ("fit", wine, "--target", "cultivar", "--max-iter", 2, "--format", "joblib", "--output", tmp_path / "report")
     done = run(*args, runner=("-c", WITHOUT_EXTRA % (("jinja2", "matplotlib", "rich", "skops"),)))
     assert done.returncode == 0, done.stderr
     assert len(ranks(done.stdout)) == 5
@@ -341,7 +341,8 @@ def children(pid):
 def test_interrupt_while_workers_start(wine, tmp_path):
     """The workers of joblib get the signal as well; those that were importing printed a traceback each."""
     program = subprocess.Popen(
-        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs", "2"],
+        # Few epochs, because only the workers of the second search matter.
+        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs=2", "--max-iter=2"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
