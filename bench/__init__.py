@@ -1,1 +1,1 @@
-"""Benchmarks of fastmlp: what is measured, how, and the report. `python -m bench --help` says how to run them."""
+"""Benchmarks of fastmlp, and the report of their results. `python -m bench --help` explains how to run them."""

@@ -28,7 +28,7 @@ CACHE = HERE / "__pycache__" / "kernels"  # of instruction sets other than the n
 
 
 def main(argv: list[str]) -> int:
-    """Run the benchmarks in a process of their own; return pytest's exit code."""
+    """Run the benchmarks in a separate process; return pytest's exit code."""
     parser = argparse.ArgumentParser(
         prog="python -m bench", epilog=EPILOG, formatter_class=argparse.RawDescriptionHelpFormatter
     )

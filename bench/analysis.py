@@ -1,4 +1,4 @@
-"""What follows from the figures of a run: shares of the peak, lost cases, exponents of growth."""
+"""Quantities computed from the results of a run: fractions of the peak, lost cases, exponents of growth."""
 
 from collections.abc import Iterable
 
@@ -21,7 +21,7 @@ def is_ours(cases: pd.DataFrame) -> np.ndarray:
 
 
 def peak(run: Run, name: str, dtype: str = "float32") -> float:
-    """Return a limit of one core, "arithmetic" or "memory, ...": operations or bytes a second; NaN if unknown."""
+    """Return a limit of one core, "arithmetic" or "memory, ...", per second; NaN if it is unknown."""
     found = run.of("peak").query("workload == @name and dtype == @dtype")
     if found.empty:
         return np.nan
@@ -53,9 +53,9 @@ def roof_share(run: Run, cases: pd.DataFrame) -> pd.Series:
 
 
 def losses(run: Run) -> list[str]:
-    """Return a line for every workload where another library is faster than the best of ours.
+    """Return a line for every workload in which another library is faster than the best configuration of fastmlp.
 
-    Also for every workload where a busy core makes all threads slower than one.
+    Workloads in which a busy core makes training with all threads slower than with one thread are also listed.
     """
     lines = []
     for (suite, workload, dtype), cases in run.cases.groupby(level=["suite", "workload", "dtype"], sort=False):

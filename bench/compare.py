@@ -1,7 +1,7 @@
-"""`python -m bench.compare A B`: how the times of run B compare with those of run A.
+"""Compare the times of two stored runs: `python -m bench.compare A B`.
 
-For each case that both runs have: the ratio of the medians, and the range of ratios between opposite quartiles. The
-exit code is 1 if a ratio is above the threshold, and 2 if the runs cannot be compared.
+For each case that both runs contain, the output shows the ratio of the medians and the range of ratios between opposite
+quartiles. The exit code is 1 if a ratio is above the threshold, and 2 if the runs cannot be compared.
 """
 
 import argparse

@@ -29,19 +29,19 @@ def pytest_addoption(parser: pytest.Parser) -> None:
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Refuse to measure another instruction set than the one that was asked for."""
+    """Raise an error if the process uses another instruction set than the requested one."""
     wanted, found = config.option.isa, isa.current()
     if wanted not in ("native", found):
         raise pytest.UsageError(f"--isa: this process compiles for {found}, not {wanted}: use python -m bench --isa")
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """No worker processes: cases are timed one after the other."""
+    """Use no worker processes, because the cases must be timed one after the other."""
     return 0
 
 
 def _effort(config: pytest.Config) -> Effort:
-    """Return what the options ask for; pytest-benchmark lets --benchmark-enable override --benchmark-disable."""
+    """Return the effort that the options select. As in pytest-benchmark, --benchmark-enable takes precedence."""
     if config.option.benchmark_disable and not config.option.benchmark_enable:
         return Effort.CHECK
     return Effort.QUICK if config.option.quick else Effort.FULL
@@ -52,7 +52,7 @@ def _cases_of(suite: str, effort: Effort) -> list[Case]:
 
 
 def _cases(config: pytest.Config) -> list[Case]:
-    """Return the cases that the options ask for, the measurements of the peak first."""
+    """Return the cases that the options select, beginning with the measurements of the peak."""
     effort = _effort(config)
     cases: list[Case] = []
     for suite in config.option.suites.split(","):
@@ -76,7 +76,7 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
 
 
 class Session:
-    """Keeps the checked trials of one workload while they are timed alternately, and the records of all cases."""
+    """The checked trials of a workload while they are timed alternately, and the records of all cases."""
 
     def __init__(self, effort: Effort) -> None:
         self.effort = effort

@@ -1,7 +1,7 @@
-"""The worst error of every elementary function over all 2^32 float32 numbers.
+"""Measure the largest error of every elementary function over all 2^32 float32 numbers.
 
-Run `python -m bench.exhaustive_functions`, with or without names of functions; each takes a minute or two.
-The tests do the same over a subset, and over random float64 numbers.
+Run `python -m bench.exhaustive_functions`, with or without names of functions. Each function takes one or two minutes.
+The tests check a subset of these numbers, and random float64 numbers.
 """
 
 import sys

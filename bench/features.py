@@ -1,8 +1,8 @@
-"""What each option of training adds to the time of an epoch: `python -m bench.features`.
+"""Measure how much each option of training adds to the time of an epoch: `python -m bench.features`.
 
-Every option is compared with the same fit without it, on the digits that come with scikit-learn, with one thread. The
-fits alternate, and the result is the median of the ratios of neighbouring fits, which changes of the machine's speed
-hardly touch.
+Every option is compared with the same fit without it, on scikit-learn's digits data, with one thread. The fits
+alternate. The result is the median of the ratios of consecutive fits, which depends little on changes in the speed of
+the machine.
 """
 
 import argparse

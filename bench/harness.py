@@ -1,4 +1,4 @@
-"""How a benchmark runs: its result is checked first, then it is timed alternately with the alternatives.
+"""Run benchmarks: check the result of each implementation, then time the implementations alternately.
 
 A case is one implementation of one workload. Its trial is checked before it is timed: every configuration runs once,
 which also fills caches and compiles code, and its result is checked; a wrong result is an error, never a time. If there
@@ -65,9 +65,9 @@ class Trial:
     Attributes
     ----------
     runs : dict
-        Configuration to function without arguments; all of them do the same work.
+        Functions without arguments by configuration. All of them do the same work.
     check : callable
-        Takes what a run returned; raises AssertionError if it is wrong; returns facts about it, such as a score.
+        Takes the result of a run, raises AssertionError if it is wrong, and returns facts about it, such as a score.
     per : float
         Units of work (epochs, calls) in one run: stored times are seconds for one unit.
     facts : dict

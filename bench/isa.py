@@ -1,8 +1,8 @@
-"""The instruction set that the kernels are compiled for, and how a child process uses another one.
+"""The instruction set for which the kernels are compiled, and the environment of a child process that uses another one.
 
-Numba reads its target from environment variables when it is imported, so another instruction set needs a process of
-its own. The variables are set for that process only. The other libraries get their own settings, so that all
-implementations use the same instructions.
+Numba reads its target from environment variables when it is imported, so another instruction set needs a new process.
+The variables are set for this process only. They include settings of the other libraries, so that all implementations
+use the same instructions.
 """
 
 import platform

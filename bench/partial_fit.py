@@ -1,7 +1,7 @@
-"""`partial_fit` on chunks of a data set, beside one `fit` over the same mini-batches: `python -m bench.partial_fit`.
+"""Compare `partial_fit` on chunks with one `fit` over the same mini-batches: `python -m bench.partial_fit`.
 
-Both train on the same rows in the same order, so they must end with the same bits; only then their times are compared.
-A chunk of at most 200 rows is one mini-batch, a larger one has mini-batches of 200 rows.
+Both train on the same rows in the same order. The times are compared only if the weights have the same bits. A chunk of
+at most 200 rows is one mini-batch; larger chunks have mini-batches of 200 rows.
 """
 
 import argparse

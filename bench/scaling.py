@@ -1,4 +1,4 @@
-"""How time and memory of a fit grow: rows, width, depth, batch size, threads, and candidates of a grid search.
+"""Measure how time and memory of a fit grow with rows, width, depth, batch size, threads and grid candidates.
 
 In float64, so that even the largest network can be compared strictly with the reference.
 """
@@ -67,7 +67,7 @@ def fit(series: Series, value: int) -> Trial:
 
     def check(weights: training.Weights) -> dict[str, Any]:
         made.check(weights)
-        # In a run of its own, because tracing slows down what it traces, above all compilation, which is done now.
+        # Memory is traced in a separate run, because tracing slows down the program. Everything is compiled by now.
         tracemalloc.start()
         run()
         peak = tracemalloc.get_traced_memory()[1]

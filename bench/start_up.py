@@ -1,8 +1,8 @@
-"""The cost of fresh processes: importing, the first fit, the first grid search. Each runs in processes of its own.
+"""Measure new processes: the import, the first fit, and the first grid search.
 
-"Empty caches" is the state right after the installation: nothing that Numba compiled is on disk. Kernels that ship
-inside the package are still there; `FASTMLP_JIT=1` ignores them and compiles. The report subtracts the time of the same
-script with scikit-learn's estimators.
+"Empty caches" is the state right after the installation: there is no code on disk that Numba has compiled. The kernels
+that are part of the package are available; with `FASTMLP_JIT=1` they are not used. The report subtracts the time of the
+same script with scikit-learn's estimators.
 """
 
 import contextlib
@@ -68,7 +68,7 @@ RECONSTRUCTED = "print(1 - ((model.reconstruct(X) - X) ** 2).mean() / X.var(axis
 
 
 class Feature(NamedTuple):
-    """A script after `DIGITS` that prints a score; `both` says whether scikit-learn can run it."""
+    """A script that follows `DIGITS` and prints a score; `both` is True if scikit-learn can run it."""
 
     script: str
     both: bool
@@ -110,13 +110,13 @@ def environment(implementation: str, **changes: str) -> dict[str, str]:
 
 @contextlib.contextmanager
 def warm_caches(implementation: str) -> Iterator[dict[str, Any]]:
-    """Yield what starts a process as it is: what earlier processes compiled is on disk."""
+    """Yield a function that starts a process, which finds the code that earlier processes have compiled."""
     yield {"env": environment(implementation)}
 
 
 @contextlib.contextmanager
 def empty_caches(implementation: str) -> Iterator[dict[str, Any]]:
-    """Yield what starts a process with an empty folder for compiled kernels."""
+    """Yield a function that starts a process with an empty folder for compiled kernels."""
     with tempfile.TemporaryDirectory() as folder:
         yield {"env": environment(implementation, NUMBA_CACHE_DIR=folder)}
 
@@ -135,7 +135,7 @@ def install_read_only(site: Path) -> None:
 
 @contextlib.contextmanager
 def read_only(implementation: str) -> Iterator[dict[str, Any]]:
-    """Yield what starts a process that can write neither into the package nor into a home or cache folder."""
+    """Yield a function that starts a process that cannot write to the package, the home folder or a cache folder."""
     with tempfile.TemporaryDirectory() as folder:
         site, no_folder = Path(folder) / "site", Path(folder) / "file"
         no_folder.touch()

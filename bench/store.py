@@ -1,4 +1,4 @@
-"""Stored runs: what was measured, on which machine, with which versions, by which command.
+"""Stored runs: the measurements, with the machine, the versions and the command.
 
 A stored run is a file of JSON lines. The first line describes the run; every other line is one case.
 """
@@ -44,7 +44,7 @@ def table_of_cases(records: Iterable[dict[str, Any]]) -> pd.DataFrame:
 
 
 def machine() -> dict[str, Any]:
-    """Return what two runs must have in common to be comparable."""
+    """Return the properties of the machine, which must be the same for two runs to be comparable."""
     return {
         "cpu": cpuinfo.get_cpu_info().get("brand_raw", platform.processor()),
         "cores": CORES,

@@ -73,19 +73,17 @@ def flatten(nested):
 
 @pytest.fixture(scope="session")
 def rounding_error():
-    """A function that bounds how far rounding moves what training ends with.
+    """A function that returns a bound for the effect of rounding on the result of a training.
 
-    No constant bounds it: a network passes on a change of its weights enlarged or reduced, momentum adds up changes,
-    and Adam divides by the size of the gradient. A bias in front of a batch normalisation shows the extreme: its
-    gradient is 0 but for rounding, about 1e-16, and Adam with epsilon = 1e-8 makes steps of the learning rate times
-    1e-8 of it.
+    A constant bound does not exist: a network amplifies or reduces changes of its weights, momentum accumulates them,
+    and Adam divides by the size of the gradient. An extreme example is a bias before a batch normalisation. Its exact
+    gradient is 0, and the computed one is about 1e-16 because of rounding. With epsilon = 1e-8, Adam changes the bias
+    by 1e-8 times the learning rate.
 
-    So it is measured: `train(*start)` runs again with every number of `start` moved by one unit in the last place of
-    `dtype`, up or down at random. As the first layer alone makes as many roundings as it has weights, and each later
-    layer, gradient and step as many again, another order of the same operations, or functions that are off by other
-    units in the last place, move the result by a small multiple of that. In `test_training_matches_reference` the
-    kernels differ by at most 4 times the largest of three such runs. The bound is 100 times it, and at least 100 units
-    in the last place of 1.
+    The effect is therefore measured. `train(*start)` runs again with every number of `start` changed by one unit in the
+    last place of `dtype`, up or down at random. The roundings of a training change the result by a small multiple of
+    the largest change in three such runs: the kernels and the reference in `test_training_matches_reference` differ by
+    at most 4 times this change. The bound is 100 times this change, and at least 100 units in the last place of 1.
     """
 
     def bound(train, start, dtype=np.float64):
@@ -103,7 +101,7 @@ def rounding_error():
 
 @pytest.fixture(scope="session")
 def needs_sklearn():
-    """A function that skips a test where the installed scikit-learn lacks what fastmlp is compared with."""
+    """A function that skips a test if the installed scikit-learn lacks the feature that fastmlp is compared with."""
     installed = tuple(int(part) for part in sklearn.__version__.split(".")[:2])
 
     def check(since, what):
@@ -118,7 +116,7 @@ WORKERS = 2
 
 
 def pytest_xdist_auto_num_workers(config):
-    """Two processes, but none besides pytest's own for a single file, which cannot be shared out."""
+    """Use two worker processes, or none if the only argument is a file: one file runs in one process."""
     paths = [Path(argument.partition("::")[0]) for argument in config.args]
     return 0 if len(paths) == 1 and paths[0].is_file() else WORKERS
 
@@ -145,7 +143,7 @@ def record(request):
 
 
 def pytest_sessionfinish(session):
-    """Let a worker process tell pytest's own process its largest difference."""
+    """Send the largest difference from a worker process to the main process."""
     config = session.config
     if hasattr(config, "workeroutput"):
         config.workeroutput["worst"] = config.stash.get(WORST, None)
@@ -153,7 +151,7 @@ def pytest_sessionfinish(session):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_testnodedown(node, error):
-    """Take over the largest difference of a worker process that has ended."""
+    """Receive the largest difference of a worker process that has ended."""
     worst = getattr(node, "workeroutput", {}).get("worst")
     if worst is not None:
         node.config.stash[WORST] = max(worst, node.config.stash.get(WORST, 0.0))

@@ -29,7 +29,7 @@ from ._training import Diverged, Objective, Progress, minimize_lbfgs, train
 
 __all__ = ["_DaskMLP"]
 
-# Parameters that `fit` of this module supports. Others must have their default values.
+# Parameters that the distributed `fit` supports. All others must have their default values.
 UNDERSTOOD = {
     *("loss", "huber_delta", "quantile", "power", "focal_gamma", "label_smoothing"),
     *("hidden_layer_sizes", "activation", "out_activation", "maxout_pieces", "residual", "init", "init_scale"),
@@ -41,7 +41,7 @@ ALLOWED = {"solver": ("adam", "sgd", "lbfgs"), "learning_rate": ("constant", "in
 
 
 class _DaskMLP(_BaseMLP):
-    """The differences of both estimators from the local ones."""
+    """Base class of `DaskMLPClassifier` and `DaskMLPRegressor`, with the differences from the local estimators."""
 
     loss: str
     quantile: Any
@@ -239,7 +239,7 @@ class _DaskMLP(_BaseMLP):
         )
 
     def set_callbacks(self, *callbacks: Any) -> Self:
-        """Not for Dask collections: the workers train, and callbacks would not be called."""
+        """Not supported, because the workers train and would not call the callbacks."""
         raise AttributeError(f"{type(self).__name__} has no callbacks: use verbose=True, or a local estimator.")
 
     def _lazily(self, X: Any, name: str, columns: Any, dtype: Any) -> Any:

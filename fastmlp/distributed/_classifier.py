@@ -30,26 +30,26 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
     Parameters
     ----------
     hidden_layer_sizes, activation, solver, ...
-        As of `MLPClassifier`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
-        The schedules are 'constant', 'invscaling' and 'adaptive'. Of the parameters that scikit-learn does not have,
-        those of the network are supported, except `batch_norm`; `early_stopping` is not.
+        As in `MLPClassifier`. The solvers are 'adam', 'sgd' and 'lbfgs', and the schedules are 'constant',
+        'invscaling' and 'adaptive'. `n_jobs` affects predictions only. Of the parameters that scikit-learn does not
+        have, those of the network are supported, except `batch_norm`. `early_stopping` is not supported.
 
     Attributes
     ----------
     classes_, coefs_, intercepts_, loss_, best_loss_, loss_curve_, n_iter_, t_, n_layers_, n_outputs_, \
     out_activation_, n_features_in_, feature_names_in_
-        As of `MLPClassifier`, in this process.
+        As in `MLPClassifier`. They are stored in this process.
 
     See Also
     --------
-    MLPClassifier : For data of one machine, in memory or memory-mapped.
+    MLPClassifier : For data on one machine, in memory or memory-mapped.
 
     Notes
     -----
     The gradients come from `fastmlp.cost_and_gradient`, in blocks of at most 65,536 rows. Its log loss has no cap, so
     the reported loss differs from that of `MLPClassifier` where a probability is below the smallest number eps with
-    1 + eps > 1. Labels of mini-batches are drawn over all rows: the client holds one permutation of their numbers,
-    four bytes each.
+    1 + eps > 1. Mini-batches are drawn from all rows: the client stores a permutation of the row numbers, with four
+    bytes for each row.
 
     Examples
     --------
@@ -134,7 +134,7 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`, or all of them local.
+            As in `fit`, or all of them local data.
 
         Returns
         -------

@@ -16,24 +16,24 @@ __all__ = ["DaskMLPRegressor"]
 class DaskMLPRegressor(_DaskMLP, MLPRegressor):
     """Multilayer perceptron regressor for Dask collections, which may be larger than the memory of one machine.
 
-    Trains as `DaskMLPClassifier` does.
+    Training works as described in `DaskMLPClassifier`.
 
     Parameters
     ----------
     loss, hidden_layer_sizes, activation, solver, ...
-        As of `MLPRegressor`; the solvers are 'adam', 'sgd' and 'lbfgs'. `n_jobs` only counts for predictions.
-        The schedules are 'constant', 'invscaling' and 'adaptive'. Of the parameters that scikit-learn does not have,
-        those of the network are supported, except `batch_norm`; `early_stopping` is not.
+        As in `MLPRegressor`. The solvers are 'adam', 'sgd' and 'lbfgs', and the schedules are 'constant',
+        'invscaling' and 'adaptive'. `n_jobs` affects predictions only. Of the parameters that scikit-learn does not
+        have, those of the network are supported, except `batch_norm`. `early_stopping` is not supported.
 
     Attributes
     ----------
     coefs_, intercepts_, loss_, best_loss_, loss_curve_, n_iter_, t_, n_layers_, n_outputs_, out_activation_, \
     n_features_in_, feature_names_in_
-        As of `MLPRegressor`, in this process.
+        As in `MLPRegressor`. They are stored in this process.
 
     See Also
     --------
-    MLPRegressor : For data of one machine, in memory or memory-mapped.
+    MLPRegressor : For data on one machine, in memory or memory-mapped.
 
     Examples
     --------
@@ -78,7 +78,7 @@ class DaskMLPRegressor(_DaskMLP, MLPRegressor):
         Parameters
         ----------
         X, y, sample_weight
-            As for `fit`, or all of them local.
+            As in `fit`, or all of them local data.
 
         Returns
         -------

@@ -10,7 +10,7 @@ __all__ = ["accuracy", "r2"]
 
 
 def accuracy(model: Any, parts: list[tuple[Any, ...]]) -> float:
-    """Return the weighted share of the rows whose labels are all right; `parts` are (X, y, sample_weight), delayed."""
+    """Return the weighted fraction of rows whose labels are all correct; `parts` are delayed (X, y, sample_weight)."""
     count, lazy = delayed(_right, pure=False), delayed(model, pure=False, traverse=False)
     right, weight = np.sum(compute(*(count(lazy, *part) for part in parts)), axis=0)
     return float(right / weight)
@@ -27,7 +27,7 @@ def r2(model: Any, parts: list[tuple[Any, ...]]) -> float:
 
 
 def _right(model: Any, X: Any, y: Any, sample_weight: Any) -> tuple[float, float]:
-    """Return the weight of the rows whose labels are all right, and the weight of all."""
+    """Return the weight of the rows whose labels are all correct, and the weight of all rows."""
     right = np.asarray(y) == model.predict(X)
     right = right.all(axis=1) if right.ndim == 2 else right
     weights = np.ones(len(right)) if sample_weight is None else np.asarray(sample_weight, float)

@@ -135,7 +135,7 @@ def train(
     power_t: float | None,
     report: Callable[[str], None],
 ) -> bool:
-    """Train by mini-batches until scikit-learn's rules stop it; return whether they did before `max_iter`.
+    """Train by mini-batches until scikit-learn's rules stop training; return whether this was before `max_iter`.
 
     Row orders are drawn as in scikit-learn, over the rows of all partitions, so the mini-batches are those of the local
     estimator. `progress` is updated, even if training ends with an error. `power_t` is the exponent of the 'invscaling'

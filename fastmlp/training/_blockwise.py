@@ -30,7 +30,7 @@ def is_finite(array: Array) -> bool:
 def sum_of_squares(array: Array) -> float:
     """Return the sum of the squares of all numbers.
 
-    This does not use BLAS, whose threads may keep spinning on the cores that the fit needs next.
+    This does not use BLAS, because its threads may keep spinning on cores that the fit needs.
     """
     flat = (part.reshape(-1) for part in _parts(array))
     return sum(float(np.einsum("i,i->", part, part)) for part in flat)

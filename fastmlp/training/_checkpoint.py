@@ -1,8 +1,8 @@
-"""Checkpoints: a training in progress as a file, from which it continues to the same bits.
+"""Checkpoints: files from which an interrupted training continues to the same bits.
 
-A checkpoint is a zip archive of arrays, as `numpy.savez` writes it, one of which is a text in JSON. It holds no
-pickled objects, so reading one that a stranger wrote runs no code. Each array has a checksum in the archive, and what
-is read is compared with what the present fit expects, because the kernels do not check the shapes of arrays.
+A checkpoint is a zip archive of arrays, as `numpy.savez` writes it. One of the arrays contains a text in JSON. There
+are no pickled objects, so reading a checkpoint from an untrusted source does not run code. Each array has a checksum in
+the archive. The contents are compared with the requirements of the fit, because kernels do not check shapes of arrays.
 """
 
 import json
@@ -47,7 +47,7 @@ class Snapshot(NamedTuple):
 
 
 def write_checkpoint(path: Path, snapshot: Snapshot) -> None:
-    """Write a checkpoint so that at any moment `path` is either the old file or the new one, and complete.
+    """Write a checkpoint. At any moment, `path` is either the complete old file or the complete new file.
 
     The file is written under another name in the same folder and then renamed. Both the file and the folder are
     written to the disk before the function returns.
@@ -55,7 +55,7 @@ def write_checkpoint(path: Path, snapshot: Snapshot) -> None:
     Raises
     ------
     OSError
-        The disk is full, or the folder cannot be written to. The old file is kept.
+        If the disk is full, or if files cannot be written to the folder. The old file is kept.
     """
     header = np.frombuffer(json.dumps(snapshot.header).encode(), np.uint8)
     name = path.with_name(f"{path.name}.{os.getpid()}-{threading.get_ident()}.tmp")
@@ -87,7 +87,7 @@ def remove_leftovers(path: Path) -> None:
 
 
 def _is_running(process: int) -> bool:
-    """Whether another process of this number exists; True if that is not known."""
+    """Whether another process with this number exists; True if this is unknown."""
     if process == os.getpid():  # the number was used before, as is common in containers
         return False
     if os.name != "posix":  # where signal 0 would end the process
@@ -107,9 +107,9 @@ def read_checkpoint(path: Path) -> Snapshot:
     Raises
     ------
     FileNotFoundError
-        There is no such file.
+        If the file does not exist.
     ValueError
-        The file is damaged, or it is not a checkpoint.
+        If the file is damaged or is not a checkpoint.
     """
     try:
         with open(path, "rb") as file, np.load(file, allow_pickle=False) as archive:
@@ -131,7 +131,7 @@ def _is_numeric(dtype: np.dtype[Any]) -> bool:
 
 
 def generator_state(random: np.random.RandomState) -> dict[str, Any]:
-    """Return the state of a generator in a form that JSON can hold."""
+    """Return the state of a generator in a form that JSON supports."""
     plain: dict[str, Any] = _without_arrays(random.get_state(legacy=False))
     return plain
 
@@ -145,12 +145,12 @@ def _without_arrays(value: Any) -> Any:
 
 
 def restore_generator(state: Any, random: np.random.RandomState | None = None) -> np.random.RandomState:
-    """Return a generator in a state that `generator_state` has returned: `random`, or a new one.
+    """Set `random`, or a new generator, to a state that `generator_state` has returned, and return it.
 
     Raises
     ------
     ValueError
-        The state is not that of a generator, or not of one of the same kind as `random`.
+        If the state is invalid, or belongs to another kind of generator than `random`.
     """
     try:
         name = state["bit_generator"]

@@ -1,4 +1,4 @@
-"""A digest of arrays, by which a checkpoint recognises the data that it was written for."""
+"""A digest of arrays, with which a checkpoint identifies the data of its fit."""
 
 import hashlib
 from collections.abc import Iterable
@@ -15,8 +15,8 @@ BLOCK_BYTES = 1 << 24  # of rows that are copied at a time, if an array is not C
 def fingerprint(arrays: Iterable[Any]) -> str:
     """Return the SHA-256 digest of types, shapes and numbers.
 
-    It reads the data once, so it takes about as long as their validation: 1.8 GB a second were measured on one core
-    with instructions for SHA-256.
+    The data are read once, so this takes about as long as their validation. On one core with instructions for SHA-256,
+    1.8 GB per second were measured.
 
     Parameters
     ----------

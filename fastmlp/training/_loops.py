@@ -100,7 +100,7 @@ def train_stochastic(
     max_iter : int
         Epochs.
     incremental : bool, default=False
-        `partial_fit`: all epochs are trained, and there is no warning at the end of them.
+        Whether this is a call of `partial_fit`, which trains all epochs and does not warn at the end of them.
     power_t : float or None
         Exponent of the 'invscaling' schedule; None: another schedule.
     rate_init : float
@@ -114,7 +114,7 @@ def train_stochastic(
     observer : Observer or None
         Is told of each epoch, and may end training.
     resumed : Best or None
-        What `restore` has returned: the engine continues a training that was interrupted.
+        The return value of `restore` if the engine continues a training that was interrupted.
 
     Returns
     -------
@@ -124,14 +124,14 @@ def train_stochastic(
     Raises
     ------
     ValueError
-        Training diverged (unless a score decides when to stop).
+        If training diverged, unless a score decides when to stop.
 
     Warns
     -----
     ConvergenceWarning
-        `max_iter` was reached, or training diverged under early stopping.
+        If `max_iter` was reached, or if training with early stopping diverged.
     UserWarning
-        Ctrl-C.
+        If Ctrl-C ended training.
     """
     m, hyper, state = engine.data.rows, engine.hyper, engine.state
     one_by_one = bool(watch.measure or watch.keep_best or verbose or incremental or observer)
@@ -204,7 +204,7 @@ def _copies(arrays: tuple[Array, Array]) -> tuple[Array, Array]:
 
 
 class _Recorder:
-    """Enters finished epochs into the state of a fit, and keeps the best weights."""
+    """Adds finished epochs to the state of a fit, and keeps the best weights."""
 
     def __init__(self, engine: Engine, watch: Watch, resumed: Best | None) -> None:
         self.engine, self.watch = engine, watch
@@ -222,7 +222,7 @@ class _Recorder:
         return self._best.weights
 
     def record_epochs(self) -> None:
-        """Enter the finished epochs into the state."""
+        """Add the finished epochs to the state."""
         state, finished = self.engine.state, self.engine.history[self._recorded :]
         self._recorded = len(self.engine.history)
         state.loss_curve += finished
@@ -239,7 +239,7 @@ class _Recorder:
             self.engine.state.best_epoch = best + 1
 
     def enter(self, measured: Measured) -> None:
-        """Enter what the validation data say after an epoch."""
+        """Add the loss and score of the validation data after an epoch to the state."""
         state = self.engine.state
         if state.validation_scores is None:
             state.validation_scores = []
@@ -279,7 +279,7 @@ class _Recorder:
 
 
 def _say_rule(reporter: Reporter, scores: bool, hyper: Hyper, stopped: bool, before: float, rate: float) -> None:
-    """Report what the stopping rule did after an epoch, if it did anything."""
+    """Report the action of the stopping rule after an epoch, if there was one."""
     if not (stopped or (hyper.adaptive and rate < before)):
         return
     what = "Validation score" if scores else "Training loss"
@@ -315,7 +315,7 @@ def minimize_lbfgs(
     reported : callable
         Returns the loss that is reported for a cost at the present weights.
     verbose : bool or int
-        2: see `reporter_of`. Other positive values: SciPy prints its progress, before version 1.15.
+        2: see `reporter_of`. For other positive values, SciPy prints its progress (before version 1.15).
     observer : Observer or None
         Is told of each iteration, and may end training.
 
@@ -327,18 +327,18 @@ def minimize_lbfgs(
     Raises
     ------
     ValueError
-        The cost of the initial weights is not finite.
+        If the cost of the initial weights is not finite.
 
     Warns
     -----
     ConvergenceWarning
-        SciPy stopped for another reason than convergence.
+        If SciPy stopped for another reason than convergence.
     UserWarning
-        Ctrl-C: the best weights so far are kept.
+        If Ctrl-C ended training. The best weights so far are kept.
     """
     lowest, best = np.inf, engine.w.copy()
     evaluations = iterations = 0
-    # scikit-learn prints nothing of its own here.
+    # scikit-learn does not print messages for this solver.
     reporter = reporter_of(verbose if verbose == PROGRESS else 0)
 
     def after_iteration(intermediate_result: Any) -> None:

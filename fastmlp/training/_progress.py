@@ -1,4 +1,4 @@
-"""What is known of a fit after each epoch, and who is told."""
+"""The progress of a fit after each epoch, and the interface of objects that are notified of it."""
 
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -11,7 +11,7 @@ EPOCH = "epoch"  # name of the task
 
 @dataclass(frozen=True)
 class Progress:
-    """What is known after an epoch, or after an iteration of L-BFGS.
+    """The progress of a fit after an epoch, or after an iteration of L-BFGS.
 
     Attributes
     ----------
@@ -45,19 +45,19 @@ class Progress:
 
 
 class Observer(Protocol):
-    """Is told when an epoch begins and ends."""
+    """An object that is notified when an epoch begins and ends."""
 
     def begin_epoch(self) -> None:
         """Called before each epoch."""
 
     def end_epoch(self, progress: Progress) -> bool:
-        """Called after each epoch; the result says whether training is to stop."""
+        """Called after each epoch. Training stops if the result is true."""
 
 
 class EpochCallback:
-    """Base class of the callbacks of fastmlp: has the methods of scikit-learn's protocol `FitCallback`.
+    """Base class of the callbacks of fastmlp, with the methods of scikit-learn's protocol `FitCallback`.
 
-    A subclass defines `after_epoch`. scikit-learn need not have callbacks itself.
+    A subclass defines `after_epoch`. The class also works with versions of scikit-learn that have no callbacks.
     """
 
     needs_gradient_norm = False
@@ -83,7 +83,7 @@ class EpochCallback:
         """Called when the fit or an epoch begins."""
 
     def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
-        """Called when an epoch or the fit has ended; return whether training is to stop."""
+        """Called when an epoch or the fit has ended. Return whether training should stop."""
         if context.task_name == EPOCH:
             self.after_epoch(estimator, estimator.__fastmlp_progress__())
         return False

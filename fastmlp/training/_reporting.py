@@ -1,4 +1,4 @@
-"""What `verbose` asks for: lines for each epoch, as in scikit-learn, or one line that is updated in place."""
+"""The output of `verbose`: a line for each epoch as in scikit-learn, or one line that is updated in place."""
 
 import math
 import sys
@@ -27,7 +27,7 @@ def progress_text(progress: Progress, seconds_left: float) -> str:
 
 
 class Reporter:
-    """Prints nothing."""
+    """A reporter that prints nothing."""
 
     def __enter__(self) -> Self:
         return self
@@ -41,14 +41,14 @@ class Reporter:
         """Report an epoch."""
 
     def say(self, text: str) -> None:
-        """Report what the stopping rule did."""
+        """Report an action of the stopping rule."""
 
     def close(self) -> None:
         """End the report."""
 
 
 class Lines(Reporter):
-    """Prints what scikit-learn prints."""
+    """Prints the same lines as scikit-learn."""
 
     def epoch(self, progress: Progress) -> None:
         """Print the loss and the validation score."""
@@ -62,7 +62,7 @@ class Lines(Reporter):
 
 
 class ProgressLines(Lines):
-    """Prints one line for each epoch: where the output is not a terminal."""
+    """Prints one line for each epoch, if the output is not a terminal."""
 
     def __init__(self) -> None:
         self._first: int | None = None
@@ -81,7 +81,7 @@ class ProgressLines(Lines):
 
 
 class ProgressLine(ProgressLines):
-    """Prints the same line again and again, each time over the last one: on a terminal, without rich."""
+    """Prints a line that replaces the previous one, on a terminal if rich is not installed."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -114,7 +114,7 @@ class ProgressLine(ProgressLines):
 
 
 class RichProgressLine(ProgressLines):
-    """Updates a line by rich."""
+    """Updates a line on a terminal with rich."""
 
     def __init__(self) -> None:
         from rich.console import Console
@@ -144,13 +144,13 @@ class RichProgressLine(ProgressLines):
 
 
 def reporter_of(verbose: Any) -> Reporter:
-    """Return what `verbose` asks for.
+    """Return the reporter for a value of `verbose`.
 
     Parameters
     ----------
     verbose : bool or int
-        0: nothing. 2: one line that is updated in place if the output is a terminal, otherwise one line for each
-        epoch. Others: what scikit-learn prints.
+        0: no output. 2: one line that is updated in place if the output is a terminal, otherwise one line for each
+        epoch. Other values: the output of scikit-learn.
     """
     if not verbose:
         return Reporter()

@@ -1,4 +1,4 @@
-"""From a training in progress to a snapshot of it, and back."""
+"""Take a snapshot of a training in progress, and restore a training from a snapshot."""
 
 from typing import NamedTuple
 
@@ -42,12 +42,12 @@ def snapshot_of(engine: Engine, best: Best) -> Snapshot:
 
 
 def restore(engine: Engine, snapshot: Snapshot, *, keep_best: bool) -> Best:
-    """Bring a training that has not begun to where the snapshot was taken; return the best epoch until then.
+    """Restore a snapshot in an engine that has not trained yet, and return the best epoch before the snapshot.
 
     Raises
     ------
     ValueError
-        The snapshot is not complete or does not fit the training. Nothing has been changed then.
+        If the snapshot is incomplete or does not fit the engine. The engine is then unchanged.
     """
     assert engine.order is not None
     fresh = snapshot_of(engine, Best(np.inf, (engine.w, engine.stats) if keep_best else None))
@@ -63,7 +63,7 @@ def restore(engine: Engine, snapshot: Snapshot, *, keep_best: bool) -> Best:
                 f"training needs {array.shape} and {array.dtype}."
             )
     order = stored["row_order"]
-    # The kernels take these numbers for row numbers without a check.
+    # The kernels use these numbers as row numbers without checking them.
     if not np.array_equal(np.sort(order), np.arange(len(order))):
         raise ValueError("The checkpoint holds an order of rows that is not a permutation.")
     restore_generator(header.get("generator"), engine.order.random)

@@ -124,7 +124,7 @@ def test_predict_reports_new_texts(folder, table, tmp_path, capsys):
         (lambda f: f.head(0), "has a header but no rows"),
     ],
 )
-def test_predict_refuses_in_one_line(folder, table, tmp_path, capsys, change, message):
+def test_errors_of_predict_are_one_line(folder, table, tmp_path, capsys, change, message):
     change(table).to_csv(tmp_path / "new.csv", index=False)
     assert main(["predict", str(folder / "report" / "model.skops"), str(tmp_path / "new.csv")]) == 2
     said = capsys.readouterr()
@@ -175,7 +175,7 @@ def test_report_renders_again(folder, tmp_path, capsys):
         ('{"format": 1}', "is not what fit wrote (KeyError"),
     ],
 )
-def test_report_refuses_in_one_line(tmp_path, capsys, content, message):
+def test_errors_of_report_are_one_line(tmp_path, capsys, content, message):
     if content is not None:
         (tmp_path / "metrics.json").write_text(content)
     assert main(["report", str(tmp_path)]) == 2
@@ -210,7 +210,7 @@ def test_unexpected_error_is_one_line(folder, capsys, monkeypatch):
     )
 
 
-def test_reader_that_stops_early(folder):
+def test_closed_output_pipe_is_not_an_error(folder):
     """As ``head`` does: no complaint about a broken pipe."""
     program = subprocess.Popen(
         [sys.executable, "-m", "fastmlp", "predict", "report/model.skops", "wine.csv"],

@@ -115,7 +115,7 @@ def test_classification_beside_scikit_learn(wine, tmp_path, capsys):
     assert str(folder) in said.out
 
 
-def test_nothing_is_compiled_before_the_time_to_get_ready_is_taken(wine, tmp_path, monkeypatch):
+def test_workers_start_before_the_gradient_check(wine, tmp_path, monkeypatch):
     """Once the gradient check came first, compiled everything, and fastmlp was said to be ready in 0.01 s."""
     order = []
     for name in ("warm_up", "gradient_check", "run"):
@@ -181,7 +181,7 @@ def test_without_the_extra(tmp_path):
     assert "60/60 fits, best score so far" in done.stderr
 
 
-def test_without_what_only_the_page_needs(wine, tmp_path):
+def test_fit_without_the_packages_of_the_page(wine, tmp_path):
     args = ("fit", wine, "--target", "cultivar", "--max-iter", 2, "--format", "joblib", "--output", tmp_path / "report")
     done = run(*args, runner=("-c", WITHOUT_EXTRA % (("jinja2", "matplotlib", "rich", "skops"),)))
     assert done.returncode == 0, done.stderr
@@ -231,7 +231,7 @@ def test_missing_packages_are_named(wine, tmp_path, absent, args, message):
         (lambda text: "", "cultivar", "is empty"),
     ],
 )
-def test_refused_in_one_line(wine, tmp_path, capsys, edit, target, message):
+def test_unusable_tables_are_refused_in_one_line(wine, tmp_path, capsys, edit, target, message):
     path = tmp_path / "table.csv"
     if edit is not None:
         path.write_text(edit(wine.read_text(encoding="utf-8")), encoding="utf-8")
@@ -375,7 +375,7 @@ def test_preprocessing_learns_from_training_rows_only(wine):
     assert len(texts[1].categories_[0]) == 3
 
 
-def test_search_ranks_like_its_folds(tmp_path):
+def test_search_ranks_by_the_mean_score_of_its_folds(tmp_path):
     """Scores written to the log by the workers are those of GridSearchCV."""
     data = load_breast_cancer()
     table = read_table(str(write_table(tmp_path / "cancer.csv", data, "benign")), "benign")
@@ -393,7 +393,7 @@ def test_search_ranks_like_its_folds(tmp_path):
     assert len(names) == len(search.mlp_of(outcome.search.best_estimator_).coefs_[0])
 
 
-def test_seed_decides_the_split(wine):
+def test_seed_determines_the_split(wine):
     table = read_table(str(wine), "cultivar")
     for first, second in zip(search.split(table, seed=3), search.split(table, seed=3), strict=True):
         pd.testing.assert_frame_equal(pd.DataFrame(first), pd.DataFrame(second))
@@ -437,7 +437,7 @@ def test_warning_between_filters_stays_hidden():
     assert shown == ["something else"]
 
 
-def test_filters_of_the_caller_are_left_alone(tmp_path):
+def test_warning_filters_of_the_caller_are_not_changed(tmp_path):
     before = list(warnings.filters)
     table = digits()
     small = search.split(table, 0)

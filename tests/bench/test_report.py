@@ -105,7 +105,7 @@ def test_instruction_sets_are_side_by_side(make_run):
     assert "| tiny | float32 | fastmlp | 100 µs | 25 % | 160 µs | 31 % |" in page
 
 
-def test_runs_of_their_own_have_sections(tmp_path, make_run, monkeypatch):
+def test_separately_stored_runs_have_sections(tmp_path, make_run, monkeypatch):
     """The comparisons that are not part of `python -m bench` state their machine and keep their place in the page."""
     monkeypatch.setattr(report, "SEPARATE", tmp_path)
     searches = [("HyperbandSearchCV", [2.0, 1.0], 0.985, 49), ("GridSearchCV", [8.0, 9.0], 0.99, 144)]

@@ -1,4 +1,4 @@
-"""Checkpoint: when it writes, and that a process that is killed at any moment leaves a complete file."""
+"""Checkpoint: when files are written, and that a process that is killed at any moment leaves a complete file."""
 
 import json
 import os
@@ -59,13 +59,13 @@ def test_a_training_that_the_rule_stops_is_written_at_its_end(digits, tmp_path):
 
 
 @pytest.mark.parametrize("path", [3, None, b"file", ["file"], np.nan])
-def test_what_is_no_path_is_refused(path):
+def test_non_paths_are_refused(path):
     with pytest.raises(TypeError, match="path must be a str or a path, got"):
         Checkpoint(path)
 
 
 @pytest.mark.parametrize("every", [1.5, "1", None, True, np.nan, [3]])
-def test_what_is_no_integer_is_refused(every, tmp_path):
+def test_non_integers_are_refused(every, tmp_path):
     with pytest.raises(TypeError, match="every must be an integer >= 1, got"):
         Checkpoint(tmp_path / "file", every=every)
 
@@ -76,7 +76,7 @@ def test_every_must_be_positive(every, tmp_path):
         Checkpoint(tmp_path / "file", every=every)
 
 
-def test_what_cannot_be_written_is_refused_before_training(digits, tmp_path):
+def test_unwritable_checkpoint_is_refused_before_training(digits, tmp_path):
     X, y = digits
     model = MLPClassifier(8, max_iter=2, random_state=0).fit(X, y)
     before = model.coefs_[0].copy()

@@ -162,7 +162,7 @@ def test_each_fit_begins_a_new_table(digits):
     assert copied.frame().equals(history.frame())
 
 
-def test_a_fit_that_diverges_leaves_the_epochs_before(digits):
+def test_a_diverged_fit_keeps_the_earlier_epochs(digits):
     X, y = digits
     history = History()
     model = MLPRegressor(

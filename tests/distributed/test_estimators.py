@@ -232,7 +232,7 @@ def test_scores_are_those_of_local_data(kind, weighted, client, rng):
     assert score == pytest.approx(model.score(X, y, sample_weight), rel=1e-12)
 
 
-def test_the_model_is_a_local_one_as_well(client):
+def test_the_model_also_predicts_local_data(client):
     X, y = digits()
     model = DaskMLPClassifier(**SETTINGS).fit(*collections(X, y, 200))
     again = pickle.loads(pickle.dumps(model))
@@ -245,7 +245,7 @@ def test_the_model_is_a_local_one_as_well(client):
         model.partial_fit(X, y)
 
 
-def test_warm_start_goes_on(threads):
+def test_warm_start_continues_training(threads):
     X, y = digits()
     local, model = MLPClassifier(**SETTINGS, warm_start=True), DaskMLPClassifier(**SETTINGS, warm_start=True)
     for _ in range(2):

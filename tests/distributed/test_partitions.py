@@ -22,7 +22,7 @@ def w(rng):
     return rng.normal(size=5 * 4 + 4 + 4 * 3 + 3)
 
 
-def test_the_vector_is_taken_apart_as_it_was_put_together(w):
+def test_pack_and_unpack_are_inverse(w):
     coefs, intercepts = ARCHITECTURE.unpack(w)
     assert [a.shape for a in (*coefs, *intercepts)] == [(5, 4), (4, 3), (4,), (3,)]
     assert all(np.shares_memory(a, w) for a in (*coefs, *intercepts))
@@ -68,7 +68,7 @@ def test_rows_without_weight_add_nothing(part, w):
     assert_allclose(add([one, Sum(30.0, 1.0, np.zeros_like(w))]).g, one.g * 2 / 3, rtol=1e-15)
 
 
-def test_targets_are_encoded_as_the_network_takes_them(rng):
+def test_targets_are_encoded_for_the_network(rng):
     X = rng.normal(size=(4, 5))
     two = encode(Partition(X, np.array([3, 1, 1, 3]), None), np.array([1, 3]))
     assert_array_equal(two.y, [[1], [0], [0], [1]])

@@ -104,7 +104,7 @@ def test_averaging_does_not_change_the_weights_in_training(digits):
     assert_array_equal(averaged._averaged_weights[1], plain._stats)
 
 
-# ---- What it is for
+# ---- The purpose of averaging
 
 
 def test_average_reduces_the_noise_of_a_constant_rate(rng):
@@ -206,7 +206,7 @@ def test_one_epoch_warm_starts_continue(batch_norm, digits):
     assert_same_weights(model, whole)
 
 
-def test_weights_that_the_user_changes_are_where_training_continues(digits):
+def test_training_continues_from_weights_that_the_user_sets(digits):
     X, y = digits
     model = MLPClassifier(12, max_iter=2, average=0.9, **ROWS)
     changed = clone(model).fit(X, y)

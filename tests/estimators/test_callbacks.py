@@ -31,7 +31,7 @@ def digits():
 
 
 class Recorder:
-    """A callback that notes what it is told; `propagated` makes it one that meta-estimators pass on."""
+    """A callback that records its calls. With `propagated`, meta-estimators pass it to their estimators."""
 
     def __init__(self, stop_after=None):
         self.calls, self.stop_after = [], stop_after
@@ -77,7 +77,7 @@ def test_one_subtask_for_each_epoch(Estimator, solver, digits):
 @since_1_9
 @pytest.mark.parametrize("solver", SOLVERS)
 @pytest.mark.parametrize("options", [{}, {"batch_norm": True}, {"early_stopping": True, "n_iter_no_change": 50}])
-def test_the_fitted_estimator_is_that_of_a_shorter_fit(options, solver, digits):
+def test_the_fitted_estimator_equals_that_of_a_shorter_fit(options, solver, digits):
     """And it is independent: neither does training change it, nor does training it further change the fit."""
     if solver == "lbfgs" and options:
         pytest.skip("for mini-batches")
@@ -273,7 +273,7 @@ def test_partial_fit_calls_no_callbacks(digits):
     [3, None, "ProgressBar", History, object(), [History()], np.nan],
     ids=lambda callback: type(callback).__name__,
 )
-def test_what_is_no_callback_is_refused(bad, digits):
+def test_objects_that_are_not_callbacks_are_refused(bad, digits):
     model = MLPClassifier(8).set_callbacks(History())
     before = model._skl_callbacks
     with pytest.raises(TypeError, match="set_callbacks takes instances with the methods setup, teardown, on_fit_task"):

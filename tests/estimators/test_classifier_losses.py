@@ -257,7 +257,7 @@ def test_dtypes_and_sparse_input(loss, problems):
     assert_allclose(single.predict_proba(X.astype(np.float32)), dense, rtol=1e-3, atol=1e-5)
 
 
-def test_sure_networks_stay_finite():
+def test_confident_networks_have_finite_losses():
     """Neither a target of probability 1 nor one of probability 0 overflows."""
     X = np.array([[1.0], [-1.0]] * 20)
     for y in (np.tile([0, 1], 20), np.tile([0, 2, 1, 1], 10)):

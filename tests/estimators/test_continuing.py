@@ -50,7 +50,7 @@ def assert_same_training(ours, theirs):
 
 @pytest.fixture
 def prepared(monkeypatch):
-    """A list that gets an entry for each call that has to prepare its training."""
+    """A list with one entry for each call that has prepared its training instead of reusing the last preparations."""
     calls, check = [], _fitting._checked_data
 
     def counted(model, *args):
@@ -110,7 +110,7 @@ def test_large_chunks_are_checked_as_small_ones(wrong, monkeypatch, digits, prep
 
 
 def each_prepared(model, calls):
-    """Make the calls with a model that prepares each of them anew."""
+    """Make the calls with a model that cannot reuse preparations."""
     for call in calls:
         model.__dict__.pop("_continuation", None)
         call(model)
@@ -135,7 +135,7 @@ OPTIONS = {
 
 
 @pytest.mark.parametrize("option", OPTIONS)
-def test_a_call_that_is_not_prepared_anew_gives_the_same(option, digits):
+def test_reused_preparations_give_the_same_weights(option, digits):
     X, y = digits
     params = {"hidden_layer_sizes": 6, "random_state": 0, **OPTIONS[option]}
     calls = [lambda model: model.partial_fit(X[:50], y[:50], classes=range(10))]
@@ -148,7 +148,7 @@ def test_a_call_that_is_not_prepared_anew_gives_the_same(option, digits):
 
 @pytest.mark.parametrize("generator", [np.random.MT19937, np.random.PCG64])
 @pytest.mark.parametrize("batch_size", ["auto", 16])
-def test_a_generator_of_the_user_moves_as_it_would(batch_size, generator, digits):
+def test_the_generator_of_the_user_advances_as_without_reuse(batch_size, generator, digits):
     X, y = digits
     models = [
         MLPClassifier(6, batch_size=batch_size, random_state=np.random.RandomState(generator(3))) for _ in range(2)
@@ -212,8 +212,8 @@ CHANGES = {
 
 
 @pytest.mark.parametrize("change", CHANGES)
-def test_what_happens_between_two_calls_takes_effect(change, digits):
-    """As if each call were prepared anew."""
+def test_changes_between_two_calls_take_effect(change, digits):
+    """The result is the same as without reused preparations."""
     X, y = digits
     params = {"hidden_layer_sizes": 6, "batch_size": 16 if change != "other rows" else "auto", "random_state": 0}
 
@@ -329,8 +329,8 @@ def test_a_pickle_has_no_buffers(digits):
     assert len(pickle.dumps(model)) <= size + 100
 
 
-def test_all_epochs_are_trained_although_the_rule_would_stop(digits):
-    """The number of passes is what the caller asks for; the rule only lowers an adaptive rate."""
+def test_partial_fit_trains_all_epochs_despite_the_stopping_rule(digits):
+    """The caller determines the number of passes. The stopping rule only lowers an adaptive learning rate."""
     X, y = digits
     params = {"hidden_layer_sizes": 6, "shuffle": False, "tol": 1e3, "n_iter_no_change": 1, "random_state": 0}
     for options in ({}, {"solver": "sgd", "learning_rate": "adaptive"}):
@@ -463,7 +463,7 @@ def test_other_fits_begin_with_a_new_optimizer(change, digits):
     assert_same_training(*models)
 
 
-def test_a_loop_continues_only_a_loop(digits):
+def test_a_loop_does_not_continue_an_ordinary_fit(digits):
     """The first epoch after an ordinary fit begins with a new optimizer, as in scikit-learn."""
     X, y = digits
     models = [MLPClassifier(8, batch_size=64, max_iter=3, random_state=0) for _ in range(2)]

@@ -73,7 +73,7 @@ def test_scorers_of_scikit_learn(kind, scorer, problems):
         assert found[0] == roc_auc_score(problem.y, ours.decision_function(problem.X))
 
 
-def test_sure_predictions_keep_their_order():
+def test_confident_predictions_keep_their_order():
     """Probabilities that round to 1 are equal, scores are not."""
     X = np.arange(-200.0, 200.0, 10)[:, np.newaxis]
     y = X[:, 0] > 0

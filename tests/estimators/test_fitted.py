@@ -15,7 +15,7 @@ LINKS = {"identity": lambda z: z, "exp": np.exp, "logistic": lambda z: 1 / (1 + 
 
 
 def outputs_of(network, X):
-    """What the described network computes."""
+    """Return the outputs of the described network."""
     A = X
     for layer in network.layers[:-1]:
         Z = A @ layer.coef + layer.intercept

@@ -184,7 +184,7 @@ def test_many_rows_and_types(problems):
     assert_allclose(model.hidden_activations(X), expected)
 
 
-def test_the_model_stays_as_it_is(problems):
+def test_the_model_is_not_changed(problems):
     model, X = fit(problems["multiclass"], hidden_layer_sizes=(6, 5), batch_norm=True)
     before = [a.copy() for a in (*model.coefs_, *model.intercepts_, *model.gammas_, *model.betas_, model._stats)]
     model.hidden_activations(X)

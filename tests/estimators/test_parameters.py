@@ -116,7 +116,7 @@ def test_arguments_are_stored_unchanged():
         Model(width=3)
 
 
-def test_a_subclass_may_have_an_init_of_its_own():
+def test_a_subclass_can_define_its_own_init():
     class Small(Model):
         def __init__(self, depth=0.1):
             super().__init__(size=1, depth=depth)

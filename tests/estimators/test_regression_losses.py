@@ -1,4 +1,4 @@
-"""Losses of the regressor: confirmed by scikit-learn's metrics, by the reference and by what they are for."""
+"""Losses of the regressor, compared with scikit-learn's metrics, with the reference, and with their purposes."""
 
 import warnings
 
@@ -37,7 +37,7 @@ def mean_of(function):
     return lambda y, h, sample_weight=None: np.average(function(y, h), weights=sample_weight)
 
 
-# What `loss_` has to be, without a penalty: scikit-learn's metric where there is one, otherwise SciPy's loss.
+# The expected `loss_` without a penalty: scikit-learn's metric if there is one, otherwise SciPy's loss.
 LOSSES = {
     "absolute_error": ({}, mean_absolute_error),
     "huber": ({"huber_delta": 0.3}, mean_of(lambda y, h: special.huber(0.3, y - h))),

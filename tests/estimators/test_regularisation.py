@@ -158,7 +158,7 @@ def test_the_defaults_change_nothing(digits):
         assert_array_equal(ours, theirs)
 
 
-def test_predictions_do_not_drop(digits):
+def test_predictions_do_not_use_dropout(digits):
     X, y = digits
     model = MLPClassifier(50, dropout=[0.3, 0.5], max_iter=5, random_state=0).fit(X, y)
     expected = vectorized.forward(model.coefs_, model.intercepts_, X)[-1]
@@ -261,7 +261,7 @@ def test_bad_values_are_refused(name, value, digits):
         ({"learning_rate": lambda u: -1.0}, "learning_rate must return a finite number >= 0, got -1.0"),
     ],
 )
-def test_values_that_do_not_go_together_are_refused(params, message, digits):
+def test_incompatible_values_are_refused(params, message, digits):
     with warnings.catch_warnings():
         warnings.simplefilter("error")
         with pytest.raises(ValueError, match=message):

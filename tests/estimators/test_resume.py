@@ -183,7 +183,7 @@ def test_any_number_of_threads(n_jobs, digits, tmp_path):
     assert_same_fit(resumed.fit(X, y, resume_from=str(tmp_path / "1")), expected)
 
 
-def test_a_warm_start_that_was_interrupted(digits, tmp_path):
+def test_an_interrupted_warm_start_can_be_resumed(digits, tmp_path):
     """The earlier weights are in the checkpoint, so a new estimator can continue it, and so can one that is fitted."""
     X, y = digits
     model = MLPClassifier(5, max_iter=4, early_stopping=True, warm_start=True, random_state=0)

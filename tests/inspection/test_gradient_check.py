@@ -14,7 +14,7 @@ PIECES = 3
 
 
 @pytest.mark.parametrize("activation", vectorized.ACTIVATIONS)
-def test_back_propagation_is_right_for_every_network(activation):
+def test_backpropagation_is_right_for_every_network(activation):
     """Outputs, losses, penalties, batch normalisation and residuals: within 1e-6 at the default step."""
     switches = product(vectorized.OUTPUTS, ["mean", "sum"], [False, True], [False, True])
     for seed, (pair, penalty, batch_norm, residual) in enumerate(switches):

@@ -42,7 +42,7 @@ def test_modules_import_each_other_in_one_direction():
 
 
 @pytest.mark.parametrize("kind", ["binary", "multiclass", "multilabel", "outputs", "poisson"])
-def test_the_protocol_describes_what_fit_minimises(kind, problems):
+def test_the_protocol_returns_the_objective_of_fit(kind, problems):
     estimator, _, X, y, params = problems[kind]
     model = estimator(hidden_layer_sizes=3, alpha=0.5, penalty_scaling="sum", n_jobs=1, random_state=0, **params)
     before = vars(model).copy()

@@ -308,7 +308,7 @@ def test_a_step_that_fails_fails_its_candidates(problems):
         HyperbandSearchCV(pipeline, space, **SETTINGS, error_score="raise").fit(X, y)
 
 
-def test_what_has_converged_is_not_trained_further(problems):
+def test_converged_candidates_are_not_trained_further(problems):
     X, y = problems["binary"][2:4]
     estimator = classifier(n_iter_no_change=1, tol=10.0)
     search = HyperbandSearchCV(estimator, {"alpha": [0.1, 1.0, 3.0]}, **{**SETTINGS, "max_resources": 27}).fit(X, y)

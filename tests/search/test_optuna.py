@@ -13,7 +13,7 @@ pytestmark = [
 ]
 
 
-def test_trials_in_threads_score_as_they_do_alone(problems):
+def test_trials_in_threads_have_the_scores_of_single_trials(problems):
     X, y = problems["multiclass"][2:4]
 
     def score(params):

@@ -70,7 +70,7 @@ def test_a_line_that_is_updated_in_place(terminal, digits):
     assert shown.endswith("\n")
 
 
-def test_what_the_stopping_rule_does_is_printed_above_the_line(terminal, digits):
+def test_messages_of_the_stopping_rule_are_printed_above_the_line(terminal, digits):
     model = MLPClassifier(8, solver="sgd", tol=1, n_iter_no_change=2, max_iter=6, verbose=2, random_state=0)
     output = terminal()
     model.fit(*digits)
@@ -133,7 +133,7 @@ def test_text():
     assert progress_text(Progress(1, 2, True, np.nan), 0) == "epoch 1/2, loss nan, time left 0:00:00"
 
 
-def test_the_process_is_left_alone(terminal, digits):
+def test_the_process_is_not_changed(terminal, digits):
     out, err = terminal(), sys.stderr
     seen = []
 
