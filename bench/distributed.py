@@ -2,8 +2,8 @@
 
 `python -m bench.distributed` starts a LocalCluster with one worker process of one thread for each core, so both have
 the same cores, and stores the time of a step: of an evaluation of 'lbfgs' over all rows, and of a mini-batch of 'adam'.
-The workers cannot be faster here. What they take longer is what further machines have to make up for. Data of 50
-columns and 7 classes, hidden layers of 128 and 64 units, float32 ('lbfgs' computes in float64).
+What the workers take longer is what further machines have to make up for. Data of 50 columns and 7 classes, hidden
+layers of 128 and 64 units, float32 ('lbfgs' computes in float64).
 """
 
 import argparse

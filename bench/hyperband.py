@@ -24,7 +24,7 @@ from fastmlp.search import HyperbandSearchCV
 
 from . import isa
 from .harness import Key
-from .store import SEPARATE, Run, statistics
+from .store import LIBRARIES, SEPARATE, Run, statistics
 from .workloads import GRIDS, SEED, WORKLOADS
 
 __all__ = ["compare"]
@@ -88,7 +88,8 @@ def main(argv: Sequence[str]) -> int:
             )
         records += found
     minutes = round((time.perf_counter() - begin) / 60, 1)
-    run = Run.here("python -m bench.hyperband", isa.current(), records, minutes=minutes, skipped=[])
+    command, libraries = "python -m bench.hyperband", LIBRARIES[:4]
+    run = Run.here(command, isa.current(), records, minutes=minutes, skipped=[], libraries=libraries)
     run.save(args.store)
     return 0
 

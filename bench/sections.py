@@ -227,8 +227,8 @@ def hyperband(run: Run, cases: pd.DataFrame) -> str:
     )
     return f"""`HyperbandSearchCV` and `GridSearchCV` over the same grid of alpha, hidden sizes and learning rates: a
 pipeline with a scaler, five folds, refit included, one process and one thread. The least time of
-{cases["runs"].max():.0f} alternating runs. Scores are mean accuracies over the folds; ± is the standard error over the
-folds.
+{cases["runs"].max():.0f} runs, in turns, because other programs may run on the machine. Scores are mean accuracies over
+the folds; ± is the standard error over the folds.
 
 {about(run)}
 
@@ -254,7 +254,7 @@ def distributed(run: Run, cases: pd.DataFrame) -> str:
 worker processes of one thread against one process of {cores} threads. A step is a mini-batch of 'adam', or an
 evaluation of the cost and its gradient over all rows for 'lbfgs'. 50 columns, hidden layers of 128 and 64 units, 7
 classes. The time is the difference between the fastest of {cases["runs"].max():.0f} fits and the fastest of as many
-fits of twice the steps, divided by the steps.
+fits of twice the steps, in turns, because other programs may run on the machine.
 
 {about(run)}
 

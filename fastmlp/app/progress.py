@@ -20,7 +20,7 @@ else:
     HAS_RICH = True
 
 INTERVAL = 0.1  # seconds between looks at the log
-QUIET = 2.0  # seconds between plain lines
+QUIET = 2.0  # seconds until the first plain line; each later one takes twice as long, so that a log stays short
 
 Show = Callable[[int, float | None], None]
 
@@ -94,14 +94,14 @@ def _bar(title: str, fits: int, stream: TextIO) -> Iterator[Show]:
 
 def _lines(title: str, fits: int, stream: TextIO) -> Iterator[Show]:
     start = last = time.perf_counter()
-    shown = 0
+    quiet, shown = QUIET, 0
 
     def show(finished: int, best: float | None) -> None:
-        nonlocal last, shown
+        nonlocal last, quiet, shown
         now = time.perf_counter()
-        if finished == shown or (now - last < QUIET and finished < fits):
+        if finished == shown or (now - last < quiet and finished < fits):
             return
-        last, shown = now, finished
+        last, quiet, shown = now, 2 * quiet, finished
         stream.write(f"  {title}: {_message(finished, fits, best)}, {now - start:.1f} s\n")
         stream.flush()
 

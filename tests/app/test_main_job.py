@@ -1,6 +1,7 @@
 """``python -m fastmlp``, run as users run it: whole searches on real tables, and every way to be refused."""
 
 import base64
+import contextlib
 import io
 import json
 import os
@@ -423,6 +424,19 @@ def test_progress_reaches_the_end(stream):
     assert "4/4 fits, best score so far 0.6250" in stream.getvalue()
     assert not log.exists()
     assert "fastmlp-progress" not in [thread.name for thread in threading.enumerate()]
+
+
+def test_lines_of_a_long_search_become_rare(monkeypatch):
+    """A search of 40 seconds once wrote 20 lines into a file."""
+    now = 0.0
+    monkeypatch.setattr(progress.time, "perf_counter", lambda: now)
+    stream = io.StringIO()
+    with contextlib.contextmanager(progress._lines)("search", 401, stream) as show:
+        for finished in range(1, 402):
+            now = finished / 10
+            show(finished, None)
+    seconds = [float(line.split(", ")[1].removesuffix(" s")) for line in stream.getvalue().splitlines()]
+    assert seconds == pytest.approx([2, 6, 14, 30, 40.1], abs=0.4)
 
 
 def test_warning_between_filters_stays_hidden():
