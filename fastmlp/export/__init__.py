@@ -1,7 +1,7 @@
 """Export of fitted estimators and pipelines to ONNX.
 
-The extra ``onnx`` installs what is needed: ``pip install 'fastmlp[onnx]'``. Importing this package registers fastmlp's
-estimators with skl2onnx, if that is installed.
+The extra ``onnx`` installs the required packages: ``pip install 'fastmlp[onnx]'``. Importing this package registers the
+estimators of fastmlp with skl2onnx, if that is installed.
 """
 
 from importlib.util import find_spec

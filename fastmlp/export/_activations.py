@@ -1,6 +1,6 @@
 """Activations and links as ONNX operators.
 
-ONNX Runtime implements some operators for float32 only. In float64 those are composed of simpler ones.
+ONNX Runtime implements some operators for float32 only. In float64, they are composed of simpler operators.
 """
 
 import math
@@ -195,7 +195,7 @@ def activate(graph: Graph, name: str, *pieces: str) -> str:
     Raises
     ------
     NotImplementedError
-        The table has no such name.
+        If there is no such function in the table.
     """
     if name not in FUNCTIONS:
         raise NotImplementedError(

@@ -14,14 +14,14 @@ __all__ = ["Graph", "model_of"]
 
 
 class Graph:
-    """Nodes and constants of one floating-point type; values are known by their names.
+    """Nodes and constants of one floating-point type. Values are identified by their names.
 
     Parameters
     ----------
     dtype : dtype
         float32 or float64: the type of the computation.
     name : callable, default=None
-        Returns an unused name for a value, given a word to begin with. None: numbers the values itself.
+        Takes a prefix and returns an unused name for a value. None: the graph numbers the values.
     """
 
     def __init__(self, dtype: Any, name: Callable[[str], str] | None = None) -> None:
@@ -76,7 +76,7 @@ def model_of(graph: Graph, n_features: int, outputs: dict[str, tuple[int, int | 
     Returns
     -------
     onnx.ModelProto
-        With the oldest format that goes with `opset`.
+        The model, in the oldest format that supports `opset`.
     """
     opsets = [helper.make_opsetid("", opset)]
     return helper.make_model(

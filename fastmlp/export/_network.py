@@ -1,4 +1,4 @@
-"""Fitted networks as ONNX operators, with the outputs that users know."""
+"""Fitted networks as ONNX operators, with the outputs of the estimators."""
 
 from typing import Any, NamedTuple
 
@@ -20,7 +20,7 @@ class Output(NamedTuple):
     Attributes
     ----------
     name : str
-        As skl2onnx names the outputs of scikit-learn's estimators.
+        The name that skl2onnx gives the output of scikit-learn's estimators.
     kind : {'real', 'integer', 'string'}
         Numbers of the graph's floating-point type, int64, or strings.
     columns : int or None
@@ -33,7 +33,7 @@ class Output(NamedTuple):
 
 
 def outputs_of(network: FittedNetwork, classes: NDArray[Any] | None) -> list[Output]:
-    """Return what the results of `add_network` are."""
+    """Return the names, types and shapes of the results of `add_network`."""
     n_outputs = network.layers[-1].n_units
     if network.target == "values":
         return [Output("variable", "real", n_outputs)]
@@ -54,7 +54,7 @@ def outputs_of(network: FittedNetwork, classes: NDArray[Any] | None) -> list[Out
 def add_network(
     graph: Graph, network: FittedNetwork, classes: NDArray[Any] | None, x: str, *, raw_scores: bool = False
 ) -> list[str]:
-    """Add a network and what makes its outputs those of the estimator's methods.
+    """Add a network, and the nodes that compute the results of the estimator's methods from its outputs.
 
     Parameters
     ----------
@@ -141,12 +141,12 @@ def encoder_of(network: FittedNetwork) -> FittedNetwork:
 
 
 def exported_classes(classes: NDArray[Any]) -> NDArray[Any]:
-    """Return class labels as ONNX can hold them: int64, or strings.
+    """Return class labels as types that ONNX supports: int64 or strings.
 
     Raises
     ------
     ValueError
-        The labels are neither integers (possibly stored as booleans or floating-point numbers) nor strings.
+        If the labels are neither integers (possibly stored as booleans or floating-point numbers) nor strings.
     """
     if classes.dtype.kind in "biuf":
         numbers = [int(label) for label in classes]

@@ -1,4 +1,4 @@
-"""Optional packages: checked when they are needed, with an error that says how to install them."""
+"""Check optional packages when they are needed. The error states how to install them."""
 
 from importlib.util import find_spec
 

@@ -56,7 +56,7 @@ def _set_output_types(operator: Any) -> None:
 
 
 def convert(scope: Any, operator: Any, container: Any) -> None:
-    """Convert one estimator, as skl2onnx calls its converters.
+    """Convert one estimator. skl2onnx calls this function as a converter.
 
     Parameters
     ----------
@@ -103,14 +103,15 @@ def convert(scope: Any, operator: Any, container: Any) -> None:
 def register_skl2onnx() -> None:
     """Register the converters of fastmlp's estimators with skl2onnx.
 
-    ``import fastmlp.export`` does so if skl2onnx is installed. Then `skl2onnx.to_onnx` and `skl2onnx.convert_sklearn`
-    convert pipelines and other estimators of scikit-learn that contain fastmlp's. The options of `MLPClassifier` are
-    'zipmap', 'output_class_labels', 'nocl' and 'raw_scores', with skl2onnx's meaning. Another call changes nothing.
+    ``import fastmlp.export`` calls this function if skl2onnx is installed. `skl2onnx.to_onnx` and
+    `skl2onnx.convert_sklearn` then convert pipelines and other estimators of scikit-learn that contain estimators of
+    fastmlp. The options of `MLPClassifier` are 'zipmap', 'output_class_labels', 'nocl' and 'raw_scores', which have the
+    same meaning as in skl2onnx. Repeated calls have no effect.
 
     Raises
     ------
     ImportError
-        skl2onnx is not installed.
+        If skl2onnx is not installed.
 
     Examples
     --------

@@ -1,4 +1,4 @@
-"""The function that users call."""
+"""Convert a fitted estimator or pipeline to an ONNX model."""
 
 from os import PathLike
 from typing import TYPE_CHECKING, Any
@@ -38,7 +38,7 @@ def to_onnx(
       For label indicators ``label`` has the shape (n_samples, n_classes);
     - regressors: ``variable`` of shape (n_samples, n_outputs);
     - `MLPAutoencoder`: ``codes`` and ``reconstruction``;
-    - pipelines that end with a transformer: ``variable``, what `transform` returns.
+    - pipelines that end with a transformer: ``variable``, the result of `transform`.
 
     Parameters
     ----------
@@ -59,22 +59,22 @@ def to_onnx(
     Returns
     -------
     onnx.ModelProto
-        The model; ``model.SerializeToString()`` is what `onnxruntime.InferenceSession` takes.
+        The model. `onnxruntime.InferenceSession` accepts ``model.SerializeToString()``.
 
     Raises
     ------
     sklearn.exceptions.NotFittedError
-        `model` is not fitted.
+        If `model` is not fitted.
     TypeError
-        `model` is not an estimator, or skl2onnx has no converter for it or for one of its parts.
+        If `model` is not an estimator, or if skl2onnx has no converter for it or for one of its parts.
     ValueError
-        A parameter is not allowed, X does not fit the model, or class labels are neither integers nor strings.
+        If a parameter is invalid, X does not fit the model, or the class labels are neither integers nor strings.
     NotImplementedError
-        A function of the network has no translation to ONNX.
+        If a function of the network has no translation to ONNX.
     OSError
-        `path` cannot be written.
+        If `path` cannot be written.
     ImportError
-        onnx, or for pipelines and `zipmap` skl2onnx, is not installed.
+        If onnx is not installed, or skl2onnx for pipelines and `zipmap`.
 
     See Also
     --------
@@ -135,7 +135,7 @@ def _input_dtype(network: FittedNetwork, X: Any) -> np.dtype[Any]:
 
 
 def _convert_network(model: Any, X: Any, opset: int) -> "ModelProto":
-    """Convert one of fastmlp's estimators."""
+    """Convert an estimator of fastmlp."""
     from onnx import TensorProto
 
     from ._graph import Graph, model_of
@@ -153,7 +153,7 @@ def _convert_network(model: Any, X: Any, opset: int) -> "ModelProto":
 
 
 def _convert_with_skl2onnx(model: BaseEstimator, X: Any, opset: int, zipmap: bool | str) -> "ModelProto":
-    """Convert any estimator that skl2onnx knows."""
+    """Convert an estimator for which skl2onnx has a converter."""
     register_skl2onnx()
     import skl2onnx
     from skl2onnx.common.exceptions import MissingConverter, MissingShapeCalculator

@@ -10,7 +10,7 @@ __all__ = ["Located", "locate", "not_a_network"]
 
 
 class Located(NamedTuple):
-    """What `locate` returns.
+    """Result of `locate`.
 
     Attributes
     ----------
@@ -19,7 +19,7 @@ class Located(NamedTuple):
     X : {array-like, sparse matrix} or None
         The samples after all steps that come before it.
     source : str
-        Where it was found, such as "MLPClassifier, step 'mlpclassifier' of Pipeline, best_estimator_ of
+        Description of the place, such as "MLPClassifier, step 'mlpclassifier' of Pipeline, best_estimator_ of
         GridSearchCV"; empty if the given estimator is the innermost one.
     """
 
@@ -34,14 +34,14 @@ def locate(estimator: Any, X: Any = None) -> Located:
     Parameters
     ----------
     estimator : estimator, Pipeline or search
-        Nested in any way.
+        May be nested in any way.
     X : {array-like, sparse matrix} of shape (n_samples, n_features), default=None
-        Samples as the outermost estimator takes them. None: nothing is transformed.
+        Samples for the outermost estimator. None: nothing is transformed.
 
     Raises
     ------
     NotFittedError
-        A pipeline is not fitted, or a search has no `best_estimator_`.
+        If a pipeline is not fitted, or a search has no `best_estimator_`.
     """
     places: list[str] = []
     while True:
@@ -67,7 +67,7 @@ def locate(estimator: Any, X: Any = None) -> Located:
 
 
 def not_a_network(found: Located) -> TypeError:
-    """Return the error for an estimator that is none of fastmlp's."""
+    """Return the error for an estimator that does not belong to fastmlp."""
     return TypeError(
         "The estimator must be an MLPClassifier, MLPRegressor or MLPAutoencoder, or a fitted pipeline or search whose "
         f"last step is one of them; got {found.source or repr(found.estimator)}."

@@ -18,8 +18,8 @@ from ._objective import Objective, objective_of_estimator
 
 __all__ = ["Diagnosis", "DiagnosticsDisplay", "LayerDiagnosis", "diagnose"]
 
-# Limits beyond which a problem is reported. They are wide on purpose: trained networks with good scores have up to a
-# third of their units dead or saturated, and errors that shrink by a factor of 100 from the last layer to the first.
+# Limits beyond which a problem is reported. They are intentionally wide. In trained networks with good scores, up to a
+# third of the units can be dead or saturated, and errors can shrink to 1 % from the last layer to the first.
 VANISHED, EXPLODED = 1e-4, 1e3  # root mean square error of the first layer, relative to that of the last
 STUCK = 0.5  # fraction of the units or values of a layer
 LEARNT = 0.05  # error of the output, relative to the spread of Y: networks that fit the data are often saturated
@@ -49,7 +49,7 @@ class LayerDiagnosis(NamedTuple):
         Mean and standard deviation of the units' values.
     stuck : float
         Fraction of values that are saturated ('logistic', 'tanh'), or of units that are dead ('relu' and similar:
-        almost no slope in any row). NaN for activations that do neither.
+        almost no slope in any row). NaN for activations that neither saturate nor die.
 
     Examples
     --------
@@ -86,7 +86,7 @@ class Diagnosis:
     cost : float
         J for the given rows.
     source : str
-        For a pipeline or a search: which step was diagnosed; otherwise empty.
+        The diagnosed step, for a pipeline or a search; otherwise empty.
 
     Examples
     --------
@@ -130,13 +130,13 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     Parameters
     ----------
     estimator : MLPClassifier, MLPRegressor, MLPAutoencoder, Pipeline or search
-        If an estimator of fastmlp is not fitted, the weights are those that `fit` would start from. Of a fitted
-        pipeline the last step is diagnosed, on data that the other steps have transformed; of a fitted search
-        (`GridSearchCV` and its like) the best estimator.
+        If an estimator of fastmlp is not fitted, the weights are those from which `fit` would start. If it is a fitted
+        pipeline, the last step is diagnosed with the data that the other steps have transformed. If it is a fitted
+        search, such as `GridSearchCV`, its best estimator is diagnosed.
     X : {array-like, sparse matrix} of shape (n_samples, n_features)
         Samples, used as one batch; a few hundred are enough.
     y : array-like
-        Targets, as `fit` takes them.
+        Targets, as in `fit`.
     sample_weight : array-like of shape (n_samples,), default=None
         Weights of the samples.
 
@@ -148,11 +148,11 @@ def diagnose(estimator: Any, X: Any, y: Any = None, *, sample_weight: ArrayLike 
     Raises
     ------
     TypeError
-        The estimator, or the last step of the pipeline, is none of fastmlp's.
+        If the estimator, or the last step of the pipeline, does not belong to fastmlp.
     NotFittedError
-        The pipeline or the search is not fitted.
+        If the pipeline or the search is not fitted.
     ValueError
-        The data or a parameter are not allowed, as in `fit`.
+        If the data or a parameter are invalid, as in `fit`.
 
     Examples
     --------
@@ -325,7 +325,7 @@ class DiagnosticsDisplay:
         Parameters
         ----------
         estimator, X, y, sample_weight
-            As for `diagnose`.
+            As in `diagnose`.
         ax : sequence of 3 Axes, default=None
             Axes to draw on. None creates a new figure.
 

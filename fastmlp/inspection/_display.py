@@ -90,10 +90,10 @@ class LossCurveDisplay:
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search, or dict of them
-            Trained by 'sgd' or 'adam'. The keys of a dict are the names for the legend. Of a pipeline the last step is
-            drawn, of a search the best estimator.
+            Must have been trained with 'sgd' or 'adam'. The keys of a dict are the names in the legend. For a
+            pipeline, the curve is that of the last step; for a search, that of the best estimator.
         name : str, default=None
-            Name for the legend. None: the name of the class and, in a pipeline or a search, where it was found.
+            Name in the legend. None: the name of the class and, for a pipeline or a search, the place of the estimator.
         ax : Axes, default=None
             Axes to draw on. None creates a new figure.
 
@@ -167,7 +167,7 @@ class WeightImageDisplay:
     image_shape : tuple of int
         Rows and columns of an image; their product is n_inputs.
     source : str, default=""
-        Where the weights come from, for the title.
+        Description of the estimator, for the title.
 
     Attributes
     ----------
@@ -207,12 +207,12 @@ class WeightImageDisplay:
         max_units: int = 100,
         ax: Any = None,
     ) -> Self:
-        """Draw the weights of a fitted estimator, the units with the largest norms first.
+        """Draw the weights of a fitted estimator. The units are ordered by their norms, the largest first.
 
         Parameters
         ----------
         estimator : fitted estimator, pipeline or search
-            With `coefs_`. Of a pipeline the last step is drawn, of a search the best estimator.
+            Must have the attribute `coefs_`. For a pipeline, the last step is drawn; for a search, the best estimator.
         layer : int, default=0
             Index into `coefs_`. For a matrix whose output is the image (the last of an autoencoder), rows are drawn.
         image_shape : tuple of int, default=None

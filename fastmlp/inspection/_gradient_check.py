@@ -70,7 +70,7 @@ class GradientCheck:
     eps, tol : float
         The arguments of `check_gradient`.
     source : str
-        For a pipeline or a search: which step was checked; otherwise empty.
+        The checked step, for a pipeline or a search; otherwise empty.
 
     Examples
     --------
@@ -134,14 +134,15 @@ def check_gradient(
     Parameters
     ----------
     model : estimator, Pipeline, search or (coefs, intercepts)
-        For an `MLPClassifier`, `MLPRegressor` or `MLPAutoencoder`, the objective is what its `fit` would minimise, at
-        its weights if it is fitted, otherwise at those that `fit` would start from. Of a fitted pipeline the last step
-        is checked, on data that the other steps have transformed; of a fitted search (`GridSearchCV` and its like)
-        the best estimator. A pair of lists of arrays is what `cost` takes.
+        For an `MLPClassifier`, `MLPRegressor` or `MLPAutoencoder`, the objective is the one that `fit` minimises. It is
+        evaluated at the fitted weights or, if the estimator is not fitted, at the weights from which `fit` would start.
+        For a fitted pipeline, the last step is checked with the data that the other steps have transformed; for a
+        fitted search, such as `GridSearchCV`, the best estimator. A pair of lists of arrays contains the arguments of
+        `cost`.
     X : array-like of shape (m, n_0)
         Samples; a few dozen are enough.
     y : array-like
-        Targets, as the estimator's `fit` takes them; for arrays, the Y of `cost`.
+        Targets, as in `fit` of the estimator; for arrays, the argument Y of `cost`.
     eps : float, default=1e-4
         The step.
     max_params : int, default=None
@@ -159,16 +160,16 @@ def check_gradient(
     Returns
     -------
     GradientCheck
-        Prints as a table; ``bool()`` of it says whether every array is right.
+        Prints as a table. ``bool(check)`` is True if every array is right.
 
     Raises
     ------
     TypeError
-        The estimator, or the last step of the pipeline, is none of fastmlp's.
+        If the estimator, or the last step of the pipeline, does not belong to fastmlp.
     NotFittedError
-        The pipeline or the search is not fitted.
+        If the pipeline or the search is not fitted.
     ValueError
-        An argument is not allowed, or the cost is not finite at these weights.
+        If an argument is invalid, or the cost is not finite at these weights.
 
     Notes
     -----

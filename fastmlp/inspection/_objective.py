@@ -1,4 +1,4 @@
-"""The cost J of a network and its gradient, computed by the kernels: what `fit` minimises."""
+"""The cost J of a network, which `fit` minimises, and its gradient, computed by the kernels."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -25,7 +25,7 @@ __all__ = ["Objective", "cost", "cost_and_gradient", "objective_of_arrays", "obj
 
 @dataclass
 class Objective:
-    """J as a function of the weight vector; a context manager, because it may hold threads.
+    """J as a function of the weight vector. It is a context manager, because it may own threads.
 
     Parameters
     ----------
@@ -222,16 +222,16 @@ def cost(
     sample_weight : array-like of shape (m,), default=None
         Weights of the samples; m becomes their sum.
     residual : bool, default=False
-        Whether every hidden layer as wide as its input adds that input to its output.
+        Whether each hidden layer that is as wide as its input adds the input to its output.
     batch_norm : sequence of (gamma, beta), default=None
-        Scale and shift of every hidden layer's batch normalisation, one number for every column of Z.
+        Scale and shift of the batch normalisation of each hidden layer, with one number for each column of Z.
     maxout_pieces : int, default=2
         Number of linear pieces of a maxout unit, see `MLPClassifier`.
 
     Returns
     -------
     float
-        J, averaged over the (weighted) samples, with the penalty; NaN where it overflows.
+        J, averaged over the (weighted) samples, with the penalty; NaN if it overflows.
 
     See Also
     --------
@@ -273,14 +273,14 @@ def cost_and_gradient(
     Parameters
     ----------
     coefs, intercepts, X, Y, **options
-        As for `cost`.
+        As in `cost`.
 
     Returns
     -------
     J : float
         The cost.
     coef_grads, intercept_grads : lists of arrays
-        dJ/dW_l and dJ/db_l, in the shapes of `coefs` and `intercepts`; NaN where J overflows.
+        dJ/dW_l and dJ/db_l, with the shapes of `coefs` and `intercepts`; NaN if J overflows.
     batch_norm_grads : list of (gamma, beta)
         Only if `batch_norm` is given.
 

@@ -1,4 +1,4 @@
-"""Numbers and dates in cells: which are recognised, what they become, and which cell an error names."""
+"""Numbers and dates in cells: recognition, values, and the cell that an error message contains."""
 
 import numpy as np
 import pandas as pd

@@ -1,4 +1,4 @@
-"""fit, predict and report, one after the other, in processes of their own: what a new user does with a table."""
+"""The commands fit, predict and report, each in a separate process, as a new user runs them on a table."""
 
 import json
 import subprocess
@@ -211,7 +211,7 @@ def test_unexpected_error_is_one_line(folder, capsys, monkeypatch):
 
 
 def test_closed_output_pipe_is_not_an_error(folder):
-    """As ``head`` does: no complaint about a broken pipe."""
+    """A reader such as ``head`` closes the pipe early. The program then exits without an error message."""
     program = subprocess.Popen(
         [sys.executable, "-m", "fastmlp", "predict", "report/model.skops", "wine.csv"],
         stdout=subprocess.PIPE,

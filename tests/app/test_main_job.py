@@ -1,4 +1,4 @@
-"""``python -m fastmlp``, run as users run it: whole searches on real tables, and every way to be refused."""
+"""``python -m fastmlp``, as users run it: complete searches on real tables, and all errors."""
 
 import base64
 import contextlib
@@ -117,7 +117,7 @@ def test_classification_beside_scikit_learn(wine, tmp_path, capsys):
 
 
 def test_workers_start_before_the_gradient_check(wine, tmp_path, monkeypatch):
-    """Once the gradient check came first, compiled everything, and fastmlp was said to be ready in 0.01 s."""
+    """Regression test: the gradient check came first and loaded the kernels, so the reported time was too short."""
     order = []
     for name in ("warm_up", "gradient_check", "run"):
         function = getattr(search, name)
@@ -340,7 +340,7 @@ def children(pid):
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="the test finds the workers in /proc")
 def test_interrupt_while_workers_start(wine, tmp_path):
-    """The workers of joblib get the signal as well; those that were importing printed a traceback each."""
+    """Regression test: workers of joblib also receive the signal, and printed a traceback if they were importing."""
     program = subprocess.Popen(
         # Few epochs, because only the workers of the second search matter.
         [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs=2", "--max-iter=2"],

@@ -1,4 +1,4 @@
-"""The comparison on the test rows: the same rows for all, the folds decide, and a better rival is named."""
+"""Comparison of models: all have the same test rows, the folds select the model, and a better model is named."""
 
 import copy
 

@@ -1,4 +1,4 @@
-"""The user's table: what is recognised, what is said aloud, and every way in which it can be of no use."""
+"""Tables of users: recognition of target and task, notes in the report, and errors for unusable tables."""
 
 import csv
 

@@ -1,4 +1,4 @@
-"""A child process uses the instruction set that was asked for; this process is left alone."""
+"""A child process uses the requested instruction set; the parent process is not changed."""
 
 import os
 import platform

@@ -1,4 +1,4 @@
-"""Another process really uses one core, and only as long as it is wanted."""
+"""Another process uses one core, and ends with the context manager."""
 
 import os
 

@@ -1,4 +1,4 @@
-"""Networks trained on partitions: the weights of the local estimators, whoever computes the gradients."""
+"""Networks trained on partitions have the weights of the local estimators, for any workers and partitions."""
 
 import os
 import pickle

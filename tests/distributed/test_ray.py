@@ -1,4 +1,4 @@
-"""Searches on joblib's Ray backend: the same scores. In a process of its own, for Ray changes the one it is in."""
+"""Searches with joblib's Ray backend have the same scores. They run in a new process, which Ray may change."""
 
 import os
 import subprocess

@@ -1,4 +1,4 @@
-"""The code of docs/losses.md runs, in order and in one session, and prints what the page says."""
+"""The code of docs/losses.md runs in one session and prints the output that the page shows."""
 
 import re
 import warnings

@@ -1,4 +1,4 @@
-"""Every other page with code: the code runs, in order and in one session, and prints what the page says."""
+"""The code of every other page runs in one session and prints the output that the page shows."""
 
 import re
 from pathlib import Path

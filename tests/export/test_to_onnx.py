@@ -1,4 +1,4 @@
-"""What `to_onnx` accepts, refuses and writes."""
+"""Arguments, errors and files of `to_onnx`."""
 
 import re
 

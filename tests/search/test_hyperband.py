@@ -1,4 +1,4 @@
-"""Hyperband: candidates go on training, results are those of scikit-learn's searches, whoever computes them."""
+"""Hyperband: candidates continue their training, results match scikit-learn's searches, for every backend of joblib."""
 
 import pickle
 import warnings
