@@ -7,7 +7,7 @@ import threading
 import time
 import warnings
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -184,7 +184,8 @@ def warm_up(library: str, task: str, data: Split, jobs: int) -> float:
     X = np.linspace(0, 1, len(y)).reshape(-1, 1)
     start = time.perf_counter()
     with quiet(), joblib.parallel_config(backend=BACKENDS[library]):
-        with _children_ignore_interrupts():
+        # Ctrl-C in this block would be lost, so threads start outside of it.
+        with nullcontext() if BACKENDS[library] == "threading" else _children_ignore_interrupts():
             # With a generator, the call returns as soon as the workers are started and have their tasks.
             fits = Parallel(n_jobs=jobs, return_as="generator")(delayed(_fit)(small, X, y) for _ in range(2 * jobs))
         for _ in fits:

@@ -365,6 +365,20 @@ def test_interrupt_while_workers_start(wine, tmp_path):
     ]
 
 
+def test_interrupt_is_not_ignored_while_threads_start(wine, monkeypatch):
+    """Regression test: the signal was ignored in this moment, so the search went on."""
+    handlers, start = [], search.Parallel
+
+    def spy(*args, **options):
+        handlers.append(signal.getsignal(signal.SIGINT))
+        return start(*args, **options)
+
+    monkeypatch.setattr(search, "Parallel", spy)
+    table = read_table(str(wine), "cultivar")
+    search.warm_up("fastmlp", table.task, search.split(table, 0), 2)
+    assert handlers == [signal.getsignal(signal.SIGINT)]
+
+
 def test_preprocessing_learns_from_training_rows_only(wine):
     table = read_table(str(wine), "cultivar")
     data = search.split(table, seed=0)
