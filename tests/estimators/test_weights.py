@@ -9,6 +9,7 @@ from numpy.testing import assert_allclose, assert_array_equal
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor
+from fastmlp.estimators._weights import current_network, weight_vector
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -57,3 +58,31 @@ def test_partial_fit_and_warm_start_require_the_same_shapes(name, problems):
     model = Estimator(warm_start=True, max_iter=2).fit(X, y)
     with pytest.raises(ValueError, match=r"same network: .*hidden_layer_sizes=\(7, 7\)"):
         model.set_params(hidden_layer_sizes=(7, 7)).fit(X, y)
+
+
+def test_the_vector_is_kept_until_an_array_is_replaced(problems):
+    problem = problems["multiclass"]
+    model = MLPClassifier((6, 6), batch_norm=True, max_iter=2, random_state=0).fit(problem.X, problem.y)
+    network = current_network(model)
+    w = weight_vector(model, network)
+    assert w is weight_vector(model, network)
+    arrays = [*model.coefs_, *model.intercepts_, *model.gammas_, *model.betas_]
+    assert all(np.shares_memory(array, w) for array in arrays)
+    assert sum(array.size for array in arrays) == w.size
+    for name in ("coefs_", "intercepts_", "gammas_", "betas_"):
+        kept = getattr(model, name)[0]
+        getattr(model, name)[0] = kept + 1
+        changed = weight_vector(model, network)
+        assert np.count_nonzero(changed != w) == kept.size
+        getattr(model, name)[0] = kept
+    assert weight_vector(model, network) is w
+
+
+def test_the_network_follows_arrays_of_another_shape(problems):
+    problem = problems["regression"]
+    model = MLPRegressor(hidden_layer_sizes=5, max_iter=2, random_state=0).fit(problem.X, problem.y)
+    assert current_network(model).units == (10, 5, 1)
+    model.coefs_, model.intercepts_ = [np.ones((10, 3)), np.ones((3, 1))], [np.zeros(3), np.zeros(1)]
+    assert current_network(model).units == (10, 3, 1)
+    expected = 3 * np.maximum(problem.X.sum(axis=1), 0)
+    assert_allclose(model.predict(problem.X), expected, atol=1e-12)
