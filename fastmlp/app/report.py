@@ -140,7 +140,8 @@ def conclusion(results: dict[str, Any]) -> list[str]:
         next(model for model in compared if model["name"] == results["models"]["saved"]),
     )
     equal = [model["title"] for model in compared if model["test"][metric] == first["test"][metric]]
-    sentences = [f"Best on the {rows} test rows: {' and '.join(equal)}, {metric} {short(first['test'][metric])}."]
+    best = f"{metric} {short(first['test'][metric])}"
+    sentences = [f"Best on the {rows} test rows, {best}: {'; '.join(equal)}."]  # titles contain commas
     if ours["title"] not in equal:
         gap = first["test"][metric] - ours["test"][metric]
         by = f"{round(gap * rows)} of {rows} rows" if results["task"] == "classification" else f"{gap:.4f}"
