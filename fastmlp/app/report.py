@@ -123,11 +123,11 @@ def models(results: dict[str, Any]) -> list[str]:
     compared = results["models"]["models"]
     scores = list(compared[0]["test"])
     heads = "".join(f"{score.replace('balanced accuracy', 'balanced'):>10}" for score in scores)
-    lines = [f"{'on the test rows':<40}{heads}{'s':>9}"]
+    lines = [f"{'on the test rows':<41}{heads}{'s':>9}"]
     for model in compared:
         values = "".join(f"{short(model['test'][score]):>10}" for score in scores)
         mark = "*" if model["name"] == results["models"]["saved"] else " "
-        lines.append(f"{mark}{model['title']:<39}{values}{model['seconds']:>9.2f}")
+        lines.append(f"{mark}{model['title']:<40}{values}{model['seconds']:>9.2f}")
     return lines
 
 

@@ -96,6 +96,16 @@ def test_best_of_fastmlp_is_compared():
     ]
 
 
+def test_columns_of_the_table_are_aligned():
+    """The longest title, that of the boosted trees, once moved the scores of its line."""
+    compared = copy.deepcopy(RESULTS)
+    for model in compared["models"]["models"]:
+        model |= {"title": models.MODELS.get(model["name"], ("network",))[0], "seconds": 1.0}
+    lines = report.models(compared)
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) <= report.WIDTH
+
+
 def test_equal_models_are_named():
     results = copy.deepcopy(RESULTS)
     results["models"]["models"][0]["test"]["accuracy"] = 0.9
