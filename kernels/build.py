@@ -78,8 +78,10 @@ def _compile_here(path: Path) -> None:
             variable.linkage = "internal"
     cpu = config.CPU_NAME or llvm.get_host_cpu_name()
     features = get_host_cpu_features() if config.CPU_FEATURES is None else config.CPU_FEATURES
+    # The loader may place sections more than 2 GB apart, where 32-bit relocations abort the process: the code model has
+    # 64-bit ones, as Numba's own JIT has.
     machine = llvm.Target.from_triple(llvm.get_process_triple()).create_target_machine(
-        cpu=cpu, features=features, opt=3, reloc="pic", codemodel="default"
+        cpu=cpu, features=features, opt=3, reloc="static", codemodel="jitdefault"
     )
     # The functions are already optimised. It remains to inline them into their wrappers and to remove unused ones.
     options = llvm.create_pipeline_tuning_options(speed_level=1)

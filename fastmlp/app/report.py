@@ -123,11 +123,11 @@ def models(results: dict[str, Any]) -> list[str]:
     compared = results["models"]["models"]
     scores = list(compared[0]["test"])
     heads = "".join(f"{score.replace('balanced accuracy', 'balanced'):>10}" for score in scores)
-    lines = [f"{'on the test rows':<40}{heads}{'s':>9}"]
+    lines = [f"{'on the test rows':<41}{heads}{'s':>9}"]
     for model in compared:
         values = "".join(f"{short(model['test'][score]):>10}" for score in scores)
         mark = "*" if model["name"] == results["models"]["saved"] else " "
-        lines.append(f"{mark}{model['title']:<39}{values}{model['seconds']:>9.2f}")
+        lines.append(f"{mark}{model['title']:<40}{values}{model['seconds']:>9.2f}")
     return lines
 
 
@@ -140,7 +140,8 @@ def conclusion(results: dict[str, Any]) -> list[str]:
         next(model for model in compared if model["name"] == results["models"]["saved"]),
     )
     equal = [model["title"] for model in compared if model["test"][metric] == first["test"][metric]]
-    sentences = [f"Best on the {rows} test rows: {' and '.join(equal)}, {metric} {short(first['test'][metric])}."]
+    best = f"{metric} {short(first['test'][metric])}"
+    sentences = [f"Best on the {rows} test rows, {best}: {'; '.join(equal)}."]  # titles contain commas
     if ours["title"] not in equal:
         gap = first["test"][metric] - ours["test"][metric]
         by = f"{round(gap * rows)} of {rows} rows" if results["task"] == "classification" else f"{gap:.4f}"

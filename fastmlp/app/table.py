@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
+from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -112,7 +113,10 @@ def read_table(
     for option, columns in (("", [target]), ("--keep: ", keep), ("--drop: ", drop)):
         for column in columns:
             if column not in frame:
-                raise UserError(f"{option}{name} has no column {column!r}; {known}")
+                near = {str(existing).lower(): existing for existing in frame}
+                close = get_close_matches(column.lower(), near, n=1)
+                hint = f"; did you mean {near[close[0]]!r}?" if close else ""
+                raise UserError(f"{option}{name} has no column {column!r}; {known}{hint}")
     if target in drop:
         raise UserError(f"--drop {target}: this is the target")
 

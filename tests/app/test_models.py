@@ -78,7 +78,7 @@ RESULTS = {
 
 def test_better_boosting_is_not_hidden():
     assert report.conclusion(RESULTS) == [
-        "Best on the 40 test rows: trees, accuracy 0.9500.",
+        "Best on the 40 test rows, accuracy 0.9500: trees.",
         "The best of fastmlp, network, is behind by 2 of 40 rows.",
         "Saved (*): trees, for a reason.",
     ]
@@ -91,15 +91,25 @@ def test_best_of_fastmlp_is_compared():
     assert report.conclusion(results)[1] == "The best of fastmlp, ensemble, is behind by 1 of 40 rows."
     better["test"]["accuracy"] = 0.95
     assert report.conclusion(results) == [
-        "Best on the 40 test rows: trees and ensemble, accuracy 0.9500.",
+        "Best on the 40 test rows, accuracy 0.9500: trees; ensemble.",
         "Saved (*): trees, for a reason.",
     ]
+
+
+def test_columns_of_the_table_are_aligned():
+    """The longest title, that of the boosted trees, once moved the scores of its line."""
+    compared = copy.deepcopy(RESULTS)
+    for model in compared["models"]["models"]:
+        model |= {"title": models.MODELS.get(model["name"], ("network",))[0], "seconds": 1.0}
+    lines = report.models(compared)
+    assert len({len(line) for line in lines}) == 1
+    assert len(lines[0]) <= report.WIDTH
 
 
 def test_equal_models_are_named():
     results = copy.deepcopy(RESULTS)
     results["models"]["models"][0]["test"]["accuracy"] = 0.9
-    assert report.conclusion(results)[0] == "Best on the 40 test rows: trees and network, accuracy 0.9000."
+    assert report.conclusion(results)[0] == "Best on the 40 test rows, accuracy 0.9000: trees; network."
     assert len(report.conclusion(results)) == 2
 
 

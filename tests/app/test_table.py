@@ -167,6 +167,11 @@ UNUSABLE = {
     "only a header": (b"a,b,c\n", "c", "has a header but no rows"),
     "only empty lines": (b"\n\n", "c", "is empty"),
     "unknown column": (b"a,b,c\n1,2,3\n", "d", "has no column 'd'; the columns are a, b, c"),
+    "misspelt column": (
+        b"a,b,Cultivar\n1,2,3\n",
+        "cultiver",
+        "the columns are a, b, Cultivar; did you mean 'Cultivar'?",
+    ),
     "no target given": (b"a,b,c\n1,2,3\n", None, "Add --target NAME; the columns are a, b, c"),
     "duplicated names": (b"a,b,a\n1,2,3\n", "b", "the header names a more than once"),
     "row too long": (b"a,b,c\n1,2,3\n1,2,3,4\n", "c", "line 3: 4 cells under a header of 3"),

@@ -3,6 +3,7 @@
 import json
 import os
 import shutil
+import struct
 import subprocess
 import sys
 import warnings
@@ -21,6 +22,7 @@ from fastmlp.kernels.tables import OUTPUTS
 import fastmlp
 
 KERNELS = Path(fastmlp.kernels.__file__).parent
+SHT_RELA, R_X86_64_64, R_X86_64_PC64 = 4, 1, 24  # of the ELF format
 HASWELL = "+avx2,+fma,+avx,+sse4.2,+bmi,+bmi2,+popcnt"
 
 # Prints what compiled the kernels, whether Numba was imported, and a hash of all weights.
@@ -218,3 +220,21 @@ def test_concurrent_processes_compile_nothing(package):
     assert [process.returncode for process in both] == [0, 0]
     assert outputs[0] == outputs[1]
     assert np.all([line.split()[1] == "False" for line in outputs])
+
+
+@pytest.mark.skipif(sys.platform != "linux" or os.uname().machine != "x86_64", reason="reads ELF files of x86-64")
+def test_sections_may_be_far_apart(folder):
+    """In workers of Ray, whose object store is mapped between two sections, 32-bit relocations aborted the process."""
+    for path in folder.glob("*.o"):
+        data = path.read_bytes()
+        (table,) = struct.unpack_from("<Q", data, 40)
+        size, count = struct.unpack_from("<HH", data, 58)
+        kinds = set()
+        for header in range(table, table + size * count, size):
+            kind, offset, length = struct.unpack_from("<4xI16xQQ", data, header)
+            if kind == SHT_RELA:
+                kinds |= {
+                    info & 0xFFFFFFFF for _, info, _ in struct.iter_unpack("<QQq", data[offset : offset + length])
+                }
+        assert kinds
+        assert kinds <= {R_X86_64_64, R_X86_64_PC64}
