@@ -35,7 +35,7 @@ class PlatformWheel(bdist_wheel):
 
     def get_tag(self) -> tuple[str, str, str]:
         _, _, platform = super().get_tag()
-        # The object code calls memcpy, memset, sqrt and sched_yield of the C library, which are older than glibc 2.17.
+        # The object code calls memcpy, memset, sqrt, sched_yield and syscall of the C library, all older than 2.17.
         return "py3", "none", platform.replace("linux_", "manylinux_2_17_", 1)
 
 

@@ -19,6 +19,7 @@ from . import (
     step,
     stopping,
     training,
+    weights,
 )
 from ._jit import LinkedKernel
 
@@ -29,7 +30,8 @@ GROUPS = (
     panels.linked,
     activations.linked,
     step.linked_forward,
-    step.linked_training,
+    step.linked_backward,
+    weights.linked,
     optimizers.linked,
     averaging.linked,
     dropout.linked,

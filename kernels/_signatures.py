@@ -66,7 +66,8 @@ SIGNATURES = {
         "backward_rows": f"{_PASS}, hyper* hyper, int rows, int lo, int n, int place, int key, "
         "float dropout, int rank, int team, int* signals",
         "gradient_of_rows": f"{_PASS}, hyper* hyper, int* share, int start, int rows, int continued, int final, "
-        "int deferred, float penalty, float scale, float decay, float rate, float gain, int rank, int team",
+        "int deferred, float penalty, float scale, float decay, float rate, float gain, int rank, int team, "
+        "int* signals",
         "update_rows": f"{_PASS}, hyper* hyper, int* share, float factor, float decay, float rate, float gain, "
         "int rank, int team",
         # Entry points for Python.

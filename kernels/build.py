@@ -90,6 +90,10 @@ def _compile_here(path: Path) -> None:
     passes.add_global_dead_code_eliminate_pass()
     passes.run(everything, builder)
     everything.verify()
+    unknown = [f.name for f in everything.functions if f.is_declaration and f.name.startswith(("NRT_", "Py", "numba"))]
+    if unknown:
+        # Their addresses are known to Numba only. A program that loads the object code would crash.
+        raise RuntimeError(f"kernels call functions of Numba or Python: {', '.join(unknown)}")
     path.write_bytes(machine.emit_object(everything))
 
 

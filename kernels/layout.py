@@ -22,6 +22,9 @@ __all__ = [
     "ARRIVED",
     "BIAS_COST",
     "BLOCK_ROWS",
+    "CLAIMED_ROWS",
+    "CLAIMED_WEIGHTS",
+    "CLAIMS",
     "DIVERGED",
     "DRAW",
     "EACH_EPOCH",
@@ -44,6 +47,7 @@ __all__ = [
     "RUNNING",
     "SHUFFLE",
     "SIGNALS",
+    "SLEEPING",
     "STATE",
     "STOPPED",
     "STRIP",
@@ -86,7 +90,7 @@ LANES = 16
 # the number of threads.
 BLOCK_ROWS = 4
 
-# Largest number of rows of W in one round of the gradient pass, see `step.ROUND`.
+# Largest number of rows of W in one round of the gradient pass, see `weights.ROUND`.
 ROUND_ROWS = 28
 
 # The same for layers with panels, see `panels.HEIGHT`.
@@ -104,8 +108,10 @@ BIAS_COST = 4
 # Words in the state of the Mersenne Twister; the element after them is the position.
 KEYS = 624
 
-# Elements of the signal array of a team of threads, each on a separate cache line.
-ARRIVED, ABORT, SIGNALS = 0, 8, 16
+# Elements of the signal array of a team of threads, each on a separate cache line. After the first SIGNALS elements,
+# each rank has CLAIMS elements: the number of claimed pieces of its share of the rows, and of the weights.
+ARRIVED, ABORT, SLEEPING, SIGNALS = 0, 8, 16, 24
+CLAIMED_ROWS, CLAIMED_WEIGHTS, CLAIMS = 0, 8, 16
 
 # Momentum of the running statistics of batch normalisation (PyTorch's BatchNorm1d: 0.1 = 1 - MOMENTUM).
 MOMENTUM = 0.9
@@ -147,6 +153,7 @@ class Plan(NamedTuple):
     chunk: int  # rows of one pass
     last: int  # L, the index of the output layer
     widest: int  # q_l of the widest layer
+    parts: int  # parts of each thread's share of the rows, which threads claim; 1: the shares are fixed
     strips: int  # samples in the part of each thread in `Memory.units`, in full strips
     scratch: int  # numbers in the part of each thread in `Memory.scratch`
     blocks: int  # blocks of the penalty's sum of squares

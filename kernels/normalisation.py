@@ -10,7 +10,7 @@ from typing import Any
 
 from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import copy, fill, offset, view
-from .layout import EPSILON, MOMENTUM, SIGNALS
+from .layout import EPSILON, MOMENTUM
 from .team import barrier
 
 __all__ = [
@@ -97,17 +97,16 @@ def linked(number: Any) -> list[LinkedKernel]:
         z points to the thread's rows (n, q), h to H of the batch, gamma to gamma and beta (2 q,), and running to the
         running mean and variance (2 q,). Returns early if the team aborts.
         """
-        arrivals = view(signals, 0, SIGNALS)
         mine = offset(h, lo * q)
         copy(view(z, 0, n * q), view(mine, 0, n * q))
-        if not barrier(arrivals, team):
+        if not barrier(signals, team):
             return
         mean, scale = view(h, rows * q, q), view(h, (rows + 1) * q, q)
         first, stop = q * rank // team, q * (rank + 1) // team
         column_statistics(
             view(h, 0, rows * q), rows, q, first, stop, mean, scale, view(running, 0, q), view(running, q, q)
         )
-        if not barrier(arrivals, team):
+        if not barrier(signals, team):
             return
         normalise(view(z, 0, n * q), view(mine, 0, n * q), view(gamma, 0, q), view(gamma, q, q), mean, scale, n, q)
 
@@ -132,13 +131,12 @@ def linked(number: Any) -> list[LinkedKernel]:
 
         d points to D (rows, q) of the batch and h to H. Returns early if the team aborts.
         """
-        arrivals = view(signals, 0, SIGNALS)
-        if not barrier(arrivals, team):
+        if not barrier(signals, team):
             return
         d_gamma, d_beta = view(h, (rows + 2) * q, q), view(h, (rows + 3) * q, q)
         first, stop = q * rank // team, q * (rank + 1) // team
         column_gradients(view(d, 0, rows * q), view(h, 0, rows * q), rows, q, first, stop, d_gamma, d_beta)
-        if not barrier(arrivals, team):
+        if not barrier(signals, team):
             return
         mine, scale = view(h, lo * q, n * q), view(h, (rows + 1) * q, q)
         normalise_backward(view(d, lo * q, n * q), mine, view(gamma, 0, q), scale, d_gamma, d_beta, n, q, rows)

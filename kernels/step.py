@@ -1,9 +1,7 @@
-"""The two phases of one training step.
+"""Phase A of a training step: gather, forward pass, output error and delta recurrence.
 
-In phase A, each thread processes a part of the rows of the batch: gather, forward pass, output error, delta recurrence.
-In phase B, each thread processes a part of the rows of the weight matrices: it computes their gradient over the whole
-batch and updates them while they are in the first-level cache. There is no reduction over threads, so the results do
-not depend on the size of the team.
+Each thread processes a part of the rows of the batch. Phase B, the gradient and the update of the weights, is in
+`weights`. There is no reduction over threads, so the results do not depend on the size of the team.
 
 Letters as in the literature: A_0 = X, Z_l = A_{l-1} W_l + b_l, A_l = f(Z_l), D_l = dJ/dZ_l. The share of a
 thread in a chunk of `rows` rows is rows lo..lo + n of the buffers; the chunk begins at row `start` of the epoch.
@@ -17,20 +15,14 @@ from ._call import call
 from ._jit import LinkedKernel, inlined, kernel, linked_kernel
 from ._memory import copy, fill, move, offset, view
 from ._records import record
-from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch, smaller
+from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
 from .activations import maxout, maxout_backward
 from .dropout import mix
-from .layout import BLOCK_ROWS, KEEP_ACTIVATED, LANES, ROUND_ROWS, SIGNALS, STRIP
-from .panels import HEIGHT
-from .reductions import add_squares
-from .tables import MAXOUT, STORE
+from .layout import KEEP_ACTIVATED, STRIP
+from .tables import MAXOUT
 from .team import aborted
 
-__all__ = ["linked_forward", "linked_training"]
-
-# Rows of W in a round of the gradient pass: whole tiles of the matrix product (of 14, 6 or 8 rows) and whole blocks of
-# the penalty's sum of squares.
-ROUND = {64: ROUND_ROWS, 32: 24, 16: 24}[VECTOR_BYTES]
+__all__ = ["layer_rows", "linked_backward", "linked_forward"]
 
 # Values of X that are prefetched ahead of the copy: 64 cache lines of float32.
 VALUES_AHEAD = 1024
@@ -219,52 +211,6 @@ def key_of(key, l):
     return np.int64(mix(np.uint32(np.uint32(key) + mix(np.uint32(l)))))
 
 
-@inlined
-def decay_weights(w, factor):
-    """w <- w factor."""
-    for i in range(w.size):
-        w[i] = w[i] * factor
-
-
-@inlined
-def finish_gradient(g, w, penalty, scale):
-    """g <- (g + penalty w) scale."""
-    for i in range(g.size):
-        g[i] = (g[i] + penalty * w[i]) * scale
-
-
-@inlined
-def scale_gradient(g, scale):
-    """g <- g scale."""
-    for i in range(g.size):
-        g[i] = g[i] * scale
-
-
-@kernel
-def update_slice(memory, hyper, start, g, n, rate, gain):
-    """Optimizer step on the weights start..start + n, given their finished gradient g."""
-    w, m, v = offset(memory.w, start), offset(memory.m, start), offset(memory.v, start)
-    call(memory.linked.update, hyper, w, g, m, v, n, rate)
-    if gain != 0.0:
-        call(memory.linked.average, offset(memory.average, start), w, n, gain)
-
-
-@kernel
-def copy_rows(l, layers, memory, i, count):
-    """Copy `count` rows of W_l, from row i, to the copies that products read.
-
-    They are the panels of W_l, if it has any, and the transposed copy for the delta recurrence (l >= 2).
-    """
-    layer, fan_in = record(layers, l), record(layers, l - 1).units
-    row, q = offset(memory.w, layer.w + i * layer.pre), layer.pre
-    if layer.panels:
-        call(memory.linked.pack, row, q, offset(memory.w_panels, layer.w_panels), fan_in, i, count, q)
-        if l > 1:
-            call(memory.linked.pack_transposed, row, q, offset(memory.transposed, layer.t), q, i, count, q)
-    elif l > 1:
-        call(memory.linked.transpose, row, q, offset(memory.transposed, layer.t + i), fan_in, count, q)
-
-
 def linked_forward(number: Any) -> list[LinkedKernel]:
     """Declare the forward pass for networks of `number`."""
 
@@ -301,7 +247,7 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
                 else:
                     h = offset(memory.H, layer.h)
                     call(memory.linked.normalise_rows, z, h, lo, n, rows, q, gamma, running, rank, team, signals)
-                    if aborted(view(signals, 0, SIGNALS)):
+                    if aborted(signals):
                         return
             if keep and code == MAXOUT:
                 maxout(d, a, n, units, layer.pieces)
@@ -342,7 +288,7 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
     return [forward_rows]
 
 
-def linked_training(number: Any) -> list[LinkedKernel]:
+def linked_backward(number: Any) -> list[LinkedKernel]:
     """Declare the other kernels of a training step for networks of `number`."""
 
     @linked_kernel(number)
@@ -423,7 +369,7 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                 whole, h = offset(memory.D, layer.d), offset(memory.H, layer.h)
                 gamma = offset(memory.w, layer.gamma)
                 call(memory.linked.normalise_backward_rows, whole, h, lo, n, rows, q, gamma, rank, team, signals)
-                if aborted(view(signals, 0, SIGNALS)):
+                if aborted(signals):
                     return
         for l in range(1, plan.last + 1):
             layer = record(layers, l)
@@ -432,173 +378,4 @@ def linked_training(number: Any) -> list[LinkedKernel]:
                 errors = offset(memory.D, layer.d + lo * q)
                 call(memory.linked.pack, errors, q, offset(memory.d_panels, layer.d_panels), plan.chunk, lo, n, q)
 
-    @linked_kernel(number)
-    def gradient_of_rows(
-        layers,
-        plan,
-        memory,
-        hyper,
-        share,
-        start,
-        rows,
-        continued,
-        final,
-        deferred,
-        penalty,
-        scale,
-        decay,
-        rate,
-        gain,
-        rank,
-        team,
-    ):
-        """Phase B: gradient of this thread's rows of every W_l and b_l over the chunk, and the update.
-
-        G_l = (A_{l-1}^T D_l + penalty W_l) scale; biases without the penalty. `share` points to the result of
-        `share_weights`, (L + 1, team + 1). A batch may have several chunks: `continued` means that g holds the sum of
-        the previous ones, `final` that this is the last one. With the optimizer STORE, or if the update is deferred
-        to `update_rows`, the gradient stays in g. W_l is multiplied by 1 - `decay` before its update. If `gain` is
-        not zero, the averaged weights follow, see `averaging.follow`. Writes w, m, v and the average (or g), the
-        transposed copies and `squares`.
-
-        A single thread whose scratch has room for the gradient of all weights updates them in one call, because a small
-        network has many slices that are not full strips.
-        """
-        plan = record(plan, 0)
-        scratch = offset(memory.scratch, rank * plan.scratch)
-        cursor = offset(memory.cursor, rank * plan.chunk)
-        storing = record(hyper, 0).optimizer == STORE
-        storing = storing or deferred != 0
-        stored = storing or continued or not final
-        number = view(scratch, 0, 0).dtype.type
-        penalty, scale = number(penalty), number(scale)
-        last = plan.last
-        n_weights = record(layers, last).b + record(layers, last).pre
-        at_once = team == 1 and not stored and n_weights <= plan.scratch and plan.uniform
-        for l in range(1, last + 1):
-            at_once = at_once and record(layers, l).panels == 0  # their columns of A need the scratch
-        for l in range(1, last + 1):
-            layer = record(layers, l)
-            fan_in, q = record(layers, l - 1).units, layer.pre
-            i, end = share[l * (team + 1) + rank], share[l * (team + 1) + rank + 1]
-            # The scratch holds a round of the widest layer.
-            height = np.int64(HEIGHT) if layer.panels else plan.scratch // (q * ROUND) * ROUND
-            d = offset(memory.D, layer.d)
-            if l == 1 and plan.sparse:
-                call(memory.linked.csr_seek, memory.indices, memory.indptr, memory.rows, rows, cursor, i)
-            while i < end:
-                # The rows of W are followed by b, which is row fan_in, and by gamma and beta.
-                bias = i == fan_in
-                count = np.int64(1) if bias else smaller(height, smaller(end, fan_in) - i)
-                n = 3 * q if bias and layer.norm else count * q
-                begin = layer.w + i * q
-                target = offset(memory.g, begin) if stored else offset(scratch, begin if at_once else 0)
-                g, w = view(target, 0, n), view(memory.w, begin, n)
-                if l == 1 and plan.sparse and not bias:
-                    if not continued:
-                        fill(g, 0)
-                    call(
-                        memory.linked.csr_gradient,
-                        memory.values,
-                        memory.indices,
-                        memory.indptr,
-                        memory.rows,
-                        rows,
-                        cursor,
-                        i,
-                        i + count,
-                        d,
-                        target,
-                        q,
-                    )
-                else:
-                    a, a_row, a_col = offset(memory.ones, 0), np.int64(0), np.int64(0)
-                    if not bias:
-                        before = layer_rows(l - 1, layers, plan, memory, start, np.int64(0))
-                        a, a_row, a_col = offset(before, i), np.int64(1), fan_in
-                    first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
-                    if layer.panels and not bias:
-                        # Columns of A_{l-1} lie far apart: those of this round are copied next to each other.
-                        columns = offset(scratch, HEIGHT * q)
-                        for r in range(rows):
-                            move(offset(a, r * fan_in), offset(columns, r * count), count)
-                        call(
-                            memory.linked.panel_product,
-                            columns,
-                            1,
-                            count,
-                            offset(memory.d_panels, layer.d_panels),
-                            plan.chunk,
-                            target,
-                            q,
-                            count,
-                            rows,
-                            q,
-                            first,
-                            first_row,
-                            final and not storing,
-                            offset(memory.w, begin),
-                            offset(memory.m, begin),
-                            offset(memory.v, begin),
-                        )
-                    else:
-                        call(memory.linked.gemm, a, a_row, a_col, d, q, target, q, count, rows, q, first, first_row)
-                if bias and layer.norm:
-                    # The backward pass has stored the sums over the batch after H.
-                    copy(view(memory.H, layer.h + (rows + 2) * q, 2 * q), view(target, q, 2 * q))
-                if final:
-                    if penalty != 0 and not bias:
-                        for r in range(0, count, BLOCK_ROWS):
-                            squares = view(memory.squares, (layer.block + (i + r) // BLOCK_ROWS) * LANES, LANES)
-                            add_squares(view(w, r * q, smaller(BLOCK_ROWS, count - r) * q), squares)
-                        finish_gradient(g, w, penalty, scale)
-                    else:
-                        scale_gradient(g, scale)
-                    if decay != 0 and not bias and not storing:
-                        decay_weights(w, number(1.0 - decay * layer.rate_w))
-                    if not storing and not at_once:
-                        layer_rate = rate * (layer.rate_b if bias else layer.rate_w)
-                        update_slice(memory, hyper, begin, target, n, layer_rate, gain)
-                        if not bias:
-                            copy_rows(l, layers, memory, i, count)
-                i += count
-        if at_once:
-            update_slice(memory, hyper, np.int64(0), scratch, n_weights, rate, gain)
-            for l in range(1, last + 1):
-                copy_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
-
-    @linked_kernel(number)
-    def update_rows(layers, plan, memory, hyper, share, factor, decay, rate, gain, rank, team):
-        """Second part of phase B if the update was deferred: g <- g factor, and the update of this thread's rows.
-
-        Writes w, m, v, the average (if `gain` is not zero), g and the transposed copies.
-        """
-        last = record(plan, 0).last
-        number = view(memory.g, 0, 0).dtype.type
-        scale = number(factor)
-        for l in range(1, last + 1):
-            layer, fan_in = record(layers, l), record(layers, l - 1).units
-            q = layer.pre
-            i, end = share[l * (team + 1) + rank], share[l * (team + 1) + rank + 1]
-            rows = smaller(end, fan_in) - i
-            if rows > 0:
-                begin, n = layer.w + i * q, rows * q
-                if factor != 1.0:
-                    scale_gradient(view(memory.g, begin, n), scale)
-                if decay != 0:
-                    decay_weights(view(memory.w, begin, n), number(1.0 - decay * layer.rate_w))
-                update_slice(memory, hyper, begin, offset(memory.g, begin), n, rate * layer.rate_w, gain)
-                copy_rows(l, layers, memory, i, rows)
-            if i <= fan_in and end > fan_in:
-                n = 3 * q if layer.norm else q
-                if factor != 1.0:
-                    scale_gradient(view(memory.g, layer.b, n), scale)
-                update_slice(memory, hyper, layer.b, offset(memory.g, layer.b), n, rate * layer.rate_b, gain)
-
-    @linked_kernel(number)
-    def copy_weights(layers, plan, memory):
-        """Write the copies of all weights that products read, after w was changed from outside of the kernels."""
-        for l in range(1, record(plan, 0).last + 1):
-            copy_rows(l, layers, memory, np.int64(0), record(layers, l - 1).units)
-
-    return [backward_rows, gradient_of_rows, update_rows, copy_weights]
+    return [backward_rows]

@@ -11,17 +11,31 @@ from typing import Any
 import numpy as np
 
 from ._call import call
-from ._jit import LinkedKernel, inlined, linked_kernel
+from ._jit import LinkedKernel, inlined, kernel, linked_kernel
 from ._memory import fill, view
 from ._records import record
 from ._simd import smaller
 from .averaging import average_statistics
 from .dropout import mix
-from .layout import ABORTED, DIVERGED, EACH_EPOCH, EACH_STEP, KEEP_ORDER, LANES, RUNNING, SHUFFLE, SIGNALS
+from .layout import (
+    ABORTED,
+    CLAIMED_ROWS,
+    CLAIMED_WEIGHTS,
+    CLAIMS,
+    DIVERGED,
+    EACH_EPOCH,
+    EACH_STEP,
+    KEEP_ORDER,
+    LANES,
+    RUNNING,
+    SHUFFLE,
+    SIGNALS,
+)
 from .reductions import square_sum, total
 from .stopping import observe
 from .tables import ADAM
-from .team import aborted, barrier
+from .team import aborted, atomic_add, barrier
+from .weights import ROUND
 
 __all__ = ["linked"]
 
@@ -44,6 +58,31 @@ def key_of_step(seed, step):
     return np.int64(mix(np.uint32(np.uint32(seed) + mix(np.uint32(step)))))
 
 
+@kernel
+def next_rows(plan, signals, rows, rank, team, turn, part):
+    """Return the next rows of the chunk for thread `rank`: (turn, part, first row, number of rows).
+
+    The thread takes its own share of the rows. If the shares have parts, it claims them one by one, and then those
+    parts of the other shares that nobody has claimed. `turn` is the number of shares that it has been through and
+    `part` the last part that it took of the present one; `turn` = team means that no rows are left.
+    """
+    claiming = plan.parts > 1
+    while turn < (team if claiming else 1):
+        owner = (rank + turn) % team
+        part = atomic_add(signals, SIGNALS + CLAIMS * owner + CLAIMED_ROWS, 1) if claiming else part + 1
+        if part < plan.parts:
+            lo = rows * owner // team
+            size = rows * (owner + 1) // team - lo
+            # The share is cut between tiles of the products.
+            begin = size * part // plan.parts // ROUND * ROUND
+            end = size if part + 1 == plan.parts else size * (part + 1) // plan.parts // ROUND * ROUND
+            if end > begin or not claiming:
+                return turn, part, lo + begin, end - begin
+        else:
+            turn, part = turn + 1, np.int64(-1)
+    return np.int64(team), part, np.int64(0), np.int64(0)
+
+
 def linked(number: Any) -> list[LinkedKernel]:
     """Declare the kernel for networks of `number`."""
 
@@ -59,7 +98,7 @@ def linked(number: Any) -> list[LinkedKernel]:
         adaptive. Only rank 0 writes the state, whose status tells how the call ended.
         """
         options, settings, progress = record(plan, 0), record(hyper, 0), record(state, 0)
-        linked, arrivals = memory.linked, view(signals, 0, SIGNALS)
+        linked = memory.linked
         kind = view(memory.zeros, 0, 0).dtype.type
         row, chunk_row, status = progress.row, progress.chunk_row, RUNNING
         batch_loss, batch_weight, epoch_loss = progress.batch_loss, progress.weight, progress.loss
@@ -74,7 +113,7 @@ def linked(number: Any) -> list[LinkedKernel]:
                 if rank == 0:
                     reorder = settings.shuffle == SHUFFLE
                     call(linked.shuffle, memory.order, memory.picks, options.rows, memory.random, memory.words, reorder)
-                if not barrier(arrivals, team):
+                if not barrier(signals, team):
                     status = ABORTED
                     break
             batch = smaller(settings.batch, options.rows - row)
@@ -87,46 +126,52 @@ def linked(number: Any) -> list[LinkedKernel]:
             else:
                 rate = progress.rate
             key = key_of_step(progress.seed, steps)
-            lo = rows * rank // team
-            n = rows * (rank + 1) // team - lo
-            call(
-                linked.forward_rows,
-                layers,
-                plan,
-                memory,
-                start,
-                rows,
-                lo,
-                n,
-                chunk_row,
-                key,
-                dropout,
-                rank,
-                team,
-                signals,
-            )
-            if aborted(arrivals):
+            # No thread claims weights in this phase, and no thread claims rows after the barrier: reset the counters.
+            signals[SIGNALS + CLAIMS * rank + CLAIMED_WEIGHTS] = 0
+            turn, part = np.int64(0), np.int64(-1)
+            while status == RUNNING:
+                turn, part, lo, n = next_rows(options, signals, rows, rank, team, turn, part)
+                if turn == team:
+                    break
+                call(
+                    linked.forward_rows,
+                    layers,
+                    plan,
+                    memory,
+                    start,
+                    rows,
+                    lo,
+                    n,
+                    chunk_row,
+                    key,
+                    dropout,
+                    rank,
+                    team,
+                    signals,
+                )
+                if not aborted(signals):
+                    call(
+                        linked.backward_rows,
+                        layers,
+                        plan,
+                        memory,
+                        hyper,
+                        rows,
+                        lo,
+                        n,
+                        chunk_row,
+                        key,
+                        dropout,
+                        rank,
+                        team,
+                        signals,
+                    )
+                if aborted(signals):
+                    status = ABORTED
+            if status == ABORTED or not barrier(signals, team):
                 status = ABORTED
                 break
-            call(
-                linked.backward_rows,
-                layers,
-                plan,
-                memory,
-                hyper,
-                rows,
-                lo,
-                n,
-                chunk_row,
-                key,
-                dropout,
-                rank,
-                team,
-                signals,
-            )
-            if aborted(arrivals) or not barrier(arrivals, team):
-                status = ABORTED
-                break
+            signals[SIGNALS + CLAIMS * rank + CLAIMED_ROWS] = 0
 
             batch_loss += total(view(memory.loss, 0, rows))
             batch_weight += float(total(view(memory.row_weight, 0, rows)) if options.weighted else kind(rows))
@@ -167,15 +212,16 @@ def linked(number: Any) -> list[LinkedKernel]:
                     gain,
                     rank,
                     team,
+                    signals,
                 )
                 if limited and final:
-                    if not barrier(arrivals, team):
+                    if not barrier(signals, team):
                         status = ABORTED
                         break
                     if rank == 0:
                         g = view(memory.g, 0, record(layers, options.last).b + record(layers, options.last).pre)
                         progress.grad_norm = math.sqrt(square_sum(g, view(memory.lanes, 0, LANES)))
-                    if not barrier(arrivals, team):
+                    if not barrier(signals, team):
                         status = ABORTED
                         break
                     norm = progress.grad_norm
@@ -196,7 +242,7 @@ def linked(number: Any) -> list[LinkedKernel]:
                     )
                 if gain != 0.0 and rank == 0:
                     average_statistics(layers, options.last, memory, gain)
-            if not barrier(arrivals, team):
+            if not barrier(signals, team):
                 status = ABORTED
                 break
 
@@ -223,7 +269,7 @@ def linked(number: Any) -> list[LinkedKernel]:
                     observe(settings, progress, losses[epoch])
                 epoch_loss = 0.0
             epoch += 1
-            if not barrier(arrivals, team):
+            if not barrier(signals, team):
                 status = ABORTED
                 break
             status = progress.status

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import fastmlp
-from fastmlp.training import _engine, _loops, _predict
+from fastmlp.training import _engine, _loops, _predict, _workspace
 
 DTYPES = ["float32", "float64"]
 
@@ -97,9 +97,10 @@ MODELS = {
 DEFAULTS = {"hidden_layer_sizes": (33, 18), "max_iter": 3, "batch_size": 43, "random_state": 0}
 
 
-def train(model, dtype, n_jobs):
-    """Return the weights, losses and outputs of one trained model."""
+def train(model, dtype, n_jobs, **changes):
+    """Return the weights, losses and outputs of one trained model; `changes` replace parameters."""
     estimator, data, params = MODELS[model]
+    params = params | changes
     X, y, *weight = data(dtype)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore", ConvergenceWarning)
@@ -154,6 +155,21 @@ def test_bits_are_independent_of_thread_count(model, dtype, monkeypatch):
             assert set(sizes) == {n_jobs}
         for name, array in expected.items():
             np.testing.assert_array_equal(got[name], array, err_msg=f"{name}, {n_jobs} threads")
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("model", [name for name, (*_, params) in MODELS.items() if params.get("solver") != "lbfgs"])
+def test_bits_are_independent_of_sharing(model, dtype, monkeypatch):
+    """Threads claim parts of the work, which they otherwise do for large networks only, or have fixed shares."""
+    changes = {"batch_size": 261, "max_iter": 2}  # shares of several parts; the last batch is small
+    expected = train(model, dtype, 1, **changes)
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    monkeypatch.setattr(_workspace, "PART_ROWS", 1)
+    for work, n_jobs in ((1, 2), (1, 3), (1, 8), (10**12, 8)):
+        monkeypatch.setattr(_workspace, "CLAIMED_FLOPS", work)
+        got = train(model, dtype, n_jobs, **changes)
+        for name, array in expected.items():
+            np.testing.assert_array_equal(got[name], array, err_msg=f"{name}, {n_jobs} threads, {work}")
 
 
 class Process(NamedTuple):

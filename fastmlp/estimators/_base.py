@@ -109,17 +109,19 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
         """Return X and y as `sklearn.utils.validation.validate_data` does."""
         plain = plain_as(X, self.dtype)
         skip = plain is not None and is_plain_target(y, len(X))
-        return validate_data(
-            self,
-            plain if skip else X,
-            y,
-            reset=reset,
-            skip_check_array=skip,
-            accept_sparse=["csr", "csc"],
-            multi_output=True,
-            y_numeric=y_numeric,
-            dtype=self._dtypes,
-        )
+        # Numbers that float32 cannot hold become infinite, which is refused.
+        with np.errstate(over="ignore"):
+            return validate_data(
+                self,
+                plain if skip else X,
+                y,
+                reset=reset,
+                skip_check_array=skip,
+                accept_sparse=["csr", "csc"],
+                multi_output=True,
+                y_numeric=y_numeric,
+                dtype=self._dtypes,
+            )
 
     # ---- pickling
 

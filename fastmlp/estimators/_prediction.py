@@ -52,7 +52,8 @@ def network_and_input(
             X = plain
         else:
             accepted = "numeric" if model.dtype is None else model.dtype
-            X = validate_data(model, X, accept_sparse=["csr", "csc"], dtype=accepted, reset=False)
+            with np.errstate(over="ignore"):
+                X = validate_data(model, X, accept_sparse=["csr", "csc"], dtype=accepted, reset=False)
     network = current_network(model)
     if X.shape[1] != network.units[0]:
         raise ValueError(f"coefs_[0] has {network.units[0]} rows, but X has {X.shape[1]} features.")

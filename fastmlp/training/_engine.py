@@ -27,7 +27,7 @@ from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
 from ._threads import Team
-from ._workspace import NO_OPTIONS, LayerOptions, Workspace, chunk_rows, strips_of
+from ._workspace import NO_OPTIONS, LayerOptions, Workspace, chunk_rows, parts_of, strips_of
 
 __all__ = ["Engine", "log_loss_cap"]
 
@@ -132,7 +132,7 @@ class Engine:
         if size not in self._fixed:
             plan = self.workspace.plan
             if size < self.threads:
-                plan = plan._replace(strips=strips_of(plan.chunk, size))
+                plan = plan._replace(strips=strips_of(plan.chunk, size), parts=parts_of(self.network, plan.chunk, size))
             table = self.workspace.table
             share = share_weights(table, size, vector_bytes() // self.w.itemsize)
             arrays = [table, record_of(plan), self.workspace.addresses, self._hyper, share]

@@ -54,6 +54,7 @@ def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -
         chunk=chunk,
         last=len(table) - 1,
         widest=0,
+        parts=1,
         strips=strips_of(chunk, threads),
         scratch=0,
         blocks=0,

@@ -13,7 +13,7 @@ from typing import Any, Self
 import joblib
 import numpy as np
 
-from fastmlp.kernels.layout import ABORT, SIGNALS
+from fastmlp.kernels.layout import ABORT, CLAIMS, SIGNALS
 
 __all__ = ["Team", "available_threads"]
 
@@ -83,12 +83,12 @@ class Team:
     ----------
     size : int
         Number of ranks.
-    signals : ndarray of shape (SIGNALS,), int64
-        Memory of the barrier, for the kernels.
+    signals : ndarray of shape (SIGNALS + size * CLAIMS,), int64
+        Memory of the barrier and the counters of claimed work, for the kernels.
     """
 
     def __init__(self, size: int) -> None:
-        self.signals = np.zeros(SIGNALS, dtype=np.int64)
+        self.signals = np.zeros(SIGNALS + size * CLAIMS, dtype=np.int64)
         self.size = 1
         self._tasks: list[SimpleQueue[Callable[[], Any] | None]] = []
         self._threads: list[threading.Thread] = []

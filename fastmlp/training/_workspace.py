@@ -25,11 +25,14 @@ from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
 
-__all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "strips_of"]
+__all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "parts_of", "strips_of"]
 
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about the size of a second-level cache
 CHUNK_ROWS = 256  # smallest number of rows of a chunk, even if they are wide
 LARGE_BYTES = 1 << 17  # weights of a layer from which on its products read panels
+CLAIMED_FLOPS = 4_000_000  # operations of a thread in one step from which on threads claim their work
+MOST_PARTS = 4
+PART_ROWS = 48  # smallest number of rows of a part: with fewer, products would wait for the weights to be read
 SCRATCH = 8192  # elements of the gradient that a thread keeps in the first-level cache
 # Fields of Memory that kernels do not write, because arrays of the user may be read-only, such as memory-mapped files.
 ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
@@ -41,6 +44,17 @@ PLACES = {name: place for place, name in enumerate(MEMORY)}
 def strips_of(rows: int, threads: int) -> int:
     """Return the number of samples in the largest share of `rows`, rounded up to full strips."""
     return -(-(rows // threads + 1) // STRIP) * STRIP
+
+
+def parts_of(network: Network, chunk: int, threads: int) -> int:
+    """Return the number of parts of each thread's share of the rows of a chunk.
+
+    With several parts, threads claim them one by one, and pieces of the weights as well. A slow or busy core then
+    delays the others by one part at most. For small networks, claiming takes longer than it saves.
+    """
+    if threads == 1 or network.batch_norm or network.flops() * chunk // threads < CLAIMED_FLOPS:
+        return 1
+    return max(1, min(MOST_PARTS, chunk // threads // PART_ROWS))
 
 
 def chunk_rows(network: Network, batch: int, itemsize: int) -> int:
@@ -169,6 +183,7 @@ class Workspace:
             chunk=chunk,
             last=len(self.table) - 1,
             widest=widest,
+            parts=parts_of(network, chunk, threads),
             strips=strips_of(chunk, threads),
             scratch=scratch,
             blocks=sizes.blocks,

@@ -174,6 +174,12 @@ def test_object_code_contains_all_kernels(folder):
             assert all(kernels.address(name, dtype, output) for output in outputs)
 
 
+def test_object_code_calls_no_function_of_numba(folder):
+    """Regression test: a kernel counted references to an array, so the first call of any kernel crashed."""
+    for path in folder.glob("*.o"):
+        assert b"NRT_" not in path.read_bytes()
+
+
 def test_level_matches_cpu_features(monkeypatch):
     monkeypatch.delenv("NUMBA_CPU_NAME", raising=False)
     for present, machine, expected in (

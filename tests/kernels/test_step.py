@@ -60,22 +60,22 @@ CASES = {
 }
 
 
-def problem(case, dtype, csr):
+def problem(case, dtype, csr, rows=ROWS):
     """Return data and weights, with the same numbers for dense and CSR."""
     rng = np.random.default_rng(0)
     link, loss = case.output
     network = Network(case.units, case.activations, link, loss, **case.options)
-    X = rng.normal(size=(ROWS, case.units[0])) * (rng.random((ROWS, case.units[0])) < 0.4)
+    X = rng.normal(size=(rows, case.units[0])) * (rng.random((rows, case.units[0])) < 0.4)
     K = case.units[-1]
     if link == "softmax":
-        Y = rng.integers(0, K, ROWS)
+        Y = rng.integers(0, K, rows)
     elif loss == "log_loss":
-        Y = rng.integers(0, 2, (ROWS, K)).astype(float)
+        Y = rng.integers(0, 2, (rows, K)).astype(float)
     elif loss == "poisson":
-        Y = rng.poisson(2, (ROWS, K)).astype(float)
+        Y = rng.poisson(2, (rows, K)).astype(float)
     else:
-        Y = rng.normal(size=(ROWS, K))
-    weight = rng.uniform(0.5, 2, ROWS) if case.weighted else None
+        Y = rng.normal(size=(rows, K))
+    weight = rng.uniform(0.5, 2, rows) if case.weighted else None
     data = prepare_data(scipy.sparse.csr_array(X) if csr else X, Y, weight, dtype)
     w = rng.normal(scale=0.3, size=network.table()[1].w).astype(dtype)
     return network, data, w, X, Y, weight
@@ -88,14 +88,14 @@ def statistics(network, dtype):
     return stats
 
 
-def build(case, dtype, *, csr=False, optimizer="adam", batch=ROWS, team=1, shuffle=True):
+def build(case, dtype, *, csr=False, optimizer="adam", batch=ROWS, team=1, shuffle=True, rows=ROWS, limit=np.inf):
     """Return an engine as estimators create it, for a team of exactly this size (at most one rank per row)."""
-    network, data, w, *_ = problem(case, dtype, csr)
+    network, data, w, *_ = problem(case, dtype, csr, rows)
     storing = optimizer == "store"
     state = TrainingState.new(None if storing else optimizer, w.size, dtype, 0.01)
     code = STORE if storing else OPTIMIZERS[optimizer].code
-    hyper = Hyper(optimizer=code, batch=batch, alpha=0.5, penalty_sum=case.penalty == "sum")
-    order = RowOrder(ROWS, batch, shuffle=shuffle, random=np.random.RandomState(0))
+    hyper = Hyper(optimizer=code, batch=batch, alpha=0.5, penalty_sum=case.penalty == "sum", max_grad_norm=limit)
+    order = RowOrder(rows, batch, shuffle=shuffle, random=np.random.RandomState(0))
     engine = Engine(network, data, w, statistics(network, dtype), hyper, state, order, team)
     assert engine.threads == min(team, engine.workspace.plan.chunk)
     return engine
@@ -209,6 +209,37 @@ def test_panels_do_not_change_the_step(name, dtype, csr, monkeypatch):
                 run(guarded, 2)
                 assert_guards_stand(blocks)
                 assert_same(results(guarded), results(plain), {"w", "m", "v", "g", "stats", "history"})
+
+
+@pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("name", [name for name, case in CASES.items() if not case.options.get("batch_norm")])
+def test_claimed_work_does_not_change_the_step(name, dtype, csr, monkeypatch):
+    """Threads that claim parts of the rows and pieces of the weights get the same bits as one thread."""
+    case, rows = CASES[name], 300  # several parts of 28 or 24 rows in each share
+    claimed = set()
+    for optimizer, batch, chunk_rows, limit in (
+        ("adam", 300, 512, np.inf),
+        ("nesterov", 200, 512, 0.1),
+        ("store", 300, 128, np.inf),
+    ):
+        monkeypatch.setattr(_workspace, "CHUNK_BYTES", 1)
+        monkeypatch.setattr(_workspace, "CHUNK_ROWS", chunk_rows)
+        options = {"csr": csr, "optimizer": optimizer, "batch": batch, "rows": rows, "limit": limit}
+        plain = build(case, dtype, **options)
+        run(plain, 2)
+        for team, large in ((2, 1 << 40), (3, 1), (8, 1)):
+            with monkeypatch.context() as patch:
+                patch.setattr(_workspace, "CLAIMED_FLOPS", 1)
+                patch.setattr(_workspace, "PART_ROWS", 1)
+                patch.setattr(_workspace, "LARGE_BYTES", large)
+                guarded = build(case, dtype, team=team, **options)
+            claimed.add(guarded.workspace.plan.parts)
+            blocks = guard(guarded)
+            run(guarded, 2)
+            assert_guards_stand(blocks)
+            assert_same(results(guarded), results(plain), {"w", "m", "v", "g", "stats", "history"})
+    assert claimed == {_workspace.MOST_PARTS}
 
 
 @pytest.mark.parametrize("optimizer", ["store", *OPTIMIZERS])

@@ -1,11 +1,26 @@
-"""The training loop: stopping rule, schedules, resumption, batches of zero sample weight, divergence."""
+"""The training loop: shares of rows, stopping rule, schedules, resumption, batches without weight, divergence."""
 
 import math
 
 import numpy as np
 import pytest
-from fastmlp.kernels.layout import DIVERGED, RUNNING, STOPPED, Hyper, State
+from fastmlp.kernels import training, weights
+from fastmlp.kernels._jit import OPTIONS
+from fastmlp.kernels._memory import at
+from fastmlp.kernels._records import record
+from fastmlp.kernels.layout import (
+    CLAIMS,
+    DIVERGED,
+    RUNNING,
+    SIGNALS,
+    STOPPED,
+    Hyper,
+    Plan,
+    State,
+    record_of,
+)
 from fastmlp.kernels.tables import OPTIMIZERS
+from numba import njit
 
 from fastmlp.reference import vectorized
 from fastmlp.training import _engine, _workspace
@@ -262,3 +277,61 @@ def test_restart_resets_diverged_evaluation(data, monkeypatch):
     assert evaluate(engines[1], w * 1e200)[0] == np.inf
     got = evaluate(engines[1], w)
     np.testing.assert_equal(got, expected)
+
+
+@njit(**OPTIONS)
+def take_rows(plan, signals, rows, rank, team, turn, part):
+    """Return the next rows of thread `rank`, see `training.next_rows`."""
+    return training.next_rows(record(at(plan, 0), 0), at(signals, 0), rows, rank, team, turn, part)
+
+
+def rows_taken(rows, team, parts, order):
+    """Return the parts (rank, first row, number of rows) that a team takes if rank order(step) takes one at a time."""
+    plan = record_of(Plan(**dict.fromkeys(Plan._fields, 0) | {"parts": parts}))
+    signals = np.zeros(SIGNALS + CLAIMS * team, np.int64)
+    places, taken, step = [(0, -1)] * team, [], 0
+    while any(turn < team for turn, _ in places):
+        rank = order(step)
+        step += 1
+        if places[rank][0] < team:
+            *place, first, count = take_rows(plan, signals, rows, rank, team, *places[rank])
+            places[rank] = tuple(place)
+            if place[0] < team:
+                taken.append((rank, first, count))
+    return taken
+
+
+@pytest.mark.parametrize("team", [1, 2, 3, 8])
+@pytest.mark.parametrize("parts", [1, 2, 4])
+@pytest.mark.parametrize("rows", [8, 37, 200, 1000])
+def test_each_row_is_taken_once(rows, parts, team):
+    """Also if some ranks are faster than others."""
+    orders = (
+        lambda step: step % team,
+        lambda step: min(step // 100, team - 1),
+        lambda step: np.random.default_rng(step).integers(team),
+    )
+    for order in orders:
+        taken = rows_taken(rows, team, parts, order)
+        covered = [row for _, first, count in taken for row in range(first, first + count)]
+        assert sorted(covered) == list(range(rows))
+        if parts == 1:
+            assert {rank for rank, *_ in taken} == set(range(team))
+            assert len(taken) == team
+        assert max(count for _, _, count in taken) <= -(-rows // team)  # the buffers of a rank hold its share
+
+
+def test_fast_rank_takes_the_rows_of_slow_ranks():
+    taken = rows_taken(1000, 2, 4, lambda step: int(step >= 100))
+    assert [rank for rank, *_ in taken] == [0] * 8
+    assert max(count for _, _, count in taken) <= 125 + weights.ROUND
+
+
+@pytest.mark.parametrize("threads", [1, 2, 8])
+def test_parts_are_claimed_if_a_step_is_long(threads):
+    """One thread, batch normalisation and short steps have fixed shares: claiming would cost more than it saves."""
+    large, small = (Network((784, width, 10), ("relu",), "softmax", "log_loss") for width in (1024, 10))
+    assert _workspace.parts_of(large, 1000, threads) == (1 if threads == 1 else min(4, 1000 // threads // 48))
+    assert _workspace.parts_of(small, 200, threads) == 1
+    normalised = Network((784, 1024, 10), ("relu",), "softmax", "log_loss", batch_norm=True)
+    assert _workspace.parts_of(normalised, 1000, threads) == 1
