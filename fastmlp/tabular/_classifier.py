@@ -142,7 +142,7 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
         )
 
     def _train_epoch(self, network: Any, rows: _Rows) -> None:
-        network.partial_fit(rows.X, rows.y, rows.weight, classes=np.arange(len(self.classes_)))
+        network.partial_fit(rows.X, rows.y, sample_weight=rows.weight, classes=np.arange(len(self.classes_)))
 
     def _validation_loss(self, network: Any, rows: _Rows) -> float:
         return log_loss(network.predict_proba(rows.X), rows.y, rows.weight)

@@ -116,7 +116,7 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
         )
 
     def _train_epoch(self, network: Any, rows: _Rows) -> None:
-        network.partial_fit(rows.X, rows.y, rows.weight)
+        network.partial_fit(rows.X, rows.y, sample_weight=rows.weight)
 
     def _validation_loss(self, network: Any, rows: _Rows) -> float:
         return squared_loss(network.predict(rows.X), rows.y, rows.weight)
