@@ -109,8 +109,8 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
         """Return X and y as `sklearn.utils.validation.validate_data` does."""
         plain = plain_as(X, self.dtype)
         skip = plain is not None and is_plain_target(y, len(X))
-        # Numbers that float32 cannot hold become infinite, which is refused.
-        with np.errstate(over="ignore"):
+        # Numbers that the parameter `dtype` cannot hold become infinite, which is refused.
+        with np.errstate(over="ignore" if self.dtype else None):
             return validate_data(
                 self,
                 plain if skip else X,

@@ -52,7 +52,7 @@ def network_and_input(
             X = plain
         else:
             accepted = "numeric" if model.dtype is None else model.dtype
-            with np.errstate(over="ignore"):
+            with np.errstate(over="ignore" if model.dtype else None):
                 X = validate_data(model, X, accept_sparse=["csr", "csc"], dtype=accepted, reset=False)
     network = current_network(model)
     if X.shape[1] != network.units[0]:

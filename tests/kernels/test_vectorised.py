@@ -7,7 +7,7 @@ nine times as long.
 import re
 
 import pytest
-from fastmlp.kernels import activations, normalisation, optimizers, outputs, sparse, step
+from fastmlp.kernels import activations, normalisation, optimizers, outputs, sparse, weights
 from fastmlp.kernels._jit import OPTIONS
 from fastmlp.kernels.tables import ACTIVATIONS, IDENTITY, MAXOUT, OPTIMIZERS, OUTPUTS
 from numba import cfunc, types
@@ -65,5 +65,5 @@ class TestLoops:
 
     def test_gradients(self, number):
         """Loops with and without the penalty."""
-        loops = vector_loops(step.linked_training, number)
+        loops = vector_loops(weights.linked, number)
         assert loops["gradient_of_rows"] >= 2
