@@ -130,6 +130,7 @@ def test_pickles_clones_and_pipelines(cancer):
     assert clone(pipeline)[-1].dtype == "float32"
 
 
+@pytest.mark.filterwarnings("ignore::sklearn.exceptions.InconsistentVersionWarning")
 def test_a_pickle_without_the_parameter_is_as_before():
     """Version 0.1.0 did not have it."""
     path = Path(__file__).parents[1] / "export" / "pickles" / "0.1.0.pkl"
