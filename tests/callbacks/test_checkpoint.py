@@ -8,6 +8,7 @@ import subprocess
 import sys
 import time
 import warnings
+from contextlib import suppress
 from pathlib import Path
 
 import numpy as np
@@ -215,7 +216,8 @@ def kill_at_random_moments(path, runs, rng):
                 epochs -= 1
             time.sleep(rng.random() * 0.02)
             if not line.startswith("ended"):
-                os.kill(int(process), signal.SIGKILL)
+                with suppress(ProcessLookupError):  # it may have ended after the last line was read
+                    os.kill(int(process), signal.SIGKILL)
             while not line.startswith("ended"):
                 line = server.stdout.readline()
                 told = told if line.startswith("ended") else int(line)
