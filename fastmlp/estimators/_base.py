@@ -246,7 +246,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
             Sample weights.
         X_val : {array-like, sparse matrix} of shape (n_val, n_features), default=None
             Validation data, which are scored after each epoch. With `early_stopping`, they are used instead of rows
-            that are set aside.
+            that are set aside. Only for the solvers 'sgd' and 'adam'.
         y_val : array-like of shape (n_val,) or (n_val, n_outputs), default=None
             Target values of X_val.
         sample_weight_val : array-like of shape (n_val,), default=None

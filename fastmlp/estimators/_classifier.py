@@ -166,6 +166,11 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                 raise ValueError(
                     f"`y` has classes not in `self.classes_`. `self.classes_` has {self.classes_}. 'y' has {classes}."
                 )
+        if y.ndim == 1 and self._label_binarizer.y_type_.startswith("multilabel"):
+            raise ValueError(
+                f"y must be label indicators of shape (n_samples, {len(self.classes_)}), as in the first fit; got one "
+                "column."
+            )
         if y.ndim == 1:
             # One pass over y instead of the ten passes of `transform`. The classes have been validated before.
             if labels is None:

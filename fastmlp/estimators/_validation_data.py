@@ -12,6 +12,7 @@ from fastmlp.training._evaluation import mean_loss
 from fastmlp.training._loops import Measured
 from fastmlp.training._network import Array
 
+from ._shared_parameters import STOCHASTIC_SOLVERS
 from ._validation import check_sample_weight
 
 __all__ = ["ValidationData", "check_validation_data", "monitor", "split"]
@@ -42,7 +43,7 @@ def check_validation_data(model: Any, X_val: Any, y_val: Any, sample_weight_val:
     Raises
     ------
     ValueError
-        If one of them is missing, or if they do not fit the training data.
+        If one of them is missing, if they do not fit the training data, or if the solver is 'lbfgs'.
     """
     if X_val is None:
         for name, value in (("y_val", y_val), ("sample_weight_val", sample_weight_val)):
@@ -51,12 +52,24 @@ def check_validation_data(model: Any, X_val: Any, y_val: Any, sample_weight_val:
         return None
     if y_val is None and not model._targets_are_inputs:
         raise ValueError("X_val is given without y_val.")
+    if model.solver not in STOCHASTIC_SOLVERS:
+        raise ValueError(f"X_val needs solver='sgd' or solver='adam', got {model.solver!r}, which has no epochs.")
+    # With warm_start, the training data must have all classes. The validation data need not.
+    validating = _view(model)
+    validating.warm_start = False
     try:
-        X, Y = model._validate_input(X_val, y_val, True, reset=False)
+        X, Y = validating._validate_input(X_val, y_val, True, reset=False)
     except ValueError as error:
         raise ValueError(f"X_val and y_val do not fit the training data: {error}") from error
     weight = None if sample_weight_val is None else check_sample_weight(sample_weight_val, X.shape[0])
     return ValidationData(X, Y, model._labels_of(Y), weight)
+
+
+def _view(model: Any) -> Any:
+    """Return an estimator with the attributes of the model, which are not copied."""
+    view = object.__new__(type(model))
+    view.__dict__.update(model.__dict__)
+    return view
 
 
 def split(model: Any, X: Any, Y: Array, sample_weight: Any, stratify: bool) -> tuple[Any, Array, Any, ValidationData]:
@@ -111,6 +124,9 @@ def monitor(model: Any, data: ValidationData, hyper: Any, engine: Any, threads: 
         if scorer is None:
             return Measured(model._score(data.X, data.y, data.sample_weight), loss)
         weights = {} if data.sample_weight is None else {"sample_weight": data.sample_weight}
-        return Measured(float(scorer(model, data.X, data.y, **weights)), loss)
+        # The data are an array, also if X is a data frame, and scikit-learn warns of an array if there are names.
+        unnamed = _view(model)
+        unnamed.__dict__.pop("feature_names_in_", None)
+        return Measured(float(scorer(unnamed, data.X, data.y, **weights)), loss)
 
     return measure

@@ -213,6 +213,31 @@ def test_pipeline_transforms_the_validation_data(digits):
     assert pipeline[-1].validation_loss_curve_ == expected.validation_loss_curve_
 
 
+@pytest.mark.filterwarnings("error:X does not have valid feature names")
+@pytest.mark.parametrize("scoring", [None, "loss", "accuracy", "neg_log_loss"])
+@pytest.mark.parametrize("given", [False, True])
+def test_data_frames_are_scored_without_a_warning(given, scoring, digits):
+    pandas = pytest.importorskip("pandas")
+    X, X_val, y, y_val = digits
+    names = [f"pixel {j}" for j in range(X.shape[1])]
+    frame, frame_val = pandas.DataFrame(X, columns=names), pandas.DataFrame(X_val, columns=names)
+    model = MLPClassifier(10, scoring=scoring, stratify=True, **STOPPING | {"max_iter": 3})  # all classes on both sides
+    arrays = clone(model).fit(X, y, **{"X_val": X_val, "y_val": y_val} if given else {})
+    model.fit(frame, y, **{"X_val": frame_val, "y_val": y_val} if given else {})
+    assert model.validation_scores_ == arrays.validation_scores_
+    assert list(model.feature_names_in_) == names
+
+
+@pytest.mark.parametrize("fits", [1, 2])
+def test_validation_data_of_a_warm_start_may_lack_classes(fits, digits):
+    X, X_val, y, y_val = digits
+    few = y_val < 4
+    model = MLPClassifier(10, warm_start=True, max_iter=3, random_state=0)
+    for _ in range(fits):
+        model.fit(X, y, X_val=X_val[few], y_val=y_val[few])
+    assert model.validation_scores_[-1] == model.score(X_val[few], y_val[few])
+
+
 def bad(digits):
     _, X_val, _, y_val = digits
     unknown = y_val.copy()
@@ -246,6 +271,24 @@ def test_bad_validation_data_are_refused(name, digits):
         model.fit(X, y, **given[0])
     for ours, theirs in zip(model.coefs_, before, strict=True):
         assert_array_equal(ours, theirs)
+
+
+def test_one_column_is_no_label_indicator(digits):
+    X, X_val, y, y_val = digits
+    Y = np.eye(10, dtype=int)[y]
+    model = MLPClassifier(5, max_iter=2, random_state=0)
+    with pytest.raises(ValueError, match=r"X_val and y_val do not fit.*label indicators of shape \(n_samples, 10\)"):
+        model.fit(X, Y, X_val=X_val, y_val=y_val)
+    with pytest.raises(ValueError, match=r"label indicators of shape \(n_samples, 10\)"):
+        model.fit(X, Y).partial_fit(X, y)
+
+
+@pytest.mark.parametrize("model", [MLPClassifier(5), MLPRegressor(hidden_layer_sizes=5), MLPAutoencoder((5,))])
+def test_lbfgs_refuses_validation_data(model, digits):
+    X, X_val, y, y_val = digits
+    given = {"X_val": X_val} if isinstance(model, MLPAutoencoder) else {"X_val": X_val, "y_val": y_val}
+    with pytest.raises(ValueError, match="X_val needs solver='sgd' or solver='adam', got 'lbfgs'"):
+        clone(model).set_params(solver="lbfgs").fit(X, y, **given)
 
 
 @pytest.mark.parametrize("scoring", ["accuracies", 3, "roc_auc_ovr_"])
