@@ -26,7 +26,9 @@ def layer_sizes(hidden_layer_sizes: Any) -> list[int]:
     ValueError
         A size is not positive.
     """
-    sizes = list(hidden_layer_sizes) if hasattr(hidden_layer_sizes, "__iter__") else [hidden_layer_sizes]
+    # Arrays without dimensions have the method, but no entries.
+    sequence = hasattr(hidden_layer_sizes, "__iter__") and getattr(hidden_layer_sizes, "shape", None) != ()
+    sizes = list(hidden_layer_sizes) if sequence else [hidden_layer_sizes]
     if not all(isinstance(n, Integral) and not isinstance(n, bool) for n in sizes):
         raise TypeError(f"hidden_layer_sizes must be integers > 0, got {hidden_layer_sizes!r}.")
     if any(n <= 0 for n in sizes):

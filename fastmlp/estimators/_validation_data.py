@@ -4,6 +4,7 @@ from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
+from sklearn.base import ClassifierMixin
 from sklearn.metrics import check_scoring
 from sklearn.model_selection import train_test_split
 
@@ -59,6 +60,10 @@ def check_validation_data(model: Any, X_val: Any, y_val: Any, sample_weight_val:
     validating.warm_start = False
     try:
         X, Y = validating._validate_input(X_val, y_val, True, reset=False)
+        if Y.ndim == 2 and Y.shape[1] != model.n_outputs_:  # the kernels do not check shapes
+            raise ValueError(f"y_val must have as many columns as y, {model.n_outputs_}, got {Y.shape[1]}.")
+        if X.shape[0] < 2 and model.scoring is None and not isinstance(model, ClassifierMixin):
+            raise ValueError("R^2 needs at least two rows, got 1. Give more rows, or set scoring='loss'.")
     except ValueError as error:
         raise ValueError(f"X_val and y_val do not fit the training data: {error}") from error
     weight = None if sample_weight_val is None else check_sample_weight(sample_weight_val, X.shape[0])

@@ -90,6 +90,13 @@ def test_invalid_shared_parameters_raise_the_errors_of_scikit_learn(name, parame
         assert parameter in outcomes[0][1]
 
 
+@pytest.mark.parametrize("sizes", [np.array(3), np.array(2.5), np.array("a")])
+def test_an_array_without_dimensions_is_no_list_of_sizes(sizes, problems):
+    X, y = small(problems["multiclass"])
+    with pytest.raises(TypeError, match="hidden_layer_sizes must be integers > 0, got array"):
+        MLPClassifier(sizes).fit(X, y)
+
+
 OWN = {
     "activation": ["swish", None, 3, ["relu", "relu"], ["swish"], [None], [], np.nan],
     "n_jobs": [0, 1.5, "2", np.nan, np.inf],

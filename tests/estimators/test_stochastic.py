@@ -91,3 +91,11 @@ def test_warm_start_with_early_stopping_restores_the_best_weights(solver, proble
     assert max(model.validation_scores_[-5:]) <= 1
     for a, b in zip(model.coefs_, before, strict=True):
         assert_array_equal(a, b)
+
+
+def test_a_huge_power_of_inverse_scaling_makes_the_rate_zero(problems):
+    X, y = problems["regression"].X, problems["regression"].y
+    params = {"solver": "sgd", "learning_rate": "invscaling", "hidden_layer_sizes": 3, "momentum": 0, "random_state": 0}
+    models = [MLPRegressor(max_iter=n, power_t=1e308, **params).fit(X, y) for n in (1, 4)]
+    for one, more in zip(models[0].coefs_, models[1].coefs_, strict=True):
+        assert_array_equal(one, more)

@@ -283,6 +283,31 @@ def test_one_column_is_no_label_indicator(digits):
         model.fit(X, Y).partial_fit(X, y)
 
 
+@pytest.mark.parametrize("columns", [1, 2, 3])
+@pytest.mark.parametrize("columns_val", [1, 2, 3])
+@pytest.mark.parametrize("scoring", [None, "loss", "neg_mean_squared_error"])
+def test_validation_targets_have_the_columns_of_the_targets(scoring, columns_val, columns, diabetes):
+    X, X_val, y, y_val = diabetes
+    Y, Y_val = (np.tile(t[:, np.newaxis], n).squeeze() for t, n in ((y, columns), (y_val, columns_val)))
+    model = MLPRegressor(hidden_layer_sizes=5, scoring=scoring, max_iter=2, random_state=0).fit(X, Y)
+    if columns_val == columns:
+        assert len(model.fit(X, Y, X_val=X_val, y_val=Y_val).validation_scores_) == 2
+        return
+    before = [coef.copy() for coef in model.coefs_]
+    with pytest.raises(ValueError, match=f"y_val must have as many columns as y, {columns}, got {columns_val}"):
+        model.fit(X, Y, X_val=X_val, y_val=Y_val)
+    for ours, theirs in zip(model.coefs_, before, strict=True):
+        assert_array_equal(ours, theirs)
+
+
+def test_r2_of_one_row_is_refused(diabetes):
+    X, X_val, y, y_val = diabetes
+    model = MLPRegressor(hidden_layer_sizes=5, max_iter=2, random_state=0)
+    with pytest.raises(ValueError, match=r"X_val and y_val do not fit.*R\^2 needs at least two rows.*scoring='loss'"):
+        model.fit(X, y, X_val=X_val[:1], y_val=y_val[:1])
+    assert len(model.set_params(scoring="loss").fit(X, y, X_val=X_val[:1], y_val=y_val[:1]).validation_scores_) == 2
+
+
 @pytest.mark.parametrize("model", [MLPClassifier(5), MLPRegressor(hidden_layer_sizes=5), MLPAutoencoder((5,))])
 def test_lbfgs_refuses_validation_data(model, digits):
     X, X_val, y, y_val = digits
