@@ -114,13 +114,13 @@ class TrainingState:
     def make_current(self) -> None:
         """Make all arrays writable and give them the current layout, as kernels require.
 
-        The arrays of a model that was loaded with memory mapping are read-only, and a record that was stored by an
-        earlier version of fastmlp may have fewer fields.
+        The arrays of a model that was loaded with memory mapping are read-only, those of a model that was loaded or
+        copied have no padding, and a record that was stored by an earlier version of fastmlp may have fewer fields.
         """
-        self.m, self.v = np.require(self.m, requirements="W"), np.require(self.v, requirements="W")
-        for name in ("average", "average_stats"):  # earlier versions did not store them
+        for name in ("m", "v", "average", "average_stats"):  # earlier versions did not store the last two
             kept = self.__dict__.get(name, np.empty(0, self.m.dtype))
-            setattr(self, name, np.require(kept, requirements="W"))
+            # The average has to be padded, because the public weights are views of it, not of a padded copy.
+            setattr(self, name, padded(np.require(kept, requirements="W")))
         if self.record.dtype == STATE:
             self.record = np.require(self.record, requirements="W")
             return

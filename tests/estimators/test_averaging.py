@@ -1,5 +1,6 @@
 """The exponential moving average of the weights."""
 
+import copy
 import pickle
 
 import numpy as np
@@ -312,3 +313,23 @@ def test_solver_and_tied_weights_that_do_not_average_are_refused(digits):
         MLPClassifier(4, solver="lbfgs", average=True).fit(X, y)
     with pytest.raises(ValueError, match=r"tied_weights=True does not go with average=0\.9"):
         MLPAutoencoder(4, tied_weights=True, average=0.9).fit(X)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("copied", [copy.deepcopy, lambda model: pickle.loads(pickle.dumps(model))])
+@pytest.mark.parametrize("scoring", [None, "neg_log_loss", "loss"])
+@pytest.mark.parametrize("batch_norm", [False, True])
+def test_a_copy_continues_as_the_model(batch_norm, scoring, copied, dtype):
+    """Scores of a warm start come from the average in training, also if the model was copied or loaded before."""
+    X, y = load_digits(return_X_y=True)
+    X, y = X[:250].astype(dtype) / 16, y[:250]
+    params = {"early_stopping": True, "stratify": True, "warm_start": True, "average": 0.9, "batch_norm": batch_norm}
+    # So few epochs that the last one is the best, after which averaging goes on.
+    model = MLPClassifier(8, scoring=scoring, learning_rate_init=0.01, max_iter=4, random_state=0, **params).fit(X, y)
+    other = copied(model).fit(X, y)
+    model.fit(X, y)
+    assert other.validation_scores_ == model.validation_scores_
+    assert other.best_epoch_ == model.best_epoch_ > 4
+    assert len(set(model.validation_loss_curve_)) == 8
+    for ours, theirs in zip(other.coefs_ + other.intercepts_, model.coefs_ + model.intercepts_, strict=True):
+        assert_array_equal(ours, theirs)
