@@ -48,7 +48,7 @@ def mean_loss(
             Y = np.zeros((K, n), w.dtype)
             Y[data.labels[rows], np.arange(n)] = 1
         else:
-            Y = np.ascontiguousarray(data.Y[rows].T)
+            Y = data.Y[rows].T.copy()  # the kernel smooths the labels in place
         losses, work = np.empty(n), np.empty(2 * n, w.dtype)
         arrays = (array.ctypes.data for array in (Z, Y, losses, work))
         error(*arrays, K, n, hyper.cap, network.label_smoothing, parameters.ctypes.data)

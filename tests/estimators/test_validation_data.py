@@ -111,6 +111,28 @@ def test_validation_loss(case, weighted, sparse):
     assert model.validation_loss_curve_[-1] == pytest.approx(expected_loss(model, X_val, y_val, weight), rel=1e-11)
 
 
+@pytest.mark.parametrize("loss", ["log_loss", "focal"])
+@pytest.mark.parametrize("targets", ["one unit", "multilabel", "softmax", "one against all"])
+def test_validation_loss_of_smoothed_labels(targets, loss):
+    """Each epoch measures the loss of the same labels, whatever was measured before."""
+    X, X_val, y, y_val = parts(load_digits)
+    Y, Y_val = (np.column_stack([t > 4, t % 2, t % 3 == 0]).astype(int) for t in (y, y_val))
+    y, y_val = {"one unit": (Y[:, 0], Y_val[:, 0]), "multilabel": (Y, Y_val)}.get(targets, (y, y_val))
+    model = MLPClassifier(15, loss=loss, label_smoothing=0.2, focal_gamma=1.5, max_iter=5, random_state=0)
+    model.set_params(out_activation="logistic" if targets == "one against all" else "auto")
+    model.fit(X, y, X_val=X_val, y_val=y_val)
+    Z = model.decision_function(X_val).reshape(len(X_val), -1)
+    known = {"one unit": Y_val[:, :1], "multilabel": Y_val}.get(targets, np.eye(10)[y_val])
+    if targets == "softmax":
+        terms = [(0.8 * known + 0.2 / 10, np.exp(Z) / np.exp(Z).sum(axis=1, keepdims=True))]
+    else:
+        smoothed, h = 0.8 * known + 0.2 / 2, 1 / (1 + np.exp(-Z))
+        terms = [(smoothed, h), (1 - smoothed, 1 - h)]
+    gamma = 1.5 if loss == "focal" else 0
+    expected = -sum((t * (1 - p) ** gamma * np.log(p)).sum() for t, p in terms) / len(X_val)
+    assert model.validation_loss_curve_[-1] == pytest.approx(expected, rel=1e-11)  # as in `test_validation_loss`
+
+
 def test_float32_validation(digits):
     X, X_val, y, y_val = digits
     fits = [
