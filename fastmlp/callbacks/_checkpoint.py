@@ -1,12 +1,13 @@
 """Checkpoints that are written during training."""
 
 import os
+from collections.abc import Callable
 from numbers import Integral
 from pathlib import Path
 from typing import Any
 
-from fastmlp.training._checkpoint import remove_leftovers, write_checkpoint
-from fastmlp.training._progress import EpochCallback, Progress
+from fastmlp.training._checkpoint import Snapshot, remove_leftovers, write_checkpoint
+from fastmlp.training._progress import EPOCH, EpochCallback, Progress
 
 __all__ = ["Checkpoint"]
 
@@ -22,7 +23,8 @@ class Checkpoint(EpochCallback):
     path : str or path-like
         The file. Its folder must exist. Each fit needs a separate file.
     every : int, default=10
-        Number of epochs between two checkpoints. A checkpoint is also written after the last epoch.
+        Number of epochs between two checkpoints. A checkpoint is also written after the last epoch, also if another
+        callback stops the fit.
 
     Raises
     ------
@@ -58,6 +60,7 @@ class Checkpoint(EpochCallback):
             raise ValueError(f"every must be an integer >= 1, got {every!r}.")
         self.path: Path = Path(path)
         self.every: int = int(every)
+        self._not_written: Callable[[], Snapshot] | None = None  # snapshot after the present epoch
 
     def setup(self, estimator: Any, context: Any) -> None:
         """Check that a checkpoint can be written."""
@@ -72,5 +75,29 @@ class Checkpoint(EpochCallback):
 
     def after_epoch(self, estimator: Any, progress: Progress) -> None:
         """Write a checkpoint after every `every` epochs, and after the last epoch."""
-        if progress.snapshot is not None and (progress.ended or progress.epoch % self.every == 0):
-            write_checkpoint(self.path, progress.snapshot())
+        self._not_written = progress.snapshot
+        if progress.ended or progress.epoch % self.every == 0:
+            self._write()
+
+    def on_fit_task_begin(self, estimator: Any, context: Any) -> None:
+        """Forget the last epoch, because the weights change now."""
+        self._not_written = None
+
+    def on_fit_task_end(self, estimator: Any, context: Any) -> bool:
+        """Write a checkpoint after an epoch, and at the end of a fit that a callback has stopped."""
+        stop = super().on_fit_task_end(estimator, context)
+        if context.task_name != EPOCH:
+            self._write()
+        return stop
+
+    def teardown(self, estimator: Any, context: Any) -> None:
+        """Keep no reference to the training."""
+        self._not_written = None
+
+    def __getstate__(self) -> dict[str, Any]:
+        return {**self.__dict__, "_not_written": None}  # functions cannot be pickled, and a copy writes nothing
+
+    def _write(self) -> None:
+        if self._not_written is not None:
+            write_checkpoint(self.path, self._not_written())
+            self._not_written = None

@@ -2,7 +2,7 @@
 
 import warnings
 from collections.abc import Callable
-from decimal import Decimal, localcontext
+from decimal import Decimal, Overflow, localcontext
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -35,7 +35,8 @@ def inverse_scaling(rate_init: float, t: int, power_t: float) -> float:
     The power is correctly rounded, by `decimal`, because C libraries differ in the last bit and the weights must be the
     same on every machine.
     """
-    with localcontext(prec=40, traps=[]):  # a power that is too large is infinite, and the rate is 0
+    with localcontext(prec=40) as context:
+        context.traps[Overflow] = False  # a power that is too large is infinite, and the rate is 0
         power = float(Decimal(t + 1) ** Decimal(float(power_t)))
     return float(rate_init) / power
 

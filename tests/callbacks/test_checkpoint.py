@@ -2,6 +2,7 @@
 
 import json
 import os
+import pickle
 import random
 import signal
 import subprocess
@@ -21,6 +22,7 @@ from fastmlp import MLPClassifier
 from fastmlp.callbacks import Checkpoint
 from fastmlp.training import _checkpoint
 from fastmlp.training._checkpoint import read_checkpoint
+from fastmlp.training._progress import EPOCH, EpochCallback
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -75,6 +77,51 @@ def test_non_integers_are_refused(every, tmp_path):
 def test_every_must_be_positive(every, tmp_path):
     with pytest.raises(ValueError, match="every must be an integer >= 1, got"):
         Checkpoint(tmp_path / "file", every=every)
+
+
+class StopAndPickle(EpochCallback):
+    """Stops the fit after some epochs, and pickles the model after each."""
+
+    def __init__(self, epochs):
+        self.epochs = epochs
+
+    def on_fit_task_end(self, estimator, context):
+        pickle.loads(pickle.dumps(estimator))
+        return context.task_name == EPOCH and estimator.__fastmlp_progress__().epoch == self.epochs
+
+
+@pytest.mark.parametrize("first", [True, False])
+@pytest.mark.parametrize("epochs", [1, 4, 6])
+def test_a_training_that_a_callback_stops_is_written_at_its_end(epochs, first, digits, tmp_path):
+    path = tmp_path / "file"
+    params = {"early_stopping": True, "average": True, "max_iter": 9, "random_state": 0}
+    callbacks = [Checkpoint(path, every=4), StopAndPickle(epochs)]
+    MLPClassifier(8, **params).set_callbacks(*callbacks if first else reversed(callbacks)).fit(*digits)
+    assert epochs_of(path) == epochs
+    resumed, whole = MLPClassifier(8, **params).fit(*digits, resume_from=path), MLPClassifier(8, **params).fit(*digits)
+    assert resumed.loss_curve_ == whole.loss_curve_
+    for ours, theirs in zip(resumed.coefs_, whole.coefs_, strict=True):
+        assert_array_equal(ours, theirs)
+
+
+class Interrupt(EpochCallback):
+    """Ctrl-C in the fourth epoch."""
+
+    def after_epoch(self, estimator, progress):
+        pass
+
+    def on_fit_task_begin(self, estimator, context):
+        if context.task_name == EPOCH and len(estimator._state.loss_curve) == 3:
+            raise KeyboardInterrupt
+
+
+@pytest.mark.parametrize("every", [2, 99])
+def test_an_unfinished_epoch_is_not_written(every, digits, tmp_path):
+    path = tmp_path / "file"
+    model = MLPClassifier(8, max_iter=10, random_state=0).set_callbacks(Checkpoint(path, every=every), Interrupt())
+    with pytest.warns(UserWarning, match="interrupted"):
+        model.fit(*digits)
+    assert [epochs_of(file) for file in tmp_path.iterdir()] == ([2] if every == 2 else [])
 
 
 def test_unwritable_checkpoint_is_refused_before_training(digits, tmp_path):
