@@ -165,7 +165,8 @@ def where(column: pd.Series, odd: pd.Series) -> str:
 def find_decimal(columns: Iterable[pd.Series], delimiter: str) -> str:
     """Return the decimal sign of a table of texts.
 
-    A column votes for a sign if its cells are numbers with only this sign. In cells such as ``1,234``, the comma can
+    A column votes for a sign if its cells are numbers with only this sign, or some with the other sign as thousands
+    separator, as in ``1.234,50``. In cells such as ``1,234``, the comma can
     be a decimal comma or a thousands separator. These cells decide only if no column votes: the comma is then the
     decimal sign, unless commas separate the cells of the table.
     """
@@ -175,20 +176,26 @@ def find_decimal(columns: Iterable[pd.Series], delimiter: str) -> str:
         known = column.dropna()
         joined = "\n".join(known)
         if not re.fullmatch(r"[0-9eE+\-\n.,]*", joined):
-            known = known[[bool(PLAIN["."].fullmatch(cell) or PLAIN[","].fullmatch(cell)) for cell in known]]
+            known = known[[_is_number(cell, ".") or _is_number(cell, ",") for cell in known]]
             if len(known) < (1 - ODD_CELLS) * column.notna().sum():
                 continue
             joined = "\n".join(known)
         for sign, other in (".,", ",."):
-            if sign not in joined or other in joined:
+            if sign not in joined:
                 continue
-            if all(GROUPED[other].fullmatch(cell) for cell in known if sign in cell):
+            if other in joined:
+                votes[sign] += all(_is_number(cell, sign) for cell in known)
+            elif all(GROUPED[other].fullmatch(cell) for cell in known if sign in cell):
                 thousands += sign == ","
             elif all(PLAIN[sign].fullmatch(cell) for cell in known):
                 votes[sign] += 1
     if votes["."] == votes[","] == 0:
         return "," if thousands and delimiter != "," else "."
     return "," if votes[","] > votes["."] else "."
+
+
+def _is_number(cell: str, decimal: str) -> bool:
+    return bool(PLAIN[decimal].fullmatch(cell) or GROUPED[decimal].fullmatch(cell))
 
 
 def is_date(column: pd.Series) -> bool:
