@@ -295,10 +295,16 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
                 "pass the weights as a dict, for example those of sklearn.utils.compute_class_weight('balanced', "
                 "classes=classes, y=y) for a large enough sample y."
             )
-        if _check_partial_fit_first_call(self, classes):
-            multilabel = type_of_target(y).startswith("multilabel")
-            self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
-        fit_model(self, X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        try:
+            if _check_partial_fit_first_call(self, classes):
+                multilabel = type_of_target(y).startswith("multilabel")
+                self._label_binarizer = LabelBinarizer().fit(y if multilabel else classes)
+            fit_model(self, X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
+        except BaseException:
+            if "coefs_" not in self.__dict__:  # nothing was trained, so the next call is the first one
+                self.__dict__.pop("classes_", None)
+                self.__dict__.pop("_label_binarizer", None)
+            raise
         return self
 
     def decision_function(self, X: Any) -> Array:

@@ -179,6 +179,7 @@ def _set_initial_weights(
         if stochastic and model.dtype is None:
             training_dtype = np.result_type(*model.coefs_, np.float32)
     set_weights(model, network, weight_vector(model, network).astype(training_dtype, copy=not first_pass))
+    model.out_activation_ = network.link  # a warm start may have another loss than the fit before
     return training_dtype
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Sequence
 from dataclasses import asdict
+from functools import partial
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -39,6 +40,10 @@ def _plain(value: Any) -> Any:
         return [_plain(part) for part in value]
     if hasattr(value, "__qualname__"):
         return f"{value.__module__}.{value.__qualname__}"
+    if isinstance(value, partial):
+        return ["partial", *map(_plain, (value.func, value.args, value.keywords))]
+    if repr(value) == object.__repr__(value):  # which shows the address
+        return [_plain(type(value)), _plain(vars(value) if hasattr(value, "__dict__") else {})]
     return repr(value)  # scorers of scikit-learn show their parameters
 
 

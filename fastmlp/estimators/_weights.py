@@ -56,6 +56,9 @@ def set_weights(model: Any, network: Network, w: Array) -> None:
     model.coefs_, model.intercepts_ = parts.coefs, parts.intercepts
     if network.batch_norm:
         model.gammas_, model.betas_ = parts.gammas, parts.betas
+    else:  # an earlier fit may have had them
+        model.__dict__.pop("gammas_", None)
+        model.__dict__.pop("betas_", None)
     model._packed = PackedWeights(network, w, [*parts.coefs, *parts.intercepts, *parts.gammas, *parts.betas])
     model._network_of_fit = network
 
@@ -68,7 +71,6 @@ def initialize(model: Any, network: Network, dtype: Any) -> None:
     reset_statistics(model, network, dtype)
     model.n_iter_ = model.t_ = 0
     model.n_layers_ = len(network.units)
-    model.out_activation_ = network.link
     model.__dict__.pop("_state", None)
 
 
@@ -80,7 +82,12 @@ def reset_statistics(model: Any, network: Network, dtype: Any) -> None:
 
 
 def check_same_shapes(model: Any, network: Network) -> None:
-    """Raise ValueError if the present weights do not have the shapes of `network`."""
+    """Raise ValueError if the present weights do not have the shapes of `network`, or batch normalisation changed."""
+    if network.batch_norm != ("gammas_" in model.__dict__):
+        raise ValueError(
+            f"Training can continue only with the same network: batch_norm={model.batch_norm!r}, but the present "
+            f"weights are those of batch_norm={not network.batch_norm!r}."
+        )
     shapes = [np.shape(coef) for coef in model.coefs_]
     if shapes != list(network.shapes()):
         raise ValueError(

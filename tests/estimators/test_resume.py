@@ -1,5 +1,6 @@
 """fit(..., resume_from=path) ends like a fit that was not interrupted, or with an error and an unchanged model."""
 
+import functools
 import json
 import pickle
 import re
@@ -264,6 +265,32 @@ def test_other_parameters_are_refused(name, written, digits):
     text = refused(model.set_params(**{name: CHANGES[name]}), *digits, path)
     assert f"was written with {name}=" in text
     assert f"but this fit has {name}=" in text
+
+
+def decayed(fraction, power):
+    return (1 - fraction) ** power
+
+
+class Decay:
+    """A schedule without `__repr__`."""
+
+    def __init__(self, power):
+        self.power = power
+
+    def __call__(self, fraction):
+        return decayed(fraction, self.power)
+
+
+@pytest.mark.parametrize("schedule", [lambda power: functools.partial(decayed, power=power), Decay])
+def test_equal_schedules_are_the_same_schedule(schedule, digits, tmp_path):
+    """Another process has equal objects at other addresses."""
+    path = tmp_path / "file"
+    whole = MLPClassifier(5, learning_rate=schedule(2), max_iter=5, random_state=0)
+    whole.set_callbacks(Checkpoint(path, every=2)).fit(*digits)
+    again = MLPClassifier(5, learning_rate=schedule(2), max_iter=5, random_state=0).fit(*digits, resume_from=path)
+    assert_array_equal(again.coefs_[0], whole.coefs_[0])
+    with pytest.raises(ValueError, match="was written with learning_rate="):
+        MLPClassifier(5, learning_rate=schedule(3), max_iter=5, random_state=0).fit(*digits, resume_from=path)
 
 
 def test_a_generator_instead_of_a_seed_is_refused(written, digits):
