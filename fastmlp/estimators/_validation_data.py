@@ -83,7 +83,7 @@ def split(model: Any, X: Any, Y: Array, sample_weight: Any, stratify: bool) -> t
     Raises
     ------
     ValueError
-        If there are too few rows, or too few rows of a class.
+        If there are too few rows, too few rows of a class, or only rows without weight.
     """
     arrays = [X, Y] if sample_weight is None else [X, Y, sample_weight]
     classes = (Y.astype(bool) if Y.ndim == 2 else Y) if stratify else None
@@ -101,6 +101,12 @@ def split(model: Any, X: Any, Y: Array, sample_weight: Any, stratify: bool) -> t
     weight_train, weight_val = (None, None) if sample_weight is None else (parts[4], parts[5])
     if parts[1].shape[0] < 2:
         raise ValueError("The validation set is too small. Increase 'validation_fraction' or the size of your dataset.")
+    for weights, what in ((weight_train, "remaining for training"), (weight_val, "that early_stopping sets aside")):
+        if weights is not None and not weights.any():
+            raise ValueError(
+                f"sample_weight is 0 for all rows {what}: leave rows without weight out, or give validation data as "
+                "X_val and y_val."
+            )
     return parts[0], parts[2], weight_train, ValidationData(parts[1], parts[3], model._labels_of(parts[3]), weight_val)
 
 

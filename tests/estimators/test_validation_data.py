@@ -214,6 +214,23 @@ def test_a_class_with_one_member_is_explained(digits):
     MLPClassifier(5, early_stopping=True, max_iter=1, random_state=0).fit(X, y)
 
 
+@pytest.mark.parametrize(("weighted", "what"), [("train", "that early_stopping sets aside"), ("val", "for training")])
+def test_parts_without_weight_are_refused(weighted, what, diabetes):
+    """With such validation data, all scores were NaN, and the best weights were the initial ones."""
+    X, _, y, _ = diabetes
+    rows = []
+
+    def note(model, X, y, sample_weight=None):
+        rows.append({row.tobytes() for row in X})
+        return 0.0
+
+    MLPRegressor(hidden_layer_sizes=5, scoring=note, **STOPPING | {"max_iter": 1}).fit(X, y)
+    held_out = np.array([row.tobytes() in rows[0] for row in X])
+    weight = (held_out if weighted == "val" else ~held_out).astype(float)
+    with pytest.raises(ValueError, match=f"sample_weight is 0 for all rows.*{what}"):
+        MLPRegressor(hidden_layer_sizes=5, **STOPPING).fit(X, y, sample_weight=weight)
+
+
 def test_autoencoder(digits):
     X, X_val, _, _ = digits
     model = MLPAutoencoder((8,), max_iter=5, random_state=0, scoring="loss").fit(X, X_val=X_val)
