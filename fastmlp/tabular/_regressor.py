@@ -95,7 +95,10 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
 
     def _fit_target(self, y: NDArray[Any], weight: NDArray[Any] | None) -> NDArray[Any]:
         self._mean = np.average(y, weights=weight)
-        deviation = np.sqrt(np.average(np.square(y - self._mean), weights=weight))
+        centred = y - self._mean
+        # Squares of large or small targets would overflow or vanish. A power of two changes no digit.
+        exponent = int(np.frexp(np.abs(centred).max())[1])
+        deviation = np.ldexp(np.sqrt(np.average(np.square(np.ldexp(centred, -exponent)), weights=weight)), exponent)
         self._scale = deviation if deviation > 0 else 1.0
         self._range = y.min(), y.max()
         return ((y - self._mean) / self._scale).astype(np.float32)

@@ -153,7 +153,7 @@ def test_predictions_stay_in_the_range_of_the_targets():
     assert ((predictions >= 0) & (predictions <= 5)).all()
 
 
-@pytest.mark.parametrize("scale", [1e-6, 1e6])
+@pytest.mark.parametrize("scale", [1e-6, 1e6, 1e-200, 1e200])
 def test_scale_of_the_target_does_not_matter(scale):
     X, y = load_diabetes(return_X_y=True)
     plain = TabularMLPRegressor(**SMALL).fit(X, y).predict(X)
