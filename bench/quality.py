@@ -2,7 +2,8 @@
 
 Each model is fitted to 75 % of the rows of each table of `bench.quality_tables`, with its default parameters, and
 predicts the others. Results are stored as they come, and a second call computes only those that are missing. pytabkit's
-RealMLP and TabM take part if they are installed and named by --models.
+RealMLP and TabM take part if they are installed and named by --models. If a model refuses a table, because of missing
+numbers for example, this is stored and shown, and the model is compared on the other tables.
 
 The error is the share of wrong classes, or the root mean squared error divided by the standard deviation of the test
 target. Ratios to gradient boosting are geometric means over tables and splits, after adding 0.01 to both values.
@@ -36,12 +37,13 @@ from sklearn.model_selection import train_test_split
 from sklearn.neural_network import MLPClassifier, MLPRegressor
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import OneHotEncoder, OrdinalEncoder, StandardScaler
+from threadpoolctl import threadpool_limits
 
 import fastmlp
 from fastmlp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
 from .harness import CORES, Unavailable
-from .quality_tables import TABLES, C, load
+from .quality_tables import MOST_ROWS, TABLES, C, load
 from .store import RESULTS, machine
 from .tables import markdown, number
 
@@ -54,6 +56,7 @@ BASE = "HistGradientBoosting"
 OURS = "fastmlp"
 MEASURES = {"error": "error", "auc": "1 - AUC", "log_loss": "log-loss"}
 DIGITS = 5
+SMALL = 2_100  # rows up to which a table counts as small
 
 NUMBERS, CATEGORIES = make_column_selector(dtype_include="number"), make_column_selector(dtype_include="category")
 
@@ -132,19 +135,26 @@ LIBRARIES = ("scikit-learn", "lightgbm", "xgboost", "pytabkit", "torch", "keel-d
 # ---- measuring
 
 
-def evaluate(model: Any, X: pd.DataFrame, y: pd.Series, task: str, split: int) -> dict[str, float]:
-    """Fit a model to one split of a table; return its errors, and the seconds of wall and CPU that `fit` took."""
+def evaluate(model: Any, X: pd.DataFrame, y: pd.Series, task: str, split: int, threads: int) -> dict[str, float | str]:
+    """Fit a model to one split of a table; return its errors, and the seconds of CPU that `fit` took.
+
+    Of a model that raises ValueError the result is its message, as "refused".
+    """
     stratify = y if task == C else None
     X_train, X_test, y_train, y_test = train_test_split(
         X, y, test_size=TEST_SIZE, random_state=100 + split, stratify=stratify
     )
-    wall, cpu = time.perf_counter(), time.process_time()
-    with warnings.catch_warnings():
+    cpu = time.process_time()
+    # HistGradientBoosting and the products of NumPy have no parameter for the number of threads.
+    with threadpool_limits(threads), warnings.catch_warnings():
         warnings.simplefilter("ignore")  # such as ConvergenceWarning; the error tells
-        model.fit(X_train, y_train)
-    result = {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - cpu}
+        try:
+            model.fit(X_train, y_train)
+        except ValueError as error:
+            return {"refused": str(error).partition("\n")[0]}
+    cpu = time.process_time() - cpu
     if task != C:
-        return {"error": float(np.sqrt(np.mean((y_test - model.predict(X_test)) ** 2)) / np.std(y_test)), **result}
+        return {"error": float(np.sqrt(np.mean((y_test - model.predict(X_test)) ** 2)) / np.std(y_test)), "cpu": cpu}
     P = np.clip(np.asarray(model.predict_proba(X_test), np.float64), 1e-7, 1)
     P /= P.sum(axis=1, keepdims=True)
     classes = np.unique(y)
@@ -153,27 +163,31 @@ def evaluate(model: Any, X: pd.DataFrame, y: pd.Series, task: str, split: int) -
         "error": float(np.mean(classes[P.argmax(axis=1)] != y_test)),
         "auc": 1 - float(auc),
         "log_loss": float(log_loss(y_test, P, labels=classes)),
-        **result,
+        "cpu": cpu,
     }
 
 
 def compare(models: list[str], tables: list[str], splits: int, threads: int, store: Path) -> dict[str, Any]:
     """Compute what the store lacks, in the order of the splits; return the content of the store."""
-    stored = json.loads(store.read_text("utf-8")) if store.exists() else {"about": {}, "results": {}}
+    empty: dict[str, Any] = {"about": {}, "sizes": {}, "results": {}}
+    stored = json.loads(store.read_text("utf-8")) if store.exists() else empty
     results = stored["results"]
     for split in range(splits):
         for table in tables:
             missing = [name for name in models if f"{table}/{split}" not in results.get(name, {})]
-            X, y = load(table) if missing else (None, None)
+            if not missing:
+                continue
+            X, y = load(table)
+            stored["sizes"][table] = list(X.shape)
             for name in missing:
                 try:
                     model = MODELS[name](TABLES[table].task, split, threads)
                 except ImportError as error:
                     print(f"{name} is left out: {error}", file=sys.stderr)
                     continue
-                found = evaluate(model, X, y, TABLES[table].task, split)
-                print(table, split, name, *(f"{key} {number(value)}" for key, value in found.items()), flush=True)
-                values = {key: float(f"{value:.{DIGITS}g}") for key, value in found.items()}
+                found = evaluate(model, X, y, TABLES[table].task, split, threads)
+                values = {k: v if isinstance(v, str) else float(f"{v:.{DIGITS}g}") for k, v in found.items()}
+                print(table, split, name, *(f"{key} {value}" for key, value in values.items()), flush=True)
                 results.setdefault(name, {})[f"{table}/{split}"] = values
                 date = datetime.now(UTC).strftime("%Y-%m-%d")
                 stored["about"] = {"machine": machine(), "threads": threads, "versions": _versions(), "date": date}
@@ -199,14 +213,15 @@ def _compact(stored: dict[str, Any]) -> str:
     for name, cases in stored["results"].items():
         lines = ",\n".join(f"{json.dumps(case)}: {json.dumps(values)}" for case, values in cases.items())
         models.append(f"{json.dumps(name)}: {{\n{lines}\n}}")
-    return f'{{\n"about": {json.dumps(stored["about"])},\n"results": {{\n' + ",\n".join(models) + "\n}\n}\n"
+    head = "".join(f'"{key}": {json.dumps(stored[key])},\n' for key in ("about", "sizes"))
+    return f'{{\n{head}"results": {{\n' + ",\n".join(models) + "\n}\n}\n"
 
 
 # ---- reporting
 
 
 def frame_of(stored: dict[str, Any]) -> pd.DataFrame:
-    """Return the results indexed by model, table and split."""
+    """Return the results indexed by model, table and split; they may have a column "refused"."""
     rows = [
         {"model": name, "table": case.rpartition("/")[0], "split": int(case.rpartition("/")[2]), **values}
         for name, cases in stored["results"].items()
@@ -232,34 +247,72 @@ def _percent(ratio: pd.Series) -> str:
     return f"{100 * np.expm1(ratio.mean()):+.1f} %{error}"
 
 
-def summary(results: pd.DataFrame) -> pd.DataFrame:
-    """Return one row for each model: ratios to gradient boosting, win rate, mean rank and time."""
+def versus(results: pd.DataFrame, name: str, base: str) -> dict[str, str | int]:
+    """Return the number of tables that both models have, the ratios of their errors, and the win rate.
+
+    The win rate is the share of the splits with the lower error, half of those with the same; the mean over tables.
+    """
     errors = results["error"].unstack("model")
-    always = [name for name in errors if errors[name].notna().all()]
-    ranks = errors[always].rank(axis=1).mean()
+    difference = (errors[name] - errors[base]).dropna()
+    wins = ((difference < 0) + (difference == 0) / 2).groupby("table").mean()
+    ratios = {title: _percent(log_ratio(results, name, measure, base)) for measure, title in MEASURES.items()}
+    return {"tables": len(wins), **ratios, "wins": f"{100 * wins.mean():.0f} %"}
+
+
+def summary(results: pd.DataFrame) -> pd.DataFrame:
+    """Return one row for each model of all tables: ratios to gradient boosting, win rate, mean rank and time."""
+    errors = results["error"].unstack("model")
+    names = [name for name in MODELS if name in errors and name not in ON_DEMAND]
+    always = [name for name in names if errors[name].notna().all()]
+    ranks = errors[always].rank(axis=1).groupby("table").mean().mean()
     rows = []
-    for name in [known for known in MODELS if known in errors]:
-        both = errors[[name, BASE]].dropna() if name != BASE else errors[[BASE]].dropna()
-        wins = (both[name] < both[BASE]).mean() + (both[name] == both[BASE]).mean() / 2
-        other = name != BASE
-        rows.append(
-            {
-                "model": name,
-                "tables": both.index.unique("table").size,
-                **{
-                    title: _percent(log_ratio(results, name, measure)) if other else "0"
-                    for measure, title in MEASURES.items()
-                },
-                "wins": f"{100 * wins:.0f} %" if other else "—",
-                "mean rank": f"{ranks[name]:.2f}" if name in ranks else "—",
-                "CPU seconds": number(results["cpu"].xs(name, level="model").median()),
-            }
-        )
+    for name in names:
+        compared = versus(results, name, BASE)
+        if name == BASE:
+            compared |= dict.fromkeys(MEASURES.values(), "0") | {"wins": "—"}
+        rank = f"{ranks[name]:.2f}" if name in ranks else "—"
+        cpu = number(results["cpu"].xs(name, level="model").groupby("table").mean().median())
+        rows.append({"model": name, **compared, "mean rank": rank, "CPU seconds": cpu})
     return pd.DataFrame(rows)
 
 
+def by_kind(results: pd.DataFrame, sizes: dict[str, list[int]]) -> pd.DataFrame:
+    """Return the ratios of fastmlp to gradient boosting by the task and the size of the tables."""
+    small = [table for table, (rows, _) in sizes.items() if rows <= SMALL]
+    kinds = {
+        "all": list(sizes),
+        "classification": [table for table in sizes if TABLES[table].task == C],
+        "regression": [table for table in sizes if TABLES[table].task != C],
+        f"at most {SMALL:,} rows": small,
+        f"more than {SMALL:,} rows": [table for table in sizes if table not in small],
+    }
+    parts = {kind: results[results.index.get_level_values("table").isin(tables)] for kind, tables in kinds.items()}
+    rows = [{"kind": kind, **versus(part, OURS, BASE)} for kind, part in parts.items() if len(part)]
+    return pd.DataFrame(rows)
+
+
+def networks(results: pd.DataFrame) -> str:
+    """Return the table of the models that run on some of the tables only; "" if there are none."""
+    errors, cpu = results["error"].unstack("model"), results["cpu"].unstack("model")
+    rows = []
+    for name in ON_DEMAND:
+        both = errors.reindex(columns=[OURS, name]).dropna().index
+        if not len(both):
+            continue
+        rows.append(
+            {
+                "compared with": name,
+                "splits": len(both),
+                **versus(results, OURS, name),
+                "CPU seconds of fastmlp": number(cpu.loc[both, OURS].sum()),
+                "of the other": number(cpu.loc[both, name].sum()),
+            }
+        )
+    return markdown(pd.DataFrame(rows)) if rows else ""
+
+
 def by_table(results: pd.DataFrame) -> pd.DataFrame:
-    """Return the mean error of each model on each table; the lowest one is bold."""
+    """Return the mean error of each model on each table; the lowest one is bold, a dash stands for not measured."""
     means = results["error"].groupby(["table", "model"]).mean().unstack("model")
     means = means[[name for name in MODELS if name in means]]
     means = means.reindex([name for name in TABLES if name in means.index])
@@ -267,6 +320,8 @@ def by_table(results: pd.DataFrame) -> pd.DataFrame:
     for table, row in means.iterrows():
         for name in row.index[row == row.min()]:
             cells.loc[table, name] = f"**{cells.loc[table, name]}**"
+    for name, table, _ in results.index[results["refused"].notna()] if "refused" in results else ():
+        cells.loc[table, name] = "refused"
     return cells.reset_index()
 
 
@@ -281,23 +336,36 @@ def section(stored: dict[str, Any]) -> str:
     results = frame_of(stored)
     about = stored["about"]
     versions = ", ".join(f"{name} {version}" for name, version in about["versions"].items())
-    splits = results.index.unique("split").size
-    measured = list(results.index.unique("table"))
-    absent = [name for name in TABLES if name not in measured]
+    counts = results.loc[OURS].groupby("table").size()
+    fewest, most = int(counts.min()), int(counts.max())
+    splits = f"{fewest} to {most}" if fewest < most else f"{most}"
+    absent = [name for name in TABLES if name not in counts]
     rest = f"Not measured in this run: {', '.join(absent)}.\n\n" if absent else ""
-    return f"""{len(measured)} real tables, which were not used to choose
-the recipe of `fastmlp.tabular`; {splits} random split{"s" * (splits > 1)}, 75 % of the rows for training. All models
-have their default parameters. The error is the share of wrong classes, or the root mean squared error divided by the
-standard deviation of the test target. Ratios are relative to HistGradientBoosting: geometric means over tables and
-splits, after adding {SHIFT:g}; in parentheses the standard error over tables. "Wins": share of the splits with a lower
-error than HistGradientBoosting. The CPU time is the median for one fit, with {about["threads"]}
-thread{"s" * (about["threads"] > 1)}.
+    others = networks(results)
+    if others:
+        others = f"""RealMLP-TD and TabM of pytabkit, with their default parameters, take longer and ran on some of the
+tables only. Ratios and wins are those of fastmlp relative to them. They refuse tables with missing numbers.
+
+{others}
+
+"""
+    return f"""{len(counts)} real tables, which were not used to choose the recipe of `fastmlp.tabular`; {splits} random
+split{"s" * (most > 1)} of each, 75 % of the rows for training; of tables of more rows a random sample of
+{MOST_ROWS:,}. All models have their default parameters. The error is the share of wrong classes, or the root mean
+squared error divided by the standard deviation of the test target. Ratios are relative to HistGradientBoosting:
+geometric means over tables and splits, after adding {SHIFT:g}; in parentheses the standard error over tables. "Wins":
+share of the splits with a lower error than HistGradientBoosting. The CPU time is the median over tables of one fit,
+with {about["threads"]} thread{"s" * (about["threads"] > 1)}.
 
 {markdown(summary(results))}
 
+The same for fastmlp by kind of table:
+
+{markdown(by_kind(results, stored["sizes"]))}
+
 {rest}HistGradientBoosting predicts better than fastmlp on: {lost(results) or "no table"}.
 
-Mean error of each table, the lowest in bold:
+{others}Mean error of each table, the lowest in bold:
 
 {markdown(by_table(results))}
 
@@ -309,7 +377,7 @@ def headline(stored: dict[str, Any]) -> str:
     """Return the README's sentences about the quality."""
     results = frame_of(stored)
     ratio = log_ratio(results, OURS, "error")
-    cpu = results["cpu"].groupby("model").median()
+    cpu = results["cpu"].groupby(["model", "table"]).mean().groupby("model").median()
     mean, error = 100 * np.expm1(ratio.mean()), 100 * ratio.std() / np.sqrt(len(ratio))
     worse = f"on {int((ratio > 0).sum())} of the tables it is higher: {lost(results)}" if (ratio > 0).any() else ""
     return (
@@ -340,7 +408,8 @@ def main(argv: list[str]) -> int:
     except Unavailable as error:
         print(error, file=sys.stderr)
         return 2
-    print(summary(frame_of(stored)).to_string(index=False))
+    if BASE in stored["results"]:
+        print(summary(frame_of(stored)).to_string(index=False))
     return 0
 
 

@@ -5,6 +5,7 @@ import json
 import numpy as np
 import pandas as pd
 import pytest
+from sklearn.linear_model import LinearRegression
 
 from bench import quality
 from bench.quality_tables import TABLES, load
@@ -30,6 +31,7 @@ def test_errors_are_those_of_the_estimators(store):
         assert 0.6 < cases["diabetes/0"]["error"] < 0.9
         assert "auc" not in cases["diabetes/0"]
     assert stored["about"]["threads"] == 1
+    assert stored["sizes"] == {"breast_cancer": [569, 30], "diabetes": [442, 10]}
 
 
 def test_stored_results_are_not_computed_again(store, monkeypatch):
@@ -40,12 +42,36 @@ def test_stored_results_are_not_computed_again(store, monkeypatch):
     assert stored == json.loads(before)
 
 
+class Refusing(LinearRegression):
+    def fit(self, X, y):
+        raise ValueError("Input X contains NaN.\nMore words.")
+
+
+def test_refused_tables_are_stored_and_left_out_of_ratios(store, monkeypatch):
+    monkeypatch.setitem(quality.MODELS, "TabM", lambda task, seed, threads: Refusing())
+    monkeypatch.setitem(quality.MODELS, "RealMLP", quality.MODELS["linear model"])
+    stored = quality.compare(["TabM"], ["breast_cancer", "diabetes"], 1, 1, store)
+    stored = quality.compare(["RealMLP"], ["diabetes"], 1, 1, store)
+    assert stored["results"]["TabM"]["diabetes/0"] == {"refused": "Input X contains NaN."}
+    results = quality.frame_of(stored)
+    assert "TabM" not in list(quality.summary(results)["model"])
+    assert quality.by_table(results)["TabM"].tolist() == ["refused", "refused"]
+    assert quality.by_table(results)["RealMLP"].tolist()[0] == "—"
+    compared = quality.networks(results)
+    assert "TabM" not in compared
+    assert quality.versus(results, quality.OURS, "RealMLP")["tables"] == 1
+    assert "They refuse tables with missing numbers." in quality.section(stored)
+    del stored["results"]["RealMLP"], stored["results"]["TabM"]
+    assert "pytabkit" not in quality.section(stored).partition("breast_cancer")[0]
+
+
 def case(error):
-    return {"error": error, "auc": error / 2, "log_loss": error, "seconds": 1.0, "cpu": 2.0}
+    return {"error": error, "auc": error / 2, "log_loss": error, "cpu": 2.0}
 
 
 STORED = {
     "about": {"machine": {"cpu": "a processor"}, "threads": 2, "versions": {"fastmlp": "1"}, "date": "2026-01-01"},
+    "sizes": {"pima": [768, 8], "vowel": [9000, 13]},
     "results": {
         quality.OURS: {"pima/0": case(0.09), "vowel/0": case(0.19), "pima/1": case(0.09), "vowel/1": case(0.39)},
         quality.BASE: {"pima/0": case(0.19), "vowel/0": case(0.19), "pima/1": case(0.19), "vowel/1": case(0.19)},
@@ -63,6 +89,15 @@ def test_summary():
     assert ours["mean rank"] == "1.38"
     assert base["mean rank"] == "1.62"
     assert ours["tables"] == 2
+
+
+def test_kinds_of_tables():
+    kinds = quality.by_kind(quality.frame_of(STORED), STORED["sizes"]).set_index("kind")
+    assert list(kinds.index) == ["all", "classification", "at most 2,100 rows", "more than 2,100 rows"]
+    assert kinds["tables"].tolist() == [2, 2, 1, 1]
+    # Errors of 0.09 against 0.19, and of 0.19 and 0.39 against 0.19, with 0.01 added.
+    assert kinds["error"].tolist()[2:] == ["-50.0 %", "+41.4 %"]
+    assert kinds["wins"].tolist()[2:] == ["100 %", "25 %"]
 
 
 def test_section_names_losses():
@@ -95,4 +130,4 @@ def test_unknown_names_are_refused(capsys):
         quality.main(["--tables", "nothing"])
     assert "--tables: 'nothing' is none of breast_cancer" in capsys.readouterr().err
     assert set(quality.ON_DEMAND) < set(quality.MODELS)
-    assert len(TABLES) == 32
+    assert len(TABLES) == 46
