@@ -99,6 +99,9 @@ PANEL_ROWS = 56
 # Numbers in a cache line. The part of each layer in a buffer begins at a cache line.
 LINE = 16
 
+# Rows are padded if their length is a multiple of this many cache lines.
+PADDED_LINES = 32
+
 # Columns of the widest panels: two vectors of 64 bytes.
 PANEL = 32
 
@@ -129,6 +132,8 @@ class Layer(NamedTuple):
     keep: int  # content of D_l between the forward and the backward pass, see KEEP_NOTHING
     residual: int  # whether the layer adds its input to its output
     norm: int  # whether the layer is normalised over the batch
+    a_row: int  # numbers from one row of A_l to the next: n_l, or more, see `padded`
+    d_row: int  # the same for D_l: q_l or more
     panels: int  # whether products read W_l, its transpose and D_l from panels, see `panels`
     w: int  # index of the first element of W_l in the weight vector; the fields below are indices, too
     b: int
@@ -246,8 +251,8 @@ class Memory(NamedTuple):
     g: Any  # gradient, if a batch has several chunks, if its norm is limited, or if it is requested
     stats: Any  # running mean and variance of batch normalisation
     # Buffers of one pass over a chunk of rows.
-    A: Any  # A_l (rows, n_l)
-    D: Any  # D_l (rows, q_l)
+    A: Any  # A_l (rows, n_l), rows `Layer.a_row` apart
+    D: Any  # D_l (rows, q_l), rows `Layer.d_row` apart
     d_panels: Any  # D_l in panels, if `Layer.panels`
     H: Any  # normalised Z_l (rows, q_l), then mean, scale and two gradients (q_l)
     T: Any  # dJ/dA_l twice, (rows, widest)
@@ -333,6 +338,15 @@ def in_panels(columns: int) -> int:
     return -(-columns // PANEL) * PANEL
 
 
+def padded(units: int, line: int) -> int:
+    """Distance of rows of `units` numbers, for cache lines of `line` numbers; `line` = 0 adds no padding.
+
+    Rows that lie a multiple of many cache lines apart share few sets of a cache, which hold fewer lines than a product
+    reads from different rows at a time. One more cache line distributes the rows over all sets.
+    """
+    return units + line if line and units % (PADDED_LINES * line) == 0 else units
+
+
 def layer_table(
     units: list[int],
     activations: list[str],
@@ -344,6 +358,7 @@ def layer_table(
     gather: bool = True,
     large: float = np.inf,
     sparse: bool = False,
+    line: int = 0,
 ) -> tuple[Any, Sizes]:
     """Return the layer table of a network with layers of `units` units (input and output included).
 
@@ -367,6 +382,8 @@ def layer_table(
         Weights of a layer from which on its products read panels.
     sparse : bool, default=False
         Whether X is sparse: then no product reads W_1.
+    line : int, default=0
+        Numbers in a cache line, for padded rows of A and D; 0 means that rows follow each other without a gap.
 
     Returns
     -------
@@ -379,7 +396,12 @@ def layer_table(
     table["pieces"] = 1
     table["rate_w"] = table["rate_b"] = 1.0
     w = t = a = d = h = stats = block = w_panels = d_panels = 0
-    a += aligned(rows * units[0]) if gather else 0
+    # Rows are padded where only products and elementwise functions read them.
+    shared = residual or batch_norm
+    table["a_row"], table["d_row"] = units, units
+    if gather and not shared:
+        table["a_row"][0] = padded(units[0], line)
+    a += aligned(rows * int(table["a_row"][0])) if gather else 0
     for l in range(1, last + 1):
         row = table[l]
         hidden = l < last
@@ -394,14 +416,17 @@ def layer_table(
             elif row["residual"]:
                 row["keep"] = KEEP_ACTIVATED
             row["norm"] = batch_norm
+            row["d_row"] = row["pre"]
+            if not (shared or row["keep"] or kind.code == MAXOUT or (sparse and l == 1)):
+                row["a_row"] = row["d_row"] = padded(units[l], line)
         fan_in, q = units[l - 1], int(row["pre"])
         row["w"], row["b"] = w, w + fan_in * q
         w += (fan_in + 1) * q
         row["a"], row["d"], row["t"], row["h"], row["stats"] = a, d, t, h, stats
         row["block"] = block
         block += -(-fan_in // BLOCK_ROWS)
-        a += aligned(rows * units[l])
-        d += aligned(rows * q)
+        a += aligned(rows * int(row["a_row"]))
+        d += aligned(rows * int(row["d_row"]))
         if fan_in * q >= large and not (sparse and l == 1):
             row["panels"], row["w_panels"], row["d_panels"] = True, w_panels, d_panels
             w_panels += fan_in * in_panels(q)

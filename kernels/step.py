@@ -74,6 +74,7 @@ def gather_rows(layers, plan, memory, start, rows, lo, n, rank):
     Writes A_0 (dense X in a new order only), the targets of `unit_major`, and `row_weight`.
     """
     d, K = record(layers, 0).units, record(layers, plan.last).units
+    a_row = record(layers, 0).a_row
     copied, ahead = plan.ordered and not plan.sparse, 1 + VALUES_AHEAD // d
     _, Y, _, _, ld = unit_major(layers, plan, memory, n, rank)
     y = view(Y, 0, K * ld)
@@ -85,7 +86,7 @@ def gather_rows(layers, plan, memory, start, rows, lo, n, rank):
             later = start + lo + i + ahead
             if later < plan.rows:
                 prefetch_row(offset(memory.X, row_of(plan, memory, later) * d), d)
-            copy_row(offset(memory.X, row * d), offset(memory.A, (lo + i) * d), d)
+            copy_row(offset(memory.X, row * d), offset(memory.A, (lo + i) * a_row), d)
         if plan.labelled:
             y[memory.labels[row] * ld + i] = 1
         else:
@@ -101,14 +102,14 @@ def layer_rows(l, layers, plan, memory, start, lo):
     if l == 0 and not plan.ordered:
         return offset(memory.X, (start + lo) * record(layers, 0).units)
     layer = record(layers, l)
-    return offset(memory.A, layer.a + lo * layer.units)
+    return offset(memory.A, layer.a + lo * layer.a_row)
 
 
 @inlined
-def affine_rows(l, layers, plan, memory, start, lo, n, Z):
-    """Z <- A_{l-1} W_l + b_l for this thread's rows.   Z points to (n, q_l) values, written."""
+def affine_rows(l, layers, plan, memory, start, lo, n, Z, z_row):
+    """Z <- A_{l-1} W_l + b_l for this thread's rows.   Z points to (n, q_l) values, rows `z_row` apart, written."""
     layer = record(layers, l)
-    fan_in, q = record(layers, l - 1).units, layer.pre
+    fan_in, a_row, q = record(layers, l - 1).units, record(layers, l - 1).a_row, layer.pre
     if l == 1 and plan.sparse:
         mine = offset(memory.rows, lo)
         for i in range(n):
@@ -131,12 +132,12 @@ def affine_rows(l, layers, plan, memory, start, lo, n, Z):
         call(
             memory.linked.panel_product,
             before,
-            fan_in,
+            a_row,
             1,
             offset(memory.w_panels, layer.w_panels),
             fan_in,
             Z,
-            q,
+            z_row,
             n,
             fan_in,
             q,
@@ -151,12 +152,12 @@ def affine_rows(l, layers, plan, memory, start, lo, n, Z):
     call(
         memory.linked.gemm,
         before,
-        fan_in,
+        a_row,
         1,
         offset(memory.w, layer.w),
         q,
         Z,
-        q,
+        z_row,
         n,
         fan_in,
         q,
@@ -233,11 +234,13 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
         for l in range(1, plan.last + 1):
             layer = record(layers, l)
             units, q, code = layer.units, layer.pre, layer.activation
-            a = view(memory.A, layer.a + lo * units, n * units)
-            d = view(memory.D, layer.d + lo * q, n * q)
+            a_row, d_row = layer.a_row, layer.d_row
+            a = view(memory.A, layer.a + lo * a_row, n * a_row)
+            d = view(memory.D, layer.d + lo * d_row, n * d_row)
             keep, output = layer.keep != 0, l == plan.last
-            z = offset(memory.D, layer.d + lo * q) if keep or output else offset(memory.A, layer.a + lo * units)
-            affine_rows(l, layers, plan, memory, start, lo, n, z)
+            in_d = keep or output
+            z = offset(memory.D, layer.d + lo * d_row) if in_d else offset(memory.A, layer.a + lo * a_row)
+            affine_rows(l, layers, plan, memory, start, lo, n, z, d_row if in_d else a_row)
             if output:
                 break
             if layer.norm:
@@ -254,7 +257,7 @@ def linked_forward(number: Any) -> list[LinkedKernel]:
             else:
                 if keep:
                     copy(d, a)
-                call(memory.linked.forward, code, offset(memory.A, layer.a + lo * units), n * units)
+                call(memory.linked.forward, code, offset(memory.A, layer.a + lo * a_row), n * a_row)
             if layer.keep == KEEP_ACTIVATED:
                 copy(a, d)
             rate = dropout * layer.dropout
@@ -303,26 +306,26 @@ def linked_backward(number: Any) -> list[LinkedKernel]:
         arrived, kept = lo * plan.widest, (rows + lo) * plan.widest
         for l in range(plan.last - 1, 0, -1):
             layer, above = record(layers, l), record(layers, l + 1)
-            units, q = layer.units, layer.pre
-            d = view(memory.D, layer.d + lo * q, n * q)
+            units, q, d_row = layer.units, layer.pre, layer.d_row
+            d = view(memory.D, layer.d + lo * d_row, n * d_row)
             keep, dropped = layer.keep != 0, dropout * layer.dropout
-            held, t_at = offset(memory.D, layer.d + lo * q), offset(memory.T, arrived)
-            target = t_at if keep else held
+            held, t_at = offset(memory.D, layer.d + lo * d_row), offset(memory.T, arrived)
+            target, target_row = (t_at, units) if keep else (held, d_row)
             first, first_row = offset(memory.zeros, 0), np.int64(0)
             if above.residual:
                 first, first_row = offset(memory.T, kept), units
-            errors = offset(memory.D, above.d + lo * above.pre)
+            errors = offset(memory.D, above.d + lo * above.d_row)
             copy_of_w = offset(memory.transposed, above.t)
             if above.panels:
                 call(
                     memory.linked.panel_product,
                     errors,
-                    above.pre,
+                    above.d_row,
                     1,
                     copy_of_w,
                     above.pre,
                     target,
-                    units,
+                    target_row,
                     n,
                     above.pre,
                     units,
@@ -337,12 +340,12 @@ def linked_backward(number: Any) -> list[LinkedKernel]:
                 call(
                     memory.linked.gemm,
                     errors,
-                    above.pre,
+                    above.d_row,
                     1,
                     copy_of_w,
                     units,
                     target,
-                    units,
+                    target_row,
                     n,
                     above.pre,
                     units,
@@ -363,8 +366,8 @@ def linked_backward(number: Any) -> list[LinkedKernel]:
             else:
                 if dropped > 0.0:
                     call(memory.linked.drop, held, n, units, place + lo, key_of(key, l), dropped)
-                a = offset(memory.A, layer.a + lo * units)
-                call(memory.linked.backward, layer.activation, a, held, n * units)
+                a = offset(memory.A, layer.a + lo * layer.a_row)
+                call(memory.linked.backward, layer.activation, a, held, n * d_row)
             if layer.norm:
                 whole, h = offset(memory.D, layer.d), offset(memory.H, layer.h)
                 gamma = offset(memory.w, layer.gamma)
@@ -375,7 +378,16 @@ def linked_backward(number: Any) -> list[LinkedKernel]:
             layer = record(layers, l)
             if layer.panels:
                 q = layer.pre
-                errors = offset(memory.D, layer.d + lo * q)
-                call(memory.linked.pack, errors, q, offset(memory.d_panels, layer.d_panels), plan.chunk, lo, n, q)
+                errors = offset(memory.D, layer.d + lo * layer.d_row)
+                call(
+                    memory.linked.pack,
+                    errors,
+                    layer.d_row,
+                    offset(memory.d_panels, layer.d_panels),
+                    plan.chunk,
+                    lo,
+                    n,
+                    q,
+                )
 
     return [backward_rows]

@@ -205,13 +205,13 @@ def linked(number: Any) -> list[LinkedKernel]:
                     a, a_row, a_col = offset(memory.ones, 0), np.int64(0), np.int64(0)
                     if not bias:
                         before = layer_rows(l - 1, layers, plan, memory, start, np.int64(0))
-                        a, a_row, a_col = offset(before, i), np.int64(1), fan_in
+                        a, a_row, a_col = offset(before, i), np.int64(1), record(layers, l - 1).a_row
                     first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
                     if layer.panels and not bias:
                         # Columns of A_{l-1} lie far apart: those of this round are copied next to each other.
                         columns = offset(scratch, HEIGHT * q)
                         for r in range(rows):
-                            move(offset(a, r * fan_in), offset(columns, r * count), count)
+                            move(offset(a, r * a_col), offset(columns, r * count), count)
                         call(
                             memory.linked.panel_product,
                             columns,
@@ -232,7 +232,21 @@ def linked(number: Any) -> list[LinkedKernel]:
                             offset(memory.v, begin),
                         )
                     else:
-                        call(memory.linked.gemm, a, a_row, a_col, d, q, target, q, count, rows, q, first, first_row)
+                        call(
+                            memory.linked.gemm,
+                            a,
+                            a_row,
+                            a_col,
+                            d,
+                            layer.d_row,
+                            target,
+                            q,
+                            count,
+                            rows,
+                            q,
+                            first,
+                            first_row,
+                        )
                 if bias and layer.norm:
                     # The backward pass has stored the sums over the batch after H.
                     copy(view(memory.H, layer.h + (rows + 2) * q, 2 * q), view(target, q, 2 * q))

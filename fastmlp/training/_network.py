@@ -69,7 +69,7 @@ class Network:
 
     @lru_cache(maxsize=256)  # noqa: B019 -- networks are small, and equal ones share an entry
     def table(
-        self, rows: int = 1, *, gather: bool = True, large: float = np.inf, sparse: bool = False
+        self, rows: int = 1, *, gather: bool = True, large: float = np.inf, sparse: bool = False, line: int = 0
     ) -> tuple[Array, Sizes]:
         """Return the layer table for buffers of `rows` rows, and the sizes of the vectors it addresses."""
         table, sizes = layer_table(
@@ -82,6 +82,7 @@ class Network:
             gather=gather,
             large=large,
             sparse=sparse,
+            line=line,
         )
         table.flags.writeable = False
         return table, sizes

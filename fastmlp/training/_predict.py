@@ -48,7 +48,7 @@ def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -
     # Round to whole tiles; the last block may be shorter.
     block = min(max(ROUND_ROWS, BLOCK_BYTES // row_bytes // ROUND_ROWS * ROUND_ROWS), -(-rows // threads))
     chunk = block * threads
-    table, sizes = network.table(chunk, gather=False)
+    table, sizes = network.table(chunk, gather=False, sparse=csr, line=ALIGNMENT // itemsize)
     plan = Plan(
         rows=rows,
         chunk=chunk,

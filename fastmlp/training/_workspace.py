@@ -19,7 +19,7 @@ from fastmlp.kernels.layout import (
 )
 from fastmlp.kernels.tables import ACTIVATIONS
 
-from ._aligned import address, empty, zeros
+from ._aligned import LINE, address, empty, zeros
 from ._data import Data
 from ._network import Array, Network
 from ._row_order import RowOrder
@@ -170,7 +170,10 @@ class Workspace:
     ) -> None:
         dtype = w.dtype
         large = LARGE_BYTES // dtype.itemsize
-        table, sizes = network.table(chunk, gather=order.ordered and not data.sparse, large=large, sparse=data.sparse)
+        gather = order.ordered and not data.sparse
+        # The bits of dropout belong to the positions of the numbers in rows without padding.
+        line = 0 if layers.dropout else LINE // dtype.itemsize
+        table, sizes = network.table(chunk, gather=gather, large=large, sparse=data.sparse, line=line)
         self.table = layers.enter(table)
         K, widest = network.units[-1], max(q for _, q in network.shapes())
         scratch = max(SCRATCH, ROUND_ROWS * widest)

@@ -26,6 +26,7 @@ def networks(draw):
         "gather": draw(st.booleans()),
         "large": draw(st.sampled_from([1, 200, 1000, float("inf")])),
         "sparse": draw(st.booleans()),
+        "line": draw(st.sampled_from([0, 1, 2, 16])),
     }
     return units, activations, options
 
@@ -46,7 +47,7 @@ def test_vectors_have_no_gaps_or_overlaps(network):
     rows, last = options["rows"], len(units) - 1
     weights, transposed, A, D, H, stats, blocks = [], [], [], [], [], [], []
     w_panels, d_panels = [], []
-    A.append((0, layout.aligned(rows * units[0]) if options["gather"] else 0))
+    A.append((0, layout.aligned(rows * int(table["a_row"][0])) if options["gather"] else 0))
     for l in range(1, last + 1):
         row, fan_in = table[l], units[l - 1]
         hidden = l < last
@@ -63,8 +64,10 @@ def test_vectors_have_no_gaps_or_overlaps(network):
             transposed.append((row["t"], layout.in_panels(fan_in) * q if l > 1 else 0))
         else:
             transposed.append((row["t"], layout.aligned(fan_in * q) if l > 1 else 0))
-        A.append((row["a"], layout.aligned(rows * units[l])))
-        D.append((row["d"], layout.aligned(rows * q)))
+        assert row["a_row"] in (units[l], layout.padded(units[l], options["line"]))
+        assert row["d_row"] in (q, layout.padded(q, options["line"]))
+        A.append((row["a"], layout.aligned(rows * int(row["a_row"]))))
+        D.append((row["d"], layout.aligned(rows * int(row["d_row"]))))
         blocks.append((row["block"], -(-fan_in // BLOCK_ROWS)))
         assert row["norm"] == (hidden and options["batch_norm"])
         assert row["residual"] == (hidden and options["residual"] and units[l] == fan_in)
@@ -84,6 +87,21 @@ def test_vectors_have_no_gaps_or_overlaps(network):
         (blocks, sizes.blocks),
     ):
         assert_tiles(parts, size)
+
+
+def test_rows_that_share_few_sets_of_a_cache_are_padded():
+    """Rows of 512 numbers lie one cache line of 8 numbers further apart, unless a kernel needs them without gaps."""
+    units, options = [512, 512, 512, 100, 512], {"rows": 16, "line": 8}
+    table, sizes = layer_table(units, ["relu", "tanh", "relu"], **options)
+    np.testing.assert_array_equal(table["a_row"], [520, 520, 520, 100, 512])
+    np.testing.assert_array_equal(table["d_row"], [512, 520, 520, 100, 512])
+    assert (sizes.A, sizes.D) == (16 * (3 * 520 + 100 + 512), 16 * (2 * 520 + 100 + 512))
+    assert layer_table(units, ["relu", "maxout", "gelu"], **options)[0]["a_row"].tolist() == [520, 520, 512, 100, 512]
+    for changed in ({"line": 0}, {"batch_norm": True}, {"residual": True}):
+        table, _ = layer_table(units, ["relu", "tanh", "relu"], **options | changed)
+        np.testing.assert_array_equal(table["a_row"], units)
+    table, _ = layer_table(units, ["relu", "tanh", "relu"], **options, gather=False, sparse=True)
+    np.testing.assert_array_equal(table["a_row"], [512, 512, 520, 100, 512])
 
 
 @given(networks(), st.integers(1, 9))

@@ -9,6 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.sparse
+from fastmlp.kernels import layout
 from fastmlp.kernels._link import vector_bytes
 from fastmlp.kernels.layout import Hyper, Memory, share_weights
 from fastmlp.kernels.tables import OPTIMIZERS, STORE
@@ -209,6 +210,48 @@ def test_panels_do_not_change_the_step(name, dtype, csr, monkeypatch):
                 run(guarded, 2)
                 assert_guards_stand(blocks)
                 assert_same(results(guarded), results(plain), {"w", "m", "v", "g", "stats", "history"})
+
+
+@pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize("case", CASES.values(), ids=CASES)
+def test_padding_does_not_change_the_step(case, dtype, csr, monkeypatch):
+    """Rows of A and D with a gap behind each of them give the same bits, in training and in predictions."""
+
+    def forget():
+        Network.table.cache_clear()
+        _predict._prepare.cache_clear()
+        _predict._scratch.call = None
+
+    def train_and_predict(guarded, team, shuffle, large):
+        with monkeypatch.context() as patch:
+            patch.setattr(_workspace, "LARGE_BYTES", large)
+            engine = build(case, dtype, csr=csr, batch=14, team=team, shuffle=shuffle)
+        blocks = guard(engine) if guarded else {}
+        run(engine, 2)
+        assert_guards_stand(blocks)
+        X = problem(case, dtype, csr)[3].astype(dtype)
+        X = scipy.sparse.csr_array(X) if csr else X
+        outputs = predict(engine.network, engine.w, engine.stats, X, lambda: team)
+        return results(engine) | {"outputs": outputs}, engine.workspace.table
+
+    try:
+        for shuffle, large in ((True, 1 << 40), (False, 1 << 40), (True, 1)):
+            forget()
+            plain, _ = train_and_predict(False, 1, shuffle, large)
+            with monkeypatch.context() as patch:
+                patch.setattr(layout, "padded", lambda units, line: units + line)
+                forget()
+                for team in TEAMS:
+                    wide, table = train_and_predict(True, team, shuffle, large)
+                    assert_same(wide, plain, {"w", "m", "v", "stats", "history", "outputs"})
+            if not case.options:
+                plainly = (
+                    (table["keep"] == 0) & (np.arange(len(table)) > csr) & (np.arange(len(table)) < len(table) - 1)
+                )
+                assert (table["a_row"] > table["units"])[plainly].all()
+    finally:
+        forget()
 
 
 @pytest.mark.parametrize("csr", [False, True], ids=["dense", "CSR"])
