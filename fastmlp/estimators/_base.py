@@ -58,6 +58,11 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
     def _score(self, X: Any, y: Any, sample_weight: Any) -> float:
         """Return the validation score of the current weights."""
 
+    @property
+    def _name_of_score(self) -> str | None:
+        """The name by which scikit-learn's `get_scorer` knows `_score`, if it does."""
+        return None
+
     def _weigh(self, Y: Array, sample_weight: Array | None) -> Array | None:
         """Return the sample weights, multiplied by the weights that parameters such as `class_weight` give the rows."""
         return sample_weight

@@ -241,6 +241,10 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         multilabel = self._label_binarizer.y_type_ not in ("binary", "multiclass")
         return score_predictions(self, X, y, sample_weight, accuracy_score if multilabel else _accuracy)
 
+    @property
+    def _name_of_score(self) -> str | None:
+        return "accuracy"
+
     def _has_classes(self, classes: Any) -> bool:
         return classes is None or np.array_equal(self.classes_, classes)
 

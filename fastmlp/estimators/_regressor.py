@@ -245,8 +245,12 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         return self._explained_pinball(y, self.predict(X), sample_weight)
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
-        function = self._explained_pinball if self.out_activation_ == "ordered" else r2_score
+        function = self._explained_pinball if self.out_activation_ == "ordered" else _r_squared
         return score_predictions(self, X, y, sample_weight, function)
+
+    @property
+    def _name_of_score(self) -> str | None:
+        return None if self.out_activation_ == "ordered" else "r2"
 
     def _explained_pinball(self, y: Any, predicted: Array, sample_weight: Any) -> float:
         """Return the mean of D^2 over the quantiles."""
@@ -298,3 +302,19 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
         """
         fit_model(self, X, y, sample_weight=sample_weight, incremental=True, n_epochs=n_epochs)
         return self
+
+
+def _r_squared(y: Array, y_pred: Array, sample_weight: Array | None) -> Any:
+    """Return `r2_score`; its checks would take longer than an epoch of a small network.
+
+    The operations and their order are those of scikit-learn, so that the decisions of early stopping are the same.
+    """
+    if sample_weight is not None or y.dtype != y_pred.dtype or len(y) < 2:
+        return r2_score(y, y_pred, sample_weight=sample_weight)
+    y, y_pred = y.reshape(len(y), -1), y_pred.reshape(len(y), -1)
+    residual = ((y - y_pred) ** 2).sum(axis=0)
+    total = ((y - y.mean(axis=0)) ** 2).sum(axis=0)
+    varies = total != 0
+    # Of a constant output, scikit-learn defines the score as 1 if all predictions are exact, otherwise as 0.
+    scores = np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)
+    return scores.mean()

@@ -122,7 +122,8 @@ def monitor(model: Any, data: ValidationData, hyper: Any, engine: Any, threads: 
     prepared = prepare_data(data.X, data.Y, data.sample_weight, dtype)
     X = data.X.tocsr().astype(dtype, copy=False) if hasattr(data.X, "tocsr") else prepared.X
     scorer = None
-    if model.scoring not in (None, "loss"):
+    # Scores that the model computes itself need no checks of scikit-learn's in each epoch.
+    if model.scoring not in (None, "loss", model._name_of_score):
         scorer = check_scoring(model, scoring=model.scoring)
 
     def measure() -> Measured:

@@ -7,13 +7,15 @@ import sklearn
 from numpy.testing import assert_allclose, assert_array_equal
 from sklearn.base import clone
 from sklearn.datasets import load_breast_cancer, load_diabetes, load_digits
-from sklearn.metrics import get_scorer, log_loss, make_scorer, mean_squared_error
+from sklearn.metrics import accuracy_score, get_scorer, log_loss, make_scorer, mean_squared_error, r2_score
 from sklearn.model_selection import train_test_split
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import StandardScaler, scale
 from sklearn.utils._param_validation import InvalidParameterError
 
 from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor
+from fastmlp.estimators import _validation_data
+from fastmlp.estimators._regressor import _r_squared
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 STOPPING = {"early_stopping": True, "n_iter_no_change": 3, "random_state": 0, "max_iter": 40}
@@ -176,6 +178,39 @@ def test_scorers_of_regressors(diabetes):
     model = MLPRegressor(hidden_layer_sizes=20, scoring="neg_mean_squared_error", **STOPPING)
     model.fit(X, y, X_val=X_val, y_val=y_val)
     assert -mean_squared_error(y_val, model.predict(X_val)) == pytest.approx(model.best_validation_score_, rel=1e-12)
+
+
+@pytest.mark.parametrize("dtype", [np.float32, np.float64])
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("target", ["one output", "two outputs", "a constant output", "two rows"])
+def test_scores_of_regressors_have_the_bits_of_scikit_learn(target, weighted, dtype, diabetes):
+    X, X_val, y, y_val = (part.astype(dtype) for part in diabetes)
+    if target == "two outputs":
+        y, y_val = np.column_stack([y, X[:, 0]]), np.column_stack([y_val, X_val[:, 0]])
+    if target == "a constant output":
+        y, y_val = np.column_stack([y, y]), np.column_stack([y_val, np.full_like(y_val, 3)])
+    if target == "two rows":
+        X_val, y_val = X_val[:2], y_val[:2]
+    weight = np.linspace(0.5, 2, len(y_val), dtype=dtype) if weighted else None
+    data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight}
+    for scoring in (None, "r2"):
+        model = MLPRegressor(8, max_iter=3, random_state=0, scoring=scoring).fit(X, y, **data)
+        score = r2_score(y_val, model.predict(X_val), sample_weight=weight)
+        assert model.validation_scores_[-1] == score
+    exact = model._predict(X_val, check_input=False)
+    assert _r_squared(exact, exact, weight) == 1
+
+
+@pytest.mark.parametrize(("scoring", "model"), [("accuracy", MLPClassifier), ("r2", MLPRegressor)])
+def test_scores_that_the_model_computes_itself(scoring, model, digits, monkeypatch):
+    """The checks of scikit-learn's scorer would take longer than an epoch."""
+    X, X_val, y, y_val = digits
+    params = {"hidden_layer_sizes": 10, "max_iter": 3, "random_state": 0}
+    scorer = make_scorer(accuracy_score if scoring == "accuracy" else r2_score)
+    expected = model(**params, scoring=scorer).fit(X, y, X_val=X_val, y_val=y_val).validation_scores_
+    monkeypatch.setattr(_validation_data, "check_scoring", None)
+    found = model(**params, scoring=scoring).fit(X, y, X_val=X_val, y_val=y_val).validation_scores_
+    assert_array_equal(found, expected)
 
 
 def test_best_weights_by_the_training_loss(digits):
