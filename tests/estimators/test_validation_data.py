@@ -194,7 +194,7 @@ def test_scores_of_regressors_have_the_bits_of_scikit_learn(target, weighted, dt
     weight = np.linspace(0.5, 2, len(y_val), dtype=dtype) if weighted else None
     data = {"X_val": X_val, "y_val": y_val, "sample_weight_val": weight}
     for scoring in (None, "r2"):
-        model = MLPRegressor(8, max_iter=3, random_state=0, scoring=scoring).fit(X, y, **data)
+        model = MLPRegressor(hidden_layer_sizes=8, max_iter=3, random_state=0, scoring=scoring).fit(X, y, **data)
         score = r2_score(y_val, model.predict(X_val), sample_weight=weight)
         assert model.validation_scores_[-1] == score
     exact = model._predict(X_val, check_input=False)
