@@ -363,7 +363,7 @@ def test_interrupt_while_workers_start(wine, tmp_path):
             assert program.poll() is None
         time.sleep(0.3)  # the workers import
         os.killpg(program.pid, signal.SIGINT)
-        _, said = program.communicate(timeout=600)
+        _, said = program.communicate(timeout=1200)
     assert program.returncode == 130, said
     # joblib's own tracker of resources, another process, may find at its end that the pool did not clean up.
     assert [line for line in said.splitlines() if "resource_tracker" not in line and line != "  warnings.warn("] == [
