@@ -348,8 +348,8 @@ def ignores_interrupts(pid):
 def test_interrupt_while_workers_start(wine, tmp_path):
     """Regression test: workers of joblib also receive the signal, and printed a traceback if they were importing."""
     program = subprocess.Popen(
-        # Few epochs, because only the workers of the second search matter.
-        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs=2", "--max-iter=2"],
+        # So many epochs that the second search does not end before the signal.
+        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs=2", "--max-iter=100"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -361,6 +361,7 @@ def test_interrupt_while_workers_start(wine, tmp_path):
             assert program.poll() is None
         while sum(b"popen_loky" in command for command in children(program.pid)) < 2 or ignores_interrupts(program.pid):
             assert program.poll() is None
+            time.sleep(0.02)  # reading /proc occupies a core
         time.sleep(0.3)  # the workers import
         os.killpg(program.pid, signal.SIGINT)
         _, said = program.communicate(timeout=1200)
