@@ -58,6 +58,12 @@ def problems():
     }
 
 
+@pytest.fixture(autouse=True)
+def _seed():
+    """Seed the generator that estimators without `random_state` draw from."""
+    np.random.seed(0)  # noqa: NPY002
+
+
 @pytest.fixture
 def rng():
     """Return a generator with a fixed seed."""

@@ -348,8 +348,8 @@ def ignores_interrupts(pid):
 def test_interrupt_while_workers_start(wine, tmp_path):
     """Regression test: workers of joblib also receive the signal, and printed a traceback if they were importing."""
     program = subprocess.Popen(
-        # Few epochs, because only the workers of the second search matter.
-        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs=2", "--max-iter=2"],
+        # So many epochs that the second search does not end before the signal.
+        [sys.executable, "-m", "fastmlp", str(wine), "--target", "cultivar", "--compare", "--jobs=2", "--max-iter=100"],
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         text=True,
@@ -361,9 +361,10 @@ def test_interrupt_while_workers_start(wine, tmp_path):
             assert program.poll() is None
         while sum(b"popen_loky" in command for command in children(program.pid)) < 2 or ignores_interrupts(program.pid):
             assert program.poll() is None
+            time.sleep(0.02)  # reading /proc occupies a core
         time.sleep(0.3)  # the workers import
         os.killpg(program.pid, signal.SIGINT)
-        _, said = program.communicate(timeout=600)
+        _, said = program.communicate(timeout=1200)
     assert program.returncode == 130, said
     # joblib's own tracker of resources, another process, may find at its end that the pool did not clean up.
     assert [line for line in said.splitlines() if "resource_tracker" not in line and line != "  warnings.warn("] == [

@@ -182,7 +182,7 @@ def test_file_and_folder_are_on_the_disk_before_training_continues(digits, tmp_p
 
 def test_unfinished_files_of_ended_processes_are_removed(digits, tmp_path):
     ended = subprocess.Popen([sys.executable, "-c", ""])
-    ended.wait(timeout=60)
+    ended.wait(timeout=1200)
     path = tmp_path / "file[1]"
     names = {
         f"file[1].{ended.pid}-12.tmp": os.name != "posix",

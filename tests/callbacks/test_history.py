@@ -196,6 +196,6 @@ try:
 except ImportError as error:
     print(error)
 """
-    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=300)
+    run = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stderr
     assert "pandas" in run.stdout

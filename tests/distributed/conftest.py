@@ -18,7 +18,7 @@ def cluster():
         distributed.LocalCluster(n_workers=2, threads_per_worker=1, dashboard_address=":0") as cluster,
         distributed.Client(cluster, set_as_default=False) as client,
     ):
-        client.wait_for_workers(2, timeout=300)
+        client.wait_for_workers(2, timeout=1200)
         yield cluster
 
 

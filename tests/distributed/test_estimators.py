@@ -290,7 +290,7 @@ def test_a_lost_worker_changes_nothing(solver, cluster, client):
     assert found.n_iter_ == 6
     assert_same_weights(found, expected)
     assert found.loss_ == expected.loss_
-    client.wait_for_workers(2, timeout=300)  # the nanny has started another
+    client.wait_for_workers(2, timeout=1200)  # the nanny has started another
     assert client.run(os.getpid) != workers
 
 

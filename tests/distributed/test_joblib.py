@@ -71,7 +71,7 @@ def threads_of_a_fit():
 
 def test_worker_processes_do_not_oversubscribe(client):
     """Dask limits OpenMP to one thread in each of them, and a fit respects that."""
-    assert client.submit(threads_of_a_fit, pure=False).result(timeout=60) == 1
+    assert client.submit(threads_of_a_fit, pure=False).result(timeout=1200) == 1
     with joblib.parallel_config("dask"):
         threads = joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_a_fit)() for _ in range(2))
     assert threads == [1, 1]
@@ -88,7 +88,7 @@ def test_threads_of_a_worker_share_its_cores(monkeypatch):
             ) as cluster,
             distributed.Client(cluster) as client,
         ):
-            share = client.submit(threads_of_a_fit).result(timeout=60)
+            share = client.submit(threads_of_a_fit).result(timeout=1200)
             assert share == max(1, alone // threads)
             assert threads_of_a_fit() == alone  # outside of tasks
 
@@ -98,6 +98,6 @@ def test_fits_in_workers_have_the_same_weights(dtype, client, digits):
     X, y = digits[0].astype(dtype), digits[1]
     model = MLPClassifier(max_iter=3, random_state=0)
     here = [a.copy() for a in model.fit(X, y).coefs_]
-    there = client.submit(lambda: MLPClassifier(max_iter=3, random_state=0).fit(X, y).coefs_).result(timeout=120)
+    there = client.submit(lambda: MLPClassifier(max_iter=3, random_state=0).fit(X, y).coefs_).result(timeout=1200)
     for a, b in zip(here, there, strict=True):
         assert_array_equal(a, b)

@@ -37,6 +37,6 @@ print("equal")
 def test_scores_are_those_of_this_process():
     environment = os.environ | {"RAY_AUTH_MODE": "disabled", "RAY_USAGE_STATS_ENABLED": "0", "PYTHONWARNINGS": "ignore"}
     command = [sys.executable, "-c", SEARCH]
-    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=600)
+    run = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stderr
     assert run.stdout.split()[-1] == "equal"

@@ -14,11 +14,7 @@ from sklearn.preprocessing import StandardScaler
 
 from fastmlp import MLPClassifier, MLPRegressor
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # joblib warns on a busy machine and starts the worker again.
-    pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given to the executor"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 
 def search(problem, n_jobs, estimator, **grid):

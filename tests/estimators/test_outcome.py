@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 from fastmlp import MLPClassifier
+from fastmlp.training import _engine
+from fastmlp.training._threads import Team
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
@@ -39,20 +41,38 @@ def test_attributes_of_each_solver_match_scikit_learn(kind, params, problems, ne
 
 
 @pytest.mark.parametrize(
-    "params", [{}, {"early_stopping": True}, {"solver": "lbfgs", "max_fun": 10**9, "hidden_layer_sizes": (400, 400)}]
+    ("params", "calls"),
+    [
+        ({}, 300),
+        ({"early_stopping": True}, 300),
+        ({"solver": "lbfgs", "max_fun": 10**9, "hidden_layer_sizes": (400, 400)}, 25),
+    ],
 )
-def test_interrupted_training_keeps_the_current_weights(params, problems):
-    """Ctrl-C ends a fit that would never end; the model can be used."""
+def test_interrupted_training_keeps_the_current_weights(params, calls, problems, monkeypatch):
+    """Ctrl-C ends a fit that would never end; the model can be used. It comes after a number of calls of the kernel."""
     problem = problems["multiclass"]
     endless = {"tol": 0.0, "n_iter_no_change": np.inf, "max_iter": 10**7}
     model = MLPClassifier(**{"hidden_layer_sizes": 60, "random_state": 0, **endless, **params})
-    timer = threading.Timer(0.7, interrupt_main)
-    timer.start()
-    try:
-        with pytest.warns(UserWarning, match="Training interrupted by user"):
-            model.fit(problem.X, problem.y)
-    finally:
-        timer.cancel()
+    run, begun, learned = Team.run, [], threading.Event()
+
+    def counted(team, *args):
+        begun.append(None)
+        if len(begun) == calls:
+            learned.set()
+        return run(team, *args)
+
+    def interrupt():
+        learned.wait()
+        interrupt_main()
+
+    monkeypatch.setattr(Team, "run", counted)
+    monkeypatch.setattr(_engine, "CALL_SECONDS", 0.0)  # one mini-batch in each call
+    thread = threading.Thread(target=interrupt, daemon=True)
+    thread.start()
+    with pytest.warns(UserWarning, match="Training interrupted by user"):
+        model.fit(problem.X, problem.y)
+    thread.join()
+    monkeypatch.undo()
     assert 0 < model.n_iter_ < 10**7
     assert model.score(problem.X, problem.y) > 0.5
     if model.solver == "adam":

@@ -95,19 +95,19 @@ def test_overflow_is_reported_as_exploding_gradients(digits):
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
 @pytest.mark.parametrize("activation", ["relu", "tanh", "logistic", "elu", "gelu", "maxout", "leaky_relu"])
-def test_nothing_is_reported_for_networks_that_learn(activation, solver):
+@pytest.mark.parametrize("sizes", [(20, 20), pytest.param((40,), marks=pytest.mark.slow)], ids=str)
+def test_nothing_is_reported_for_networks_that_learn(sizes, activation, solver):
     """New and trained networks; L-BFGS fits the data exactly, sometimes with saturated units."""
     for load in (load_iris, load_wine, load_digits, load_diabetes):
         X, y = (part[:400] for part in load(return_X_y=True))
         Estimator = MLPRegressor if load is load_diabetes else MLPClassifier
         y = scale(y) if load is load_diabetes else y
-        for sizes in [(40,), (20, 20)]:
-            model = Estimator(hidden_layer_sizes=sizes, activation=activation, solver=solver, random_state=0)
-            model.set_params(max_iter=50)
-            assert not diagnose(model, scale(X), y).findings
-            diagnosis = diagnose(fit(model, scale(X), y), scale(X), y)
-            assert not diagnosis.findings, diagnosis
-            assert str(diagnosis).endswith("Nothing unusual.")
+        model = Estimator(hidden_layer_sizes=sizes, activation=activation, solver=solver, random_state=0)
+        model.set_params(max_iter=50)
+        assert not diagnose(model, scale(X), y).findings
+        diagnosis = diagnose(fit(model, scale(X), y), scale(X), y)
+        assert not diagnosis.findings, diagnosis
+        assert str(diagnosis).endswith("Nothing unusual.")
 
 
 # ---- Measurements ----

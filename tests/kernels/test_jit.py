@@ -4,18 +4,21 @@ import ast
 import contextlib
 import io
 import os
+import pickle
 import shutil
 import subprocess
 import sys
 from pathlib import Path
 
 import fastmlp.kernels
+import numpy as np
 import pytest
 from fastmlp.kernels import _compile
 from fastmlp.kernels._jit import OPTIONS
 from fastmlp.kernels._signatures import SIGNATURES
 from fastmlp.kernels._sources import SOURCES, digest
 from numba import cfunc
+from sklearn.datasets import load_digits
 
 KERNELS = Path(fastmlp.kernels.__file__).parent
 
@@ -63,6 +66,7 @@ def package(tmp_path):
 
 def test_edited_kernel_is_recompiled(package):
     """This also holds if the size and time of the file stay the same. Restoring the file restores the cached code."""
+    (package.folder / "__init__.py").write_text("")  # the kernels need nothing of the package
     activations = package.folder / "kernels" / "activations.py"
     text, times = activations.read_text(), activations.stat()
     assert text.count("LEAKY_SLOPE = 0.01 ") == 1
@@ -119,9 +123,23 @@ for _ in range(2):
 print(repr(model.predict_proba(X[:20]).tobytes()))
 """
 
+PREDICT = """
+import pickle
+from pathlib import Path
+model, X = pickle.loads(Path(FILE).read_bytes())
+print(repr(model.predict_proba(X).tobytes()))
+"""
 
-def test_missing_cache_folder_warns_once(package, tmp_path):
+
+# A prediction needs a third of the kernels.
+@pytest.mark.parametrize("code", [PREDICT, pytest.param(FIT, marks=pytest.mark.slow)], ids=["predict", "fit"])
+def test_missing_cache_folder_warns_once(code, package, tmp_path):
     """Every folder that Numba tries is below a regular file, so that even root cannot create it."""
+    X, y = load_digits(return_X_y=True)
+    X = X[:300].astype(np.float32) / 16
+    model = fastmlp.MLPClassifier(20, random_state=0).partial_fit(X, y[:300], classes=range(10))
+    (tmp_path / "model").write_bytes(pickle.dumps((model, X[:20])))
+    code = code.replace("FILE", repr(str(tmp_path / "model")))
     for folder in (package.folder, package.folder / "kernels"):
         (folder / "__pycache__").write_text("not a folder")
     nowhere = str(tmp_path / "file" / "below")
@@ -133,13 +151,13 @@ def test_missing_cache_folder_warns_once(package, tmp_path):
         "LOCALAPPDATA": nowhere,
         "FASTMLP_JIT": "1",
     }
-    without = package(FIT, **places)
+    without = package(code, **places)
     warnings = [line for line in without.stderr.splitlines() if "Warning" in line]
     assert len(warnings) == 1, without.stderr
     assert "RuntimeWarning: fastmlp cannot write its compiled kernels to disk" in warnings[0]
     assert "Set the environment variable NUMBA_CACHE_DIR to a writable folder" in warnings[0]
     with contextlib.redirect_stdout(io.StringIO()) as said:
-        exec(FIT, {})
+        exec(code, {})
     assert without.stdout == said.getvalue()
 
 

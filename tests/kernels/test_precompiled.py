@@ -65,20 +65,19 @@ def folder(tmp_path_factory):
     return folder
 
 
-@pytest.fixture
-def package(folder, tmp_path):
-    """A copy of the package with precompiled kernels, and a function that runs code with it in a new process."""
+def copy_of_package(folder, root):
+    """Copy the package with precompiled kernels and return a function that runs code with it in a new process."""
     ignore = shutil.ignore_patterns("__pycache__", "precompiled", "kernels")
-    copy = tmp_path / "copy" / "fastmlp"
+    copy = root / "copy" / "fastmlp"
     shutil.copytree(Path(fastmlp.__file__).parent, copy, ignore=ignore)
     shutil.copytree(KERNELS, copy / "kernels", ignore=ignore)
     shutil.copytree(folder, copy / "kernels" / "precompiled")
 
     def run(code, **environment):
-        environment = {"PYTHONPATH": str(copy.parent), "NUMBA_CACHE_DIR": str(tmp_path / "cache")} | environment
+        environment = {"PYTHONPATH": str(copy.parent), "NUMBA_CACHE_DIR": str(root / "cache")} | environment
         command = [sys.executable, "-B", "-c", code]
         done = subprocess.run(
-            command, env=os.environ | environment, cwd=tmp_path, capture_output=True, text=True, timeout=1200
+            command, env=os.environ | environment, cwd=root, capture_output=True, text=True, timeout=1200
         )
         assert done.returncode == 0, done.stderr
         return done
@@ -87,14 +86,32 @@ def package(folder, tmp_path):
     return run
 
 
-def test_bits_do_not_depend_on_compilation(package):
+@pytest.fixture
+def package(folder, tmp_path):
+    """A copy of the package for tests that change its sources."""
+    return copy_of_package(folder, tmp_path)
+
+
+@pytest.fixture(scope="module")
+def shared(folder, tmp_path_factory):
+    return copy_of_package(folder, tmp_path_factory.mktemp("shared"))
+
+
+@pytest.fixture
+def package_with_cache(folder, shared):
+    """A copy of the package whose cache holds the kernels that earlier tests have compiled; compiling takes 20 s."""
+    yield shared
+    shutil.copytree(folder, shared.folder / "kernels" / "precompiled", dirs_exist_ok=True)
+
+
+def test_bits_do_not_depend_on_compilation(package_with_cache):
     environments = [
         {},
         {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": HASWELL},
         {"FASTMLP_JIT": "1"},
         {"FASTMLP_JIT": "1"},  # from the cache
     ]
-    results = [package(HASH, **environment).stdout.split() for environment in environments]
+    results = [package_with_cache(HASH, **environment).stdout.split() for environment in environments]
     best = best_level()
     assert results[0][:2] == [best.name, "False"] if best else ["JIT", "True"]
     if "x86-64-v3" in {level.name for level in levels_of_this_machine()}:
@@ -103,8 +120,8 @@ def test_bits_do_not_depend_on_compilation(package):
     assert len({result[2] for result in results}) == 1
 
 
-def test_unsupported_cpu_compiles_just_in_time(package):
-    done = package(
+def test_unsupported_cpu_compiles_just_in_time(package_with_cache):
+    done = package_with_cache(
         "from fastmlp.kernels import _link; print(_link.load())",
         NUMBA_CPU_NAME="generic",
         NUMBA_CPU_FEATURES="+fma,+avx",
@@ -132,14 +149,14 @@ print(_link.load())
 
 
 @pytest.mark.parametrize("damage", ["cut short", "one byte", "gone"])
-def test_damaged_object_code_warns_once_and_recompiles(damage, package):
-    for path in (package.folder / "kernels" / "precompiled").glob("*.o"):
+def test_damaged_object_code_warns_once_and_recompiles(damage, package_with_cache):
+    for path in (package_with_cache.folder / "kernels" / "precompiled").glob("*.o"):
         code = bytearray(path.read_bytes())
         code[len(code) // 2] ^= 1
         path.write_bytes(code[:1000] if damage == "cut short" else code)
         if damage == "gone":
             path.unlink()
-    done = package(FIT)
+    done = package_with_cache(FIT)
     assert done.stdout == "None\n"
     assert done.stderr.count("RuntimeWarning") == 1
     assert "are missing or damaged" in done.stderr
@@ -213,16 +230,16 @@ def test_second_build_compiles_nothing(folder, monkeypatch):
     assert {path.name for path in paths} == {MANIFEST, *(f"{level.name}.o" for level in levels_of_this_machine())}
 
 
-def test_concurrent_processes_compile_nothing(package):
+def test_concurrent_processes_compile_nothing(package_with_cache):
     code = HASH.replace("precompiled = ", "assert 'numba' not in sys.modules\nprecompiled = ")
     if best_level() is None:
         pytest.skip("this CPU has no level that is compiled in advance")
-    environment = os.environ | {"PYTHONPATH": str(package.folder.parent)}
+    environment = os.environ | {"PYTHONPATH": str(package_with_cache.folder.parent)}
     both = [
         subprocess.Popen([sys.executable, "-B", "-c", code], env=environment, stdout=subprocess.PIPE, text=True)
         for _ in range(2)
     ]
-    outputs = [process.communicate(timeout=600)[0] for process in both]
+    outputs = [process.communicate(timeout=1200)[0] for process in both]
     assert [process.returncode for process in both] == [0, 0]
     assert outputs[0] == outputs[1]
     assert np.all([line.split()[1] == "False" for line in outputs])

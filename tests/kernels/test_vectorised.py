@@ -33,7 +33,7 @@ def vector_loops(group, *arguments):
     }
 
 
-@pytest.mark.parametrize("number", [types.float32, types.float64], ids=str)
+@pytest.mark.parametrize("number", [types.float32, pytest.param(types.float64, marks=pytest.mark.slow)], ids=str)
 class TestLoops:
     def test_optimizers(self, number):
         loops = vector_loops(optimizers.linked, number)

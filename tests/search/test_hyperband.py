@@ -23,11 +23,7 @@ from sklearn.utils.estimator_checks import parametrize_with_checks
 from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor
 from fastmlp.search import HyperbandSearchCV
 
-pytestmark = [
-    pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning"),
-    # A matter of joblib's with a machine that is busy: the worker is started again.
-    pytest.mark.filterwarnings("ignore:A worker stopped while some jobs were given to the executor"),
-]
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 
 SPACE = {"alpha": [1e-4, 1e-1, 10.0], "learning_rate_init": [1e-4, 1e-3, 1e-2], "hidden_layer_sizes": [3, 8]}
 SETTINGS = {"max_resources": 9, "min_resources": 1, "cv": 3, "random_state": 0}

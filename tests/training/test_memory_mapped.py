@@ -53,7 +53,7 @@ def test_file_is_not_loaded_into_memory(solver, dtype, tmp_path):
     rng.integers(0, 3, rows, dtype=np.int8).tofile(tmp_path / "y")
     params = {"hidden_layer_sizes": 32, "max_iter": 1, "max_fun": 2, "solver": solver, "random_state": 0}
     command = [sys.executable, "-c", SCRIPT, str(tmp_path), dtype, str(columns), repr(params)]
-    run = subprocess.run(command, capture_output=True, text=True, timeout=600)
+    run = subprocess.run(command, capture_output=True, text=True, timeout=1200)
     assert run.returncode == 0, run.stderr
     size, allocated, grown = map(int, run.stdout.split())
     sys.stdout.write(

@@ -15,7 +15,7 @@ from fastmlp.training._reporting import progress_text, reporter_of
 
 pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
 LINE = re.compile(
-    r"epoch (\d+)/6, loss \d+\.\d+(?:e-?\d+)?, validation score 0\.\d{4}, learning rate 0\.001, time left 0:00:\d\d"
+    r"epoch (\d+)/6, loss \d+\.\d+(?:e-?\d+)?, validation score 0\.\d{4}, learning rate 0\.001, time left \d+:\d\d:\d\d"
 )
 
 
