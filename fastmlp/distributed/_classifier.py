@@ -123,7 +123,19 @@ class DaskMLPClassifier(_DaskMLP, MLPClassifier):
         return self._lazily(X, "predict_proba", self.classes_, self._score_dtype(X))
 
     def predict_log_proba(self, X: Any) -> Any:
-        """Return the logarithm of `predict_proba`, lazily for Dask collections."""
+        """Return the logarithm of `predict_proba`.
+
+        Parameters
+        ----------
+        X : Dask array or data frame, or array-like, of shape (n_samples, n_features)
+            The input data.
+
+        Returns
+        -------
+        log_y_prob : of shape (n_samples, n_classes)
+            Natural logarithms of the probabilities, in the order of `classes_`: lazily for Dask collections, see
+            `predict`.
+        """
         if not is_collection(X):
             return super().predict_log_proba(X)
         return self._lazily(X, "predict_log_proba", self.classes_, self._score_dtype(X))

@@ -233,6 +233,12 @@ def cost(
     float
         J, averaged over the (weighted) samples, with the penalty; NaN if it overflows.
 
+    Raises
+    ------
+    ValueError
+        If shapes do not match, a number is not finite, targets are outside the domain of the loss, or an option is
+        invalid or does not go with the others.
+
     See Also
     --------
     fastmlp.reference.vectorized.cost : The same in whole-batch NumPy.
@@ -283,6 +289,15 @@ def cost_and_gradient(
         dJ/dW_l and dJ/db_l, with the shapes of `coefs` and `intercepts`; NaN if J overflows.
     batch_norm_grads : list of (gamma, beta)
         Only if `batch_norm` is given.
+
+    Raises
+    ------
+    ValueError
+        As in `cost`.
+
+    See Also
+    --------
+    check_gradient : Compares this gradient with central differences.
 
     Examples
     --------
