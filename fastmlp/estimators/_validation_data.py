@@ -62,7 +62,7 @@ def check_validation_data(model: Any, X_val: Any, y_val: Any, sample_weight_val:
         X, Y = validating._validate_input(X_val, y_val, True, reset=False)
         if Y.ndim == 2 and Y.shape[1] != model.n_outputs_:  # the kernels do not check shapes
             raise ValueError(f"y_val must have as many columns as y, {model.n_outputs_}, got {Y.shape[1]}.")
-        if X.shape[0] < 2 and model.scoring is None and not isinstance(model, ClassifierMixin):
+        if X.shape[0] < 2 and model.scoring in (None, "r2") and not isinstance(model, ClassifierMixin):
             raise ValueError("R^2 needs at least two rows, got 1. Give more rows, or set scoring='loss'.")
     except ValueError as error:
         raise ValueError(f"X_val and y_val do not fit the training data: {error}") from error

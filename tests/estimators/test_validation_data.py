@@ -374,9 +374,10 @@ def test_validation_targets_have_the_columns_of_the_targets(scoring, columns_val
         assert_array_equal(ours, theirs)
 
 
-def test_r2_of_one_row_is_refused(diabetes):
+@pytest.mark.parametrize("scoring", [None, "r2"])
+def test_r2_of_one_row_is_refused(scoring, diabetes):
     X, X_val, y, y_val = diabetes
-    model = MLPRegressor(hidden_layer_sizes=5, max_iter=2, random_state=0)
+    model = MLPRegressor(hidden_layer_sizes=5, max_iter=2, random_state=0, scoring=scoring)
     with pytest.raises(ValueError, match=r"X_val and y_val do not fit.*R\^2 needs at least two rows.*scoring='loss'"):
         model.fit(X, y, X_val=X_val[:1], y_val=y_val[:1])
     assert len(model.set_params(scoring="loss").fit(X, y, X_val=X_val[:1], y_val=y_val[:1]).validation_scores_) == 2
