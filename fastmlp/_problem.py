@@ -218,7 +218,7 @@ def _check_targets(Y: Array, shape: tuple[int, int], targets: str, loss_paramete
     _check_shape("Y", Y, shape)
     if targets == "tweedie":
         targets = "positive" if max(loss_parameters) >= 2 else "non-negative"
-    if targets in ("binary", "one-hot") and not np.isin(Y, (0, 1)).all():
+    if targets in ("binary", "one-hot") and not ((Y == 0) | (Y == 1)).all():
         raise ValueError("Y must hold only 0 and 1 for a log loss.")
     if targets == "one-hot" and not (Y.sum(axis=1) == 1).all():
         raise ValueError("Y must have exactly one 1 in every row for output='softmax'; 'logistic' allows any number.")

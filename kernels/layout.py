@@ -9,6 +9,7 @@ annotations of a class, from which `record_dtype` builds the NumPy dtype. Kernel
 needs neither Numba nor LLVM.
 """
 
+from functools import cache
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -216,6 +217,7 @@ class State(NamedTuple):
     weight: float = 0.0  # of the mini-batch so far
 
 
+@cache
 def record_dtype(fields: type[NamedTuple]) -> np.dtype[Any]:
     """Return the NumPy dtype of a record with the annotations of `fields`."""
     kinds = {int: np.int64, float: np.float64, bool: np.bool_}

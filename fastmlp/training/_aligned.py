@@ -28,7 +28,8 @@ def address(array: Array) -> int:
     try:
         return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
     except (TypeError, ValueError, BufferError):
-        return int(array.__array_interface__["data"][0])
+        # `__array_interface__` would also describe the dtype, which takes 40 us for a record.
+        return int(array.ctypes.data)
 
 
 def empty(size: int, dtype: DTypeLike) -> Array:

@@ -108,7 +108,8 @@ class Engine:
         self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
         self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
-        self.workspace.transpose_weights()
+        if not storing:  # `evaluate` copies the weights, which change before each call
+            self.workspace.transpose_weights()
 
     @property
     def g(self) -> Array:
@@ -141,7 +142,9 @@ class Engine:
         return self._fixed[size][0]
 
     def _trained(self) -> list[Array]:
-        return [self.w, self.stats, self.state.average, self.state.average_stats]
+        """Return the arrays that the kernels change."""
+        changed = [self.stats, self.state.average, self.state.average_stats]
+        return changed if self.hyper.optimizer == STORE else [self.w, *changed]
 
     def run(self, team: Team, epochs: int, schedule: Array | None = None) -> int:
         """Train for `epochs` epochs, or until the stopping rule or divergence ends it.
@@ -208,12 +211,12 @@ class Engine:
         return int(self.state["status"])
 
     def _remember(self) -> None:
-        """Copy the weights, which are finite, before a kernel changes them."""
+        """Copy the arrays of `_trained`, which are finite, before a kernel changes them."""
         for kept, array in zip(self._last_finite, self._trained(), strict=True):
             kept[:] = array
 
     def _keep_finite(self, status: int) -> int:
-        """Restore the weights of `_remember` if the present ones are not finite. Return the status."""
+        """Restore the arrays of `_remember` if the weights are not finite. Return the status."""
         if not is_finite(self.w):
             for kept, array in zip(self._last_finite, self._trained(), strict=True):
                 array[:] = kept
@@ -248,6 +251,7 @@ class Engine:
         if not self.network.batch_norm:
             return
         self.stats[:] = 0
+        self.workspace.transpose_weights()  # L-BFGS may end at other weights than those it evaluated last
         with Team(self.threads) as team:
             self.run(team, 1)
         self.stats /= 1 - MOMENTUM

@@ -5,7 +5,7 @@ import os
 import sys
 import threading
 from collections.abc import Callable
-from functools import partial
+from functools import lru_cache, partial
 from queue import SimpleQueue
 from types import TracebackType
 from typing import Any, Self
@@ -18,13 +18,23 @@ from fastmlp.kernels.layout import ABORT, CLAIMS, SIGNALS
 __all__ = ["Team", "available_threads"]
 
 
+@lru_cache(maxsize=16)
+def _cores_of_joblib(affinity: int, limit: str | None) -> int:
+    """Return joblib's number of cores: the minimum of the affinity, its own limit and the quota of the container.
+
+    joblib reads the quota from files, which takes 60 us. The arguments are what may change while a process runs.
+    """
+    return joblib.cpu_count()
+
+
 def _usable_cores() -> int:
     """Return the number of cores that this process may use.
 
-    This is the minimum of the CPU affinity and the CPU quota of the container, which joblib determines, and of
-    `OMP_NUM_THREADS`, with which joblib limits the threads of its worker processes.
+    This is the minimum of what joblib finds and of `OMP_NUM_THREADS`, with which joblib limits the threads of its
+    worker processes.
     """
-    cores = joblib.cpu_count()
+    affinity = len(os.sched_getaffinity(0)) if sys.platform == "linux" else 0
+    cores = _cores_of_joblib(affinity, os.environ.get("LOKY_MAX_CPU_COUNT"))
     limit = os.environ.get("OMP_NUM_THREADS", "").split(",")[0].strip()
     return min(cores, int(limit)) if limit.isdecimal() and int(limit) > 0 else cores
 

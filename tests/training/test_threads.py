@@ -1,6 +1,7 @@
 """The team of threads: barrier, independence of the team size, errors, refused threads, Ctrl-C."""
 
 import os
+import sys
 import threading
 import time
 
@@ -232,6 +233,23 @@ def test_available_threads_follows_scikit_learn(monkeypatch):
     everything = available_threads(-1)
     assert available_threads(None) == everything >= 1
     assert available_threads(-2) == max(1, everything - 1)
+
+
+def test_available_threads_follows_limits_that_change(monkeypatch):
+    """The number of cores is kept between fits, but not when a limit of the process has changed."""
+    before = available_threads(-1)
+    monkeypatch.setenv("LOKY_MAX_CPU_COUNT", "1")
+    assert available_threads(-1) == 1
+    monkeypatch.delenv("LOKY_MAX_CPU_COUNT")
+    assert available_threads(-1) == before
+    if sys.platform == "linux":
+        cores = os.sched_getaffinity(0)
+        os.sched_setaffinity(0, {min(cores)})
+        try:
+            assert available_threads(-1) == 1
+        finally:
+            os.sched_setaffinity(0, cores)
+        assert available_threads(-1) == before
 
 
 def test_available_threads_inside_joblib_threads():
