@@ -26,6 +26,7 @@ from ._data import Data
 from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
+from ._team_size import TeamSize
 from ._threads import Team
 from ._workspace import NO_OPTIONS, LayerOptions, Workspace, chunk_rows, parts_of, strips_of
 
@@ -105,6 +106,7 @@ class Engine:
             layers=self.layers,
         )
         self._hyper = record_of(self.hyper)
+        self._team_size = TeamSize(self.threads)
         self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
         self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
@@ -165,7 +167,9 @@ class Engine:
             RUNNING if all epochs are done, otherwise STOPPED or DIVERGED. `history` has the losses, even after Ctrl-C.
         """
         assert self.order is not None
-        state, fixed = self.state, self._arguments(team.size)
+        state = self.state
+        if self._team_size.largest != team.size:
+            self._team_size = TeamSize(team.size)
         done, status = 0, RUNNING
         while done < epochs and status == RUNNING:
             ahead = 1 if self.order.in_python else epochs - done
@@ -180,28 +184,32 @@ class Engine:
             state["epoch"] = 0
             while state["epoch"] < ahead and status == RUNNING:
                 first = state["epoch"]
-                passes = max(1, int(CALL_SECONDS / self._pass_seconds))
+                size, seconds = self._team_size.next(CALL_SECONDS)
+                passes = max(1, int(seconds / self._pass_seconds))
                 begin = time.perf_counter()
                 self._remember()
                 self.order.load()
                 try:
-                    team.run(
+                    cpu_seconds = team.run(
                         self._train,
                         passes,
-                        *fixed,
+                        *self._arguments(size),
                         address(team.signals),
                         address(state.record),
                         address(losses),
                         ahead,
                         address(part),
                         changing,
+                        size=size,
                     )
                 finally:
                     # Record the epochs even after Ctrl-C, which takes effect when the kernel has returned.
                     self.order.store()
                     self.history.extend(losses[first : state["epoch"]].tolist())
                     status = self._keep_finite(state["status"])
-                self._pass_seconds = (time.perf_counter() - begin) / max(1, state["passes"])
+                seconds, passes = time.perf_counter() - begin, max(1, state["passes"])
+                self._pass_seconds = seconds / passes
+                self._team_size.record(size, seconds, cpu_seconds, passes)
             done += ahead
         return status
 

@@ -7,13 +7,14 @@ import threading
 from collections.abc import Callable
 from functools import lru_cache, partial
 from queue import SimpleQueue
+from time import thread_time
 from types import TracebackType
 from typing import Any, Self
 
 import joblib
 import numpy as np
 
-from fastmlp.kernels.layout import ABORT, CLAIMS, SIGNALS
+from fastmlp.kernels.layout import ABORT, ARRIVED, CLAIMS, SIGNALS
 
 __all__ = ["Team", "available_threads"]
 
@@ -104,7 +105,7 @@ class Team:
         self._threads: list[threading.Thread] = []
         if size == 1:
             return
-        self._done: SimpleQueue[BaseException | None] = SimpleQueue()
+        self._done: SimpleQueue[BaseException | float] = SimpleQueue()
         for rank in range(1, size):
             tasks: SimpleQueue[Callable[[], Any] | None] = SimpleQueue()
             try:
@@ -119,33 +120,46 @@ class Team:
     def _serve(self, tasks: "SimpleQueue[Callable[[], Any] | None]") -> None:
         while (task := tasks.get()) is not None:
             try:
+                begin = thread_time()
                 task()
             except BaseException as error:
                 self.signals[ABORT] = 1
                 self._done.put(error)
             else:
-                self._done.put(None)
+                self._done.put(thread_time() - begin)
             del task  # it refers to the arrays of the fit
 
-    def run(self, kernel: Callable[..., None], *args: Any) -> None:
-        """Run `kernel(rank, size, *args)` on every rank."""
-        if self.size == 1:
+    def run(self, kernel: Callable[..., None], *args: Any, size: int | None = None) -> float:
+        """Run `kernel(rank, size, *args)` on every rank, or on ranks 0 to size - 1.
+
+        Returns
+        -------
+        float
+            Seconds of CPU time of all ranks.
+        """
+        size = self.size if size is None else size
+        begin = thread_time()
+        if size == 1:
             kernel(0, 1, *args)
-            return
+            return thread_time() - begin
+        self.signals[ARRIVED] = 0  # its meaning depends on the number of threads
         try:
-            for rank, tasks in enumerate(self._tasks, start=1):
-                tasks.put(partial(kernel, rank, self.size, *args))
-            kernel(0, self.size, *args)
-            failures = [self._done.get() for _ in self._tasks]
+            for rank, tasks in enumerate(self._tasks[: size - 1], start=1):
+                tasks.put(partial(kernel, rank, size, *args))
+            kernel(0, size, *args)
+            seconds = thread_time() - begin
+            results = [self._done.get() for _ in range(size - 1)]
         except BaseException:
             # Ctrl-C between two kernels or while the tasks are distributed, or an error of this rank. No rank may wait
             # at a barrier for a rank that never arrives, and it is not known how many ranks have started.
             self.signals[ABORT] = 1
             self.close()
             raise
-        for failure in failures:
-            if failure is not None:
-                raise failure
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result
+            seconds += result
+        return seconds
 
     def close(self) -> None:
         """Join the threads. A thread that is still running would not exist in a forked process."""

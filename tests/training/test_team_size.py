@@ -1,0 +1,119 @@
+"""The number of threads follows the CPU time that the threads get, and does not change results."""
+
+import numpy as np
+import pytest
+
+import fastmlp
+from fastmlp.training import _engine, _team_size
+from fastmlp.training._team_size import TeamSize
+
+CALL = 0.05
+pytestmark = pytest.mark.filterwarnings("ignore::sklearn.exceptions.ConvergenceWarning")
+
+
+class Machine:
+    """A machine of which other processes use `busy` cores; `clock` is its time."""
+
+    def __init__(self, busy=0.0):
+        self.busy, self.clock, self.used, self.passes = busy, 0.0, [], 0
+
+    def call(self, sizing, pass_seconds):
+        """Simulate a call of the kernel. `pass_seconds` maps the number of threads to the time of a pass."""
+        size, seconds = sizing.next(CALL)
+        passes = max(1, int(seconds / pass_seconds[size]))
+        wall = passes * pass_seconds[size]
+        self.clock += wall
+        self.used.append(size)
+        self.passes += passes
+        sizing.record(size, wall, wall * (size - (self.busy if size > 1 else 0.0)), passes)
+
+
+@pytest.fixture
+def machine(monkeypatch):
+    machine = Machine()
+    monkeypatch.setattr(_team_size.time, "perf_counter", lambda: machine.clock)
+    monkeypatch.setattr(_team_size, "_Crowd", type("Crowd", (), {"omitted": 0, "until": 0.0}))
+    return machine
+
+
+def test_idle_machine_uses_all_threads(machine):
+    sizing = TeamSize(4)
+    for _ in range(100):
+        machine.call(sizing, {4: 1e-3})
+    assert set(machine.used) == {4}
+
+
+def test_one_thread_if_the_second_does_not_help(machine):
+    """Trials of the second thread cost a small share of the time."""
+    sizing, one = TeamSize(2), 1e-3
+    machine.busy = 1.2
+    for _ in range(200):
+        machine.call(sizing, {1: one, 2: 1.3 * one})
+    assert machine.used[:3] == [2, 1, 1]
+    assert 2 in machine.used[3:]
+    assert machine.clock < 1.03 * machine.passes * one
+    machine.busy = 0.0
+    for _ in range(30):
+        machine.call(sizing, {1: one, 2: 0.6 * one})
+    assert machine.used[-10:] == [2] * 10
+
+
+def test_busy_core_that_still_helps(machine):
+    sizing, two = TeamSize(2), 0.8e-3
+    machine.busy = 0.7
+    for _ in range(200):
+        machine.call(sizing, {1: 1e-3, 2: two})
+    assert sizing.size == 2
+    assert 1 in machine.used
+    assert machine.clock < 1.03 * machine.passes * two
+
+
+def test_large_team_omits_threads_one_by_one(machine):
+    sizing = TeamSize(4)
+    machine.busy = 2.0
+    for _ in range(300):
+        machine.busy = max(0, machine.used[-1] - 2) if machine.used else 2.0
+        machine.call(sizing, {1: 4e-3, 2: 2e-3, 3: 5e-3, 4: 6e-3})
+    assert sizing.size == 2
+
+
+def test_short_calls_are_evaluated_together(machine):
+    """With early stopping, each epoch is a call."""
+    sizing = TeamSize(2)
+    for _ in range(5):
+        assert sizing.next(CALL)[0] == 2
+        sizing.record(2, 1.1e-3, 1.1e-3, 1)
+    assert sizing.next(CALL)[0] == 1
+
+
+def test_next_fit_begins_with_what_was_found(machine):
+    """A fit may be shorter than the trials."""
+    machine.busy = 1.2
+    first = TeamSize(2)
+    for _ in range(4):
+        machine.call(first, {1: 1e-3, 2: 1.3e-3})
+    assert TeamSize(2).size == 1
+    machine.clock += 2 * _team_size.LONGEST
+    assert TeamSize(2).size == 2
+
+
+def test_changing_team_does_not_change_weights(problems, monkeypatch):
+    _, _, X, y, _ = problems["multiclass"]
+    params = {"hidden_layer_sizes": (20, 11), "max_iter": 7, "batch_size": 70, "random_state": 0, "tol": 0}
+    expected = fastmlp.MLPClassifier(**params, n_jobs=1).fit(X, y)
+    sizes = []
+
+    class Changing(TeamSize):
+        def next(self, longest):
+            sizes.append(1 + len(sizes) % self.largest)
+            return sizes[-1], 1e-9  # one pass
+
+    monkeypatch.setattr(_engine, "TeamSize", Changing)
+    monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
+    for claimed in (1 << 40, 1):
+        monkeypatch.setattr("fastmlp.training._workspace.CLAIMED_FLOPS", claimed)
+        monkeypatch.setattr("fastmlp.training._workspace.PART_ROWS", 8)
+        model = fastmlp.MLPClassifier(**params, n_jobs=3).fit(X, y)
+        for coef, other in zip(model.coefs_, expected.coefs_, strict=True):
+            np.testing.assert_array_equal(coef, other)
+    assert set(sizes) == {1, 2, 3}
