@@ -57,11 +57,11 @@ def interrupt(X: np.ndarray, y: np.ndarray, params: dict) -> Interrupt:
     model = fastmlp.MLPRegressor(**SOLVER | params)
     run, calls, ready, pressed = Team.run, [], threading.Event(), []
 
-    def counted(team, *args):
+    def counted(team, *args, **options):
         calls.append(None)
         if len(calls) == CALLS_BEFORE:
             ready.set()
-        return run(team, *args)
+        return run(team, *args, **options)
 
     def press():
         ready.wait()

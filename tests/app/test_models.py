@@ -14,7 +14,7 @@ from fastmlp.tabular import TabularMLPRegressor
 
 
 @pytest.fixture(scope="module")
-def compared(tmp_path_factory):
+def compared(tmp_path_factory, small_ensemble):
     data = load_wine(as_frame=True)
     path = tmp_path_factory.mktemp("wine") / "wine.csv"
     data.frame.to_csv(path, index=False)
@@ -22,7 +22,8 @@ def compared(tmp_path_factory):
     split = search.split(table, 0)
     log = path.with_name("log")
     outcome = search.run("fastmlp", table, split, log, jobs=1, seed=0, ready=0, max_iter=20)
-    return table, split, outcome, *models.compare(table, split, outcome, seed=0)
+    with small_ensemble():
+        return table, split, outcome, *models.compare(table, split, outcome, seed=0)
 
 
 def test_every_model_is_scored_on_the_same_rows(compared):
@@ -47,10 +48,11 @@ def test_folds_choose(compared):
         models.choose(found[:1], "boosting")
 
 
-def test_model_that_fails_is_reported(compared, monkeypatch):
+def test_model_that_fails_is_reported(compared, monkeypatch, small_ensemble):
     table, split, outcome, *_ = compared
     monkeypatch.setitem(models.MODELS, "linear", ("broken model", lambda table, seed: _Broken()))
-    found, failures = models.compare(table, split, outcome, seed=0)
+    with small_ensemble():
+        found, failures = models.compare(table, split, outcome, seed=0)
     assert "linear" not in [model.name for model in found]
     assert failures == ["broken model: could not be fitted (too many categories)"]
 
@@ -121,7 +123,7 @@ def test_categories_and_missing_values_reach_all_models(tmp_path):
     frame.to_csv(tmp_path / "table.csv", index=False)
     table = read_table(str(tmp_path / "table.csv"), "y")
     split = search.split(table, 0)
-    outcome = search.run("fastmlp", table, split, tmp_path / "log", jobs=1, seed=0, ready=0)
+    outcome = search.run("fastmlp", table, split, tmp_path / "log", jobs=1, seed=0, ready=0, max_iter=120)
     found, failures = models.compare(table, split, outcome, seed=0)
     assert failures == []
     scores = {model.name: model.test_scores["R2"] for model in found}

@@ -55,11 +55,11 @@ def test_interrupted_training_keeps_the_current_weights(params, calls, problems,
     model = MLPClassifier(**{"hidden_layer_sizes": 60, "random_state": 0, **endless, **params})
     run, begun, learned = Team.run, [], threading.Event()
 
-    def counted(team, *args):
+    def counted(team, *args, **options):
         begun.append(None)
         if len(begun) == calls:
             learned.set()
-        return run(team, *args)
+        return run(team, *args, **options)
 
     def interrupt():
         learned.wait()

@@ -47,9 +47,9 @@ def test_call_length_follows_call_seconds(pass_seconds, digits, monkeypatch):
     """With a simulated clock and passes of equal time, a call takes CALL_SECONDS, or one pass if that is longer."""
     now, calls = [0.0], []
 
-    def counted(team, kernel, passes, *args):
+    def counted(team, kernel, passes, *args, **options):
         calls.append(passes)
-        return run(team, kernel, passes, *args)
+        return run(team, kernel, passes, *args, **options)
 
     def after_a_call(engine, status):
         now[0] += engine.state["passes"] * pass_seconds
@@ -81,8 +81,8 @@ def interrupted_fit(monkeypatch, call, X, y, **params):
     """Return a fit that Ctrl-C ends after the kernel's `call`-th call, and its generator."""
     run, calls = Team.run, []
 
-    def run_and_interrupt(team, kernel, *args):
-        status = run(team, kernel, *args)
+    def run_and_interrupt(team, kernel, *args, **options):
+        status = run(team, kernel, *args, **options)
         calls.append(status)
         if len(calls) == call:
             raise KeyboardInterrupt
