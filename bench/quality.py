@@ -43,7 +43,7 @@ import fastmlp
 from fastmlp.tabular import TabularMLPClassifier, TabularMLPRegressor
 
 from .harness import CORES, Unavailable
-from .quality_tables import MOST_ROWS, TABLES, C, load
+from .quality_tables import INSTALL, MOST_ROWS, TABLES, C, load
 from .store import RESULTS, machine
 from .tables import markdown, number
 
@@ -370,7 +370,7 @@ The same for fastmlp by kind of table:
 {markdown(by_table(results))}
 
 {about["machine"]["cpu"]}, {about["date"]}; {versions}. `python -m bench.quality` computes all this, from tables that
-come with scikit-learn and the extra `bench-quality`."""
+come with scikit-learn and with packages: `{INSTALL}`."""
 
 
 def headline(stored: dict[str, Any]) -> str:

@@ -105,7 +105,7 @@ python -m bench --isa avx2  # the same with AVX2 instructions only
 python -m bench --quick     # a first look
 python -m bench.hyperband   # HyperbandSearchCV beside GridSearchCV
 python -m bench.distributed # Dask's workers beside one process; needs the extra distributed
-python -m bench.quality     # prediction quality; needs the extra bench-quality
+python -m bench.quality     # prediction quality, see above for what it needs
 python -m bench.compare before.jsonl after.jsonl --threshold 1.1
 ```""",
     ]

@@ -22,7 +22,7 @@ from ._encoder import Encoded, TableEncoder
 from ._folds import deal_folds
 from ._frame import read_columns
 from ._shared_parameters import TabularParameters
-from ._training import train
+from ._training import train, train_on_all_rows
 
 __all__ = ["_BaseTabularMLP"]
 
@@ -147,20 +147,25 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
         weight: NDArray[Any] | None,
         random: np.random.RandomState,
     ) -> None:
-        """Train all networks; set `estimators_` and the predictions for the rows that each has not seen."""
+        """Train all networks; set `estimators_` and the predictions for the rows that each had not seen by then."""
         n_networks, n_folds = int(self.n_estimators), int(self.n_folds)
         repeats = [deal_folds(Y, n_folds, random, classes=self._classes) for _ in range(0, n_networks, n_folds)]
         seeds = random.randint(SEED_LIMIT, size=n_networks)
         threads = available_threads(self.n_jobs)
         side_by_side = min(threads, n_networks)
+        without_weight = np.setdiff1d(np.arange(len(encoded.matrix)), rows)
         used = Encoded(encoded.matrix[rows], encoded.codes[rows]) if len(rows) < len(encoded.matrix) else encoded
 
         def one(k: int) -> tuple[_Member, NDArray[Any], NDArray[Any]]:
             held_out = repeats[k // n_folds] == k % n_folds
             member = self._fit_member(used, Y, weight, held_out, int(seeds[k]), max(1, threads // side_by_side))
-            unseen = np.ones(len(encoded.matrix), bool)
-            unseen[rows] = held_out
-            return member, unseen, self._predict_member(member, encoded, np.flatnonzero(unseen))
+            unseen = rows[held_out]
+            prediction = self._predict_member(member, encoded, unseen)
+            member = self._continue_on_all_rows(member, used, Y, weight)
+            if len(without_weight):  # no training sees them
+                unseen = np.concatenate([unseen, without_weight])
+                prediction = np.concatenate([prediction, self._predict_member(member, encoded, without_weight)])
+            return member, unseen, prediction
 
         # Threads, because the kernels release the interpreter's lock, and the encoded table is shared.
         with ThreadPoolExecutor(side_by_side) as pool:
@@ -169,7 +174,7 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
         count = np.zeros(len(encoded.matrix))
         for _, unseen, prediction in results:
             total[unseen] += prediction
-            count += unseen
+            count[unseen] += 1
         with np.errstate(invalid="ignore"):
             mean = np.divide(total.T, count).T
         self._fit_finish(mean[rows], Y, weight)
@@ -187,14 +192,12 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
         seed: int,
         n_jobs: int,
     ) -> _Member:
+        """Train one network on the rows that are not held out, to the epoch of the lowest loss on those that are."""
         kept = np.flatnonzero(~held_out)
         checked = np.flatnonzero(held_out)
-        target_encoder = None
-        X, X_checked = encoded.matrix[kept], encoded.matrix[checked]
-        if encoded.codes.shape[1]:
-            target_encoder = self.encoder_.new_target_encoder()
-            means = target_encoder.fit_transform(encoded.codes[kept], Y[kept])
-            X = np.hstack([X, means.astype(np.float32)])
+        X, target_encoder = self._with_target_encoding(encoded.matrix[kept], encoded.codes[kept], Y[kept])
+        X_checked = encoded.matrix[checked]
+        if target_encoder is not None:
             X_checked = np.hstack([X_checked, target_encoder.transform(encoded.codes[checked]).astype(np.float32)])
         training = _Rows(X, Y[kept], None if weight is None else weight[kept])
         validation = _Rows(X_checked, Y[checked], None if weight is None else weight[checked])
@@ -206,8 +209,27 @@ class _BaseTabularMLP(BaseEstimator, TabularParameters):
             max_iter=int(self.max_iter),
             n_iter_no_change=int(self.n_iter_no_change),
         )
-        network.set_params(n_jobs=None)
         return _Member(network, target_encoder, losses)
+
+    def _with_target_encoding(
+        self, X: NDArray[Any], codes: NDArray[Any], Y: NDArray[Any]
+    ) -> tuple[NDArray[Any], TargetEncoder | None]:
+        """Append the cross-fitted encoding of many-level categories, if there are any; return its encoder as well."""
+        if not codes.shape[1]:
+            return X, None
+        encoder = self.encoder_.new_target_encoder()
+        return np.hstack([X, encoder.fit_transform(codes, Y).astype(np.float32)]), encoder
+
+    def _continue_on_all_rows(
+        self, member: _Member, encoded: Encoded, Y: NDArray[Any], weight: NDArray[Any] | None
+    ) -> _Member:
+        """Train a network further on all rows. Its predictions for the rows that it has held out must come before."""
+        X, target_encoder = self._with_target_encoding(encoded.matrix, encoded.codes, Y)
+        rows, network = _Rows(X, Y, weight), member.network
+        best_epoch = int(np.argmin(member.validation_losses)) + 1
+        train_on_all_rows(network, lambda: self._train_epoch(network, rows), best_epoch)
+        network.set_params(n_jobs=None)
+        return member._replace(target_encoder=target_encoder)
 
     @contextmanager
     def _unchanged_on_error(self) -> Iterator[None]:

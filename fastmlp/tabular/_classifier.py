@@ -28,8 +28,9 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
 
     X is a data frame (pandas, polars, PyArrow) or an array of numbers, categories, strings, booleans, dates and missing
     values. It is encoded by `TableEncoder`; then `n_estimators` networks (`fastmlp.MLPClassifier`) are trained in
-    cross-validation, each until its log-loss on the rows that it does not see no longer falls. Predictions are mean
-    probabilities, calibrated on the out-of-fold predictions.
+    cross-validation, each until its log-loss on the rows that it does not see no longer falls. Then each is trained for
+    some more epochs on all rows, with a falling learning rate. Predictions are mean probabilities, calibrated on the
+    out-of-fold predictions.
 
     Parameters
     ----------
@@ -40,9 +41,9 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
     classes_ : ndarray of shape (n_classes,)
         Class labels.
     oof_prediction_ : ndarray of shape (n_samples, n_classes)
-        Out-of-fold probabilities: for each row the calibrated mean over the networks that were not trained on it. NaN
-        for a row that trained all networks, which are the only row of a class and, with ``n_estimators < n_folds``, the
-        rows of other folds.
+        Out-of-fold probabilities: for each row the calibrated mean over the networks that held it out, before they
+        were trained on all rows. NaN for a row that no network held out, which are the only row of a class and, with
+        ``n_estimators < n_folds``, the rows of other folds.
     exponent_ : float
         Exponent e of the calibration: mean probabilities p become p^e / sum p^e. Above 1 the mean is too uncertain,
         below 1 too certain. It minimises the log-loss of the out-of-fold predictions, and changes no predicted class.
@@ -51,7 +52,7 @@ class TabularMLPClassifier(ClassifierMixin, _BaseTabularMLP):
     estimators_ : list of MLPClassifier
         The networks.
     n_iter_ : int
-        Largest number of epochs that a network was trained for.
+        Largest number of epochs that a network was trained for, those on all rows not counted.
     n_features_in_ : int
         Columns of the table.
     feature_names_in_ : ndarray of shape (n_features,)

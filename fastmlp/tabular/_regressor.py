@@ -24,7 +24,8 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
     X is a data frame (pandas, polars, PyArrow) or an array of numbers, categories, strings, booleans, dates and missing
     values. It is encoded by `TableEncoder`; then `n_estimators` networks (`fastmlp.MLPRegressor`) are trained in
     cross-validation on standardised targets, each until its squared error on the rows that it does not see no longer
-    falls. Predictions are means over the networks, limited to the range of the targets in `fit`.
+    falls. Then each is trained for some more epochs on all rows, with a falling learning rate. Predictions are means
+    over the networks, limited to the range of the targets in `fit`.
 
     Parameters
     ----------
@@ -33,14 +34,14 @@ class TabularMLPRegressor(RegressorMixin, _BaseTabularMLP):
     Attributes
     ----------
     oof_prediction_ : ndarray of shape (n_samples,)
-        Out-of-fold predictions: for each row the mean over the networks that were not trained on it. NaN for a row
-        that trained all networks, which is possible with ``n_estimators < n_folds`` only.
+        Out-of-fold predictions: for each row the mean over the networks that held it out, before they were trained on
+        all rows. NaN for a row that no network held out, which is possible with ``n_estimators < n_folds`` only.
     encoder_ : TableEncoder
         What encodes the table.
     estimators_ : list of MLPRegressor
         The networks.
     n_iter_ : int
-        Largest number of epochs that a network was trained for.
+        Largest number of epochs that a network was trained for, those on all rows not counted.
     n_features_in_ : int
         Columns of the table.
     feature_names_in_ : ndarray of shape (n_features,)

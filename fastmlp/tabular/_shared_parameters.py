@@ -20,8 +20,8 @@ class TabularParameters:
         default=8,
         allowed=[Interval(Integral, 1, None, closed="left")],
         doc="""int
-        Number of networks. Network k holds out fold k modulo `n_folds` to find its best epoch, and trains on the
-        other folds. The rows are divided anew after every `n_folds` networks.""",
+        Number of networks. Network k holds out fold k modulo `n_folds` to find its best epoch, while it trains on the
+        other folds, and then trains further on all rows. The rows are divided anew after every `n_folds` networks.""",
         kw_only=False,
     )
     n_folds: int = parameter(
@@ -71,14 +71,14 @@ class TabularParameters:
         default=200,
         allowed=[Interval(Integral, 1, None, closed="left")],
         doc="""int
-        Largest number of epochs.""",
+        Largest number of epochs until a network trains on all rows.""",
     )
     n_iter_no_change: int = parameter(
         default=16,
         allowed=[Interval(Integral, 1, None, closed="left")],
         doc="""int
         A network stops training after this number of epochs without a lower loss on the rows that it holds out. It
-        keeps the weights of its best epoch.""",
+        continues on all rows with the weights of its best epoch.""",
     )
     n_bins: int = parameter(
         default=16,

@@ -17,7 +17,7 @@ from sklearn.model_selection import GridSearchCV, cross_val_score, train_test_sp
 from sklearn.pipeline import make_pipeline
 from sklearn.preprocessing import FunctionTransformer
 
-from fastmlp.tabular import TabularMLPClassifier, TabularMLPRegressor
+from fastmlp.tabular import TabularMLPClassifier, TabularMLPRegressor, _base
 
 SMALL = {"n_estimators": 2, "n_folds": 2, "hidden_layer_sizes": (16,), "max_iter": 30, "random_state": 0}
 
@@ -92,6 +92,16 @@ def test_out_of_fold_predictions_do_not_see_their_rows(n_estimators):
     # There is nothing to learn: an honest prediction is no better than the mean, one that has seen the row is.
     assert np.mean((y - model.oof_prediction_) ** 2) > np.var(y)
     assert np.mean((y - model.predict(X)) ** 2) < np.var(y)
+
+
+def test_networks_are_trained_further_on_all_rows(table, monkeypatch):
+    """After their out-of-fold predictions, so these do not depend on it."""
+    X, y = table
+    model = TabularMLPRegressor(**SMALL).fit(X, y)
+    monkeypatch.setattr(_base, "train_on_all_rows", lambda network, step, best_epoch: None)
+    without = TabularMLPRegressor(**SMALL).fit(X, y)
+    assert_array_equal(model.oof_prediction_, without.oof_prediction_)
+    assert np.mean((y - model.predict(X)) ** 2) < 0.95 * np.mean((y - without.predict(X)) ** 2)
 
 
 def test_out_of_fold_predictions_tell_the_test_error():
