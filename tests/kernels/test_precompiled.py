@@ -26,7 +26,7 @@ SHT_RELA, R_X86_64_64, R_X86_64_PC64 = 4, 1, 24  # of the ELF format
 HASWELL = "+avx2,+fma,+avx,+sse4.2,+bmi,+bmi2,+popcnt"
 
 # Prints what compiled the kernels, whether Numba was imported, and a hash of all weights.
-HASH = """
+HASH_FOR_DTYPES = """
 import hashlib, sys, warnings
 import numpy as np
 from sklearn.datasets import load_digits, load_diabetes
@@ -37,7 +37,7 @@ X, y = load_digits(return_X_y=True)
 X, y = X[:300] / 16, y[:300]
 D, t = load_diabetes(return_X_y=True)
 digest = hashlib.sha256()
-for dtype in (np.float32, np.float64):
+for dtype in DTYPES:
     fits = [
         MLPClassifier((33, 20), ["tanh", "maxout"], max_iter=3, random_state=0, n_jobs=2).fit(X.astype(dtype), y),
         MLPClassifier((33, 33), "gelu", solver="sgd", batch_norm=True, residual=True, max_iter=3, random_state=0,
@@ -53,6 +53,7 @@ for dtype in (np.float32, np.float64):
 precompiled = _link.load()
 print(precompiled.level if precompiled else "JIT", "numba" in sys.modules, digest.hexdigest())
 """
+HASH = HASH_FOR_DTYPES.replace("DTYPES", '("float32", "float64")')
 
 
 @pytest.fixture(scope="module")
@@ -104,14 +105,17 @@ def package_with_cache(folder, shared):
     shutil.copytree(folder, shared.folder / "kernels" / "precompiled", dirs_exist_ok=True)
 
 
-def test_bits_do_not_depend_on_compilation(package_with_cache):
+# Compiling takes 15 s for each dtype. test_jit.py compares the bits of predictions in float32.
+@pytest.mark.parametrize("dtype", [pytest.param("float32", marks=pytest.mark.slow), "float64"])
+def test_bits_do_not_depend_on_compilation(dtype, package_with_cache):
+    code = HASH_FOR_DTYPES.replace("DTYPES", f"[{dtype!r}]")
     environments = [
         {},
         {"NUMBA_CPU_NAME": "haswell", "NUMBA_CPU_FEATURES": HASWELL},
         {"FASTMLP_JIT": "1"},
         {"FASTMLP_JIT": "1"},  # from the cache
     ]
-    results = [package_with_cache(HASH, **environment).stdout.split() for environment in environments]
+    results = [package_with_cache(code, **environment).stdout.split() for environment in environments]
     best = best_level()
     assert results[0][:2] == [best.name, "False"] if best else ["JIT", "True"]
     if "x86-64-v3" in {level.name for level in levels_of_this_machine()}:

@@ -2,7 +2,7 @@
 
 import ctypes
 import ctypes.util
-import os
+import json
 import platform
 import subprocess
 import sys
@@ -140,23 +140,42 @@ def test_square_transpose(dtype):
     np.testing.assert_array_equal(dst, src.T)
 
 
-@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the tested CPUs are x86")
-@pytest.mark.parametrize(
-    ("cpu", "features", "expected"),
-    [
-        ("skylake-avx512", "", (True, 64)),
-        ("haswell", "", (True, 32)),
-        ("haswell", "-fma", (False, 16)),
-        ("x86-64", "+fma", (True, 32)),  # has AVX, as FMA implies it
-        ("x86-64", "", (False, 16)),
-        ("generic", None, (False, 16)),
-    ],
-)
-def test_vector_length_matches_numba_target(cpu, features, expected):
-    code = "from fastmlp.kernels import _simd; print((_simd.HAS_FMA, _simd.VECTOR_BYTES))"
-    environment = {name: value for name, value in os.environ.items() if name != "NUMBA_CPU_FEATURES"}
-    environment["NUMBA_CPU_NAME"] = cpu
+# NUMBA_CPU_NAME, NUMBA_CPU_FEATURES, and what `HAS_FMA` and `VECTOR_BYTES` should be.
+TARGETS = [
+    ("skylake-avx512", "", (True, 64)),
+    ("haswell", "", (True, 32)),
+    ("haswell", "-fma", (False, 16)),
+    ("x86-64", "+fma", (True, 32)),  # has AVX, as FMA implies it
+    ("x86-64", "", (False, 16)),
+    ("generic", None, (False, 16)),
+]
+# Numba reads the variables again, as a new process would, which takes two seconds.
+FIND = """
+import importlib, json, os, sys
+from fastmlp.kernels import _simd
+from numba.core import config
+found = []
+for cpu, features, _ in json.loads(sys.argv[1]):
+    os.environ["NUMBA_CPU_NAME"] = cpu
+    os.environ.pop("NUMBA_CPU_FEATURES", None)
     if features is not None:
-        environment["NUMBA_CPU_FEATURES"] = features
-    run = subprocess.run([sys.executable, "-c", code], env=environment, capture_output=True, text=True)
-    assert run.stdout.strip() == str(expected), run.stderr
+        os.environ["NUMBA_CPU_FEATURES"] = features
+    config.reload_config()
+    importlib.reload(_simd)
+    found.append((_simd.HAS_FMA, _simd.VECTOR_BYTES))
+print(json.dumps(found))
+"""
+
+
+@pytest.fixture(scope="module")
+def found_in_process():
+    """Return the values for all `TARGETS`, found in one process, because this one has compiled for another target."""
+    run = subprocess.run([sys.executable, "-c", FIND, json.dumps(TARGETS)], capture_output=True, text=True)
+    assert run.returncode == 0, run.stderr
+    return json.loads(run.stdout)
+
+
+@pytest.mark.skipif(platform.machine() not in ("x86_64", "AMD64"), reason="the tested CPUs are x86")
+@pytest.mark.parametrize(("cpu", "features", "expected"), TARGETS)
+def test_vector_length_matches_numba_target(cpu, features, expected, found_in_process):
+    assert tuple(found_in_process[TARGETS.index((cpu, features, expected))]) == expected
