@@ -215,7 +215,8 @@ class SharedParameters:
         allowed=["boolean"],
         doc="""bool
         Whether to normalise the pre-activations of the hidden layers over the mini-batch (Ioffe & Szegedy 2015).
-        Predictions use running statistics.""",
+        Predictions use running statistics. Means and variances do not depend on `sample_weight`, so a row of weight 2
+        is not the same as two rows.""",
     )
     scoring: Any = parameter(
         default=None,
