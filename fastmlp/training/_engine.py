@@ -110,8 +110,7 @@ class Engine:
         self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
         self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
-        if not storing:  # `evaluate` copies the weights, which change before each call
-            self.workspace.transpose_weights()
+        self.workspace.transpose_weights()
 
     @property
     def g(self) -> Array:
