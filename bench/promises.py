@@ -42,7 +42,8 @@ LONG = {
 }
 SOLVER = {"solver": "sgd", "learning_rate_init": 1e-6, "n_iter_no_change": np.inf, "tol": 0, "random_state": 0}
 N_JOBS = (1, 2)
-# Calls of the kernel before Ctrl-C is pressed. The first call has another length than the others.
+# Calls of the kernel before Ctrl-C is pressed: many for figures, few for tests. The length of the first call is a
+# guess, that of later ones follows from the call before.
 CALLS_BEFORE, FEW_CALLS_BEFORE = 20, 4
 
 

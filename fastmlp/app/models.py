@@ -109,7 +109,7 @@ def compare(table: Table, data: Split, outcome: Outcome, seed: int) -> tuple[lis
 
 def _few_threads(rows: int) -> Any:
     # On small tables, the threads of boosted trees mostly wait for each other. On two busy cores, 142 rows of wine
-    # took 62 s with two threads and 0.5 s with one.
+    # took 62 s with two threads and 0.5 s with one. The limit holds for this block of the program's own process.
     return threadpool_limits(1 if rows < MANY_ROWS else None, user_api="openmp")
 
 

@@ -2,7 +2,7 @@
 
 If another process occupies the core of one thread, the others wait for that thread at every barrier, and a single
 thread may be faster than all of them. Results do not depend on the number of threads, so it can change between two
-calls of a kernel. On an idle machine nothing is tried, and nothing changes.
+calls of a kernel. A fit that gets the CPU time it asks for tries nothing.
 """
 
 import sys
@@ -14,16 +14,16 @@ __all__ = ["TeamSize"]
 WINDOW_SECONDS = 0.1 if sys.platform == "win32" else 0.005
 # Duration of a trial: several time slices of the scheduler, and several mini-batches.
 TRIAL_SECONDS, TRIAL_PASSES = 0.01, 4
-# CPU time that the threads of a team have not got, in cores. With one of two cores busy it is 1.0 to 1.5, on an idle
-# machine less than 0.2.
+# CPU time that the threads of a team did not get, in cores. With one of two cores busy it was 1.0 to 1.6, on an idle
+# machine less than 0.2, except for one call of 0.6 (the fits of `python -m bench one_core_busy`).
 LOST_CORES = 0.3
 # A trial is repeated when its expected loss is at most this share of the time, within these bounds in seconds.
 SHARE, SHORTEST, LONGEST = 0.02, 0.1, 1.0
 CLEARLY = 0.9  # a team that still loses CPU time must be faster by this factor than a smaller one
 
 
-class _Crowd:
-    """What the last fit has found, for fits that are shorter than the trials: threads to omit, and until when."""
+class _LastTrial:
+    """How many threads the last trial of any fit omitted, and until when; for fits that are shorter than a trial."""
 
     omitted, until = 0, 0.0
 
@@ -49,11 +49,11 @@ class TeamSize:
         self._pass_seconds = 0.0  # with `size` threads; 0: not yet measured
         self._wall = self._cpu = 0.0
         self._passes = 0
-        if _Crowd.omitted and time.perf_counter() < _Crowd.until:
-            self.size, self._again = max(1, largest - _Crowd.omitted), _Crowd.until
+        if _LastTrial.omitted and time.perf_counter() < _LastTrial.until:
+            self.size, self._again = max(1, largest - _LastTrial.omitted), _LastTrial.until
 
     def next(self, longest: float) -> tuple[int, float]:
-        """Return the number of threads and the duration of the next call, which is at most `longest` if no trial."""
+        """Return the number of threads and the duration of the next call: `longest`, or that of a trial."""
         smaller = self.size < self.largest and self._pass_seconds > 0
         if smaller and not self._trial and time.perf_counter() >= self._again:
             self._trial = self.size + 1
@@ -62,7 +62,7 @@ class TeamSize:
         return self.size, longest
 
     def record(self, size: int, wall: float, cpu: float, passes: int) -> None:
-        """Evaluate a call with `size` threads of `passes` passes: its duration, and the CPU time of all threads."""
+        """Evaluate a call: its threads, its duration, the CPU time of all threads (unused for one), and its passes."""
         if self.largest == 1:
             return
         self._wall, self._cpu, self._passes = self._wall + wall, self._cpu + cpu, self._passes + passes
@@ -86,4 +86,4 @@ class TeamSize:
         if pass_seconds < factor * self._pass_seconds:
             self.size, self._pass_seconds = size, pass_seconds
         self._trial = 0
-        _Crowd.omitted, _Crowd.until = self.largest - self.size, self._again
+        _LastTrial.omitted, _LastTrial.until = self.largest - self.size, self._again

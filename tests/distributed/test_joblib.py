@@ -71,9 +71,11 @@ def threads_of_a_fit():
 
 def test_worker_processes_do_not_oversubscribe(client):
     """Dask limits OpenMP to one thread in each of them, and a fit respects that."""
-    assert client.submit(threads_of_a_fit, pure=False).result(timeout=1200) == 1
+    # Dask would send the name of a function of this module. The lambda has none that can be imported, so it is sent by
+    # value; otherwise the workers would look for `tests` among all installed packages.
+    assert client.submit(lambda: threads_of_a_fit(), pure=False).result(timeout=1200) == 1
     with joblib.parallel_config("dask"):
-        threads = joblib.Parallel(n_jobs=2)(joblib.delayed(threads_of_a_fit)() for _ in range(2))
+        threads = joblib.Parallel(n_jobs=2)(joblib.delayed(lambda: threads_of_a_fit())() for _ in range(2))
     assert threads == [1, 1]
 
 

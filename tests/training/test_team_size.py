@@ -32,7 +32,7 @@ class Machine:
 def machine(monkeypatch):
     machine = Machine()
     monkeypatch.setattr(_team_size.time, "perf_counter", lambda: machine.clock)
-    monkeypatch.setattr(_team_size, "_Crowd", type("Crowd", (), {"omitted": 0, "until": 0.0}))
+    monkeypatch.setattr(_team_size, "_LastTrial", type("LastTrial", (), {"omitted": 0, "until": 0.0}))
     return machine
 
 
