@@ -5,6 +5,8 @@ and vectorises, and a sum over units is one chain whatever the vector length. To
 of the table, the pair of functions, a branch in `output_error` and `link`; then the reference in `fastmlp.reference`.
 
 The parameter of a loss (`delta`, `levels`, `power`, `gamma`) is a vector of K numbers, one for each output unit.
+
+For `+ zero` after a conditional expression, see `activations`.
 """
 
 from typing import Any
@@ -56,12 +58,12 @@ def exp_link(Z):
 @inlined
 def softmax_link(Z, total, K, n):
     """Z[k, i] <- exp(Z[k, i] - top_i) / sum_k exp(Z[k, i] - top_i).   Z (K, n); total (n,) is overwritten."""
-    top = total
+    zero, top = Z.dtype.type(0), total
     copy(Z, top)
     for k in range(1, K):
         z = view(Z, k * n, n)
         for i in range(n):
-            top[i] = top[i] if top[i] >= z[i] else z[i]
+            top[i] = (top[i] if top[i] >= z[i] else z[i]) + zero
     for k in range(K):
         z = view(Z, k * n, n)
         for i in range(n):
@@ -145,12 +147,12 @@ def softmax_log_loss(Z, Y, loss, top, total, K, n, cap):
     Z, Y (K, n); top, total (n,) are overwritten. The largest logit is subtracted first, so exp never overflows. Then
     -sum_k Y log p = log(sum_k e^Z) - sum_k Y Z.
     """
-    one, cap = Z.dtype.type(1), Z.dtype.type(cap)
+    zero, one, cap = Z.dtype.type(0), Z.dtype.type(1), Z.dtype.type(cap)
     copy(view(Z, 0, n), top)
     for k in range(1, K):
         z = view(Z, k * n, n)
         for i in range(n):
-            top[i] = top[i] if top[i] >= z[i] else z[i]
+            top[i] = (top[i] if top[i] >= z[i] else z[i]) + zero
     fill(total, 0)
     for k in range(K):
         z, y = view(Z, k * n, n), view(Y, k * n, n)
@@ -333,12 +335,12 @@ def softmax_focal(Z, Y, loss, top, total, gamma, K, n):
     g = Y q^gamma (gamma p log(p) / q - 1) is p times the derivative of the loss by p. Z, Y (K, n); Y, top and total
     (n,) are overwritten.
     """
-    one, tiny, power = Z.dtype.type(1), Z.dtype.type(TINY), gamma[0]
+    zero, one, tiny, power = Z.dtype.type(0), Z.dtype.type(1), Z.dtype.type(TINY), gamma[0]
     copy(view(Z, 0, n), top)
     for k in range(1, K):
         z = view(Z, k * n, n)
         for i in range(n):
-            top[i] = top[i] if top[i] >= z[i] else z[i]
+            top[i] = (top[i] if top[i] >= z[i] else z[i]) + zero
     fill(total, 0)
     for k in range(K):
         z = view(Z, k * n, n)
