@@ -4,8 +4,8 @@ Numba generates code for the host, or for the CPU named by `NUMBA_CPU_NAME` and 
 length of this code, this module compiles a fused multiply-add and inspects its assembly. This works for any CPU name,
 and for features that imply each other.
 
-Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `copy_vector`, `fma`, `lanes`,
-`prefetch`, `prefetch_outer` and `smaller` are for kernels.
+Functions that take a `builder` emit LLVM instructions inside an `@intrinsic`; `copy_part`, `copy_vector`, `fma`,
+`lanes`, `prefetch`, `prefetch_outer` and `smaller` are for kernels.
 """
 
 from typing import Any
@@ -20,6 +20,7 @@ __all__ = [
     "HAS_FMA",
     "HAS_MASKS",
     "VECTOR_BYTES",
+    "copy_part",
     "copy_vector",
     "fma",
     "lanes",
@@ -133,6 +134,61 @@ def store(builder: Any, vector: Any, pointer: Any, mask: Any = None) -> None:
     _call(builder, name, ir.VoidType(), vector, pointer, _I32(size), mask)
 
 
+def store_all(builder: Any, vectors: list[Any], pointers: list[Any], mask: Any = None) -> None:
+    """Emit a store of each vector to its pointer."""
+    for vector, pointer in zip(vectors, pointers, strict=True):
+        store(builder, vector, pointer, mask)
+
+
+def store_first(builder: Any, vectors: list[Any], pointers: list[Any], count: Any) -> None:
+    """Emit a store of the first `count` (int32) values of each vector to its pointer, without masks.
+
+    If `count` exceeds the number of lanes, all are stored; if it is negative, none. Without AVX-512, masked stores are
+    slow: AMD's CPUs need more than ten cycles for one.
+    """
+    lanes = vectors[0].type.count
+    whole, some, end = (builder.append_basic_block(name) for name in ("store.all", "store.some", "store.end"))
+    builder.cbranch(builder.icmp_signed(">=", count, _I32(lanes)), whole, some)
+    builder.position_at_end(whole)
+    store_all(builder, vectors, pointers)
+    builder.branch(end)
+    builder.position_at_end(some)
+    half = builder.append_basic_block("store.half")
+    builder.cbranch(builder.icmp_signed(">", count, _I32(0)), half, end)
+    builder.position_at_end(half)
+    # Each binary digit of `count` tells whether half of what is left is stored.
+    while (lanes := lanes // 2) > 0:
+        low, high = ([_part(builder, vector, first, lanes) for vector in vectors] for first in (0, lanes))
+        later = [builder.gep(pointer, [_I32(lanes)]) for pointer in pointers]
+        before, stored, after = builder.block, *(builder.append_basic_block(name) for name in ("store", "stored"))
+        digit = builder.and_(count, _I32(lanes))
+        builder.cbranch(builder.icmp_signed("!=", digit, _I32(0)), stored, after)
+        builder.position_at_end(stored)
+        store_all(builder, low, pointers)
+        builder.branch(after)
+        builder.position_at_end(after)
+        vectors, pointers = (
+            [_join(builder, (old, before), (new, stored)) for old, new in zip(*pair, strict=True)]
+            for pair in ((low, high), (pointers, later))
+        )
+    builder.branch(end)
+    builder.position_at_end(end)
+
+
+def _part(builder: Any, vector: Any, first: int, lanes: int) -> Any:
+    """Emit the vector of `lanes` lanes from lane `first` on."""
+    order = ir.Constant(ir.VectorType(_I32, lanes), list(range(first, first + lanes)))
+    return builder.shuffle_vector(vector, ir.Constant(vector.type, ir.Undefined), order)
+
+
+def _join(builder: Any, *sources: tuple[Any, Any]) -> Any:
+    """Emit the value that has come from one of several blocks, given as (value, block)."""
+    phi = builder.phi(sources[0][0].type)
+    for value, block in sources:
+        phi.add_incoming(value, block)
+    return phi
+
+
 def square_transpose(builder: Any, rows: list[Any]) -> list[Any]:
     """Emit the transpose of a square matrix, given as one vector for each row."""
     lanes = len(rows)
@@ -171,7 +227,19 @@ def fma(typingctx, x, y, z):
 
 
 @intrinsic
-def copy_vector(typingctx, source, target, n):
+def copy_vector(typingctx, source, target):
+    """target[i] <- source[i] for the values of one vector."""
+
+    def codegen(context, builder, sig, args):
+        source, target = args
+        store(builder, load(builder, source, lanes_of(source.type.pointee)), target)
+        return context.get_dummy_value()
+
+    return types.void(source, target), codegen
+
+
+@intrinsic
+def copy_part(typingctx, source, target, n):
     """target[i] <- source[i] for the first n (at most all) values of one vector. Requires `HAS_MASKS`."""
     sig = types.void(source, target, types.intp)
 

@@ -9,7 +9,7 @@ is copied block by block to the stack (`_blocked`). If C has few columns, the la
 function for Python.
 """
 
-from typing import Any
+from typing import Any, NamedTuple
 
 from llvmlite import ir
 from numba import types
@@ -18,20 +18,46 @@ from numba.extending import intrinsic, overload
 from . import _simd
 from ._jit import OPTIONS, LinkedKernel, inlined, linked_kernel
 from ._memory import move, offset, stack
-from ._simd import HAS_MASKS, VECTOR_BYTES, lanes, smaller
+from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, smaller
 
 __all__ = ["gemm", "linked", "transpose"]
 
-# (rows, vectors, masked, vectors of the narrow variant) of the tiles, largest first. At least 8 chains of fused
-# multiply-adds are needed to hide the latency of two units, so tiles with fewer rows have more vectors. Masked tiles
-# compute the remaining columns: every tile has a masked, narrow variant, and low tiles are always masked if masks are
-# free.
+
+class Tiles(NamedTuple):
+    """Tiles of one height, for `rows` rows of A and `vectors` vectors of B.
+
+    The last columns have tiles with masks: one of all vectors, unless `part` is "never", and a narrow one of `narrow`
+    vectors. If `part` is "always", because masks are free, there is no tile without them. `tall` is the height of
+    another narrow tile, for twice as many rows.
+    """
+
+    rows: int
+    vectors: int
+    narrow: int = 1
+    tall: int = 0
+    part: str = "last"
+
+
+# Largest first. At least 8 chains of fused multiply-adds are needed to hide the latency of two units, so tiles with
+# fewer rows have more vectors, and if the narrow tile has only 6 chains, there is a tall one. LLVM
+# emulates masks for 16 bytes.
 TILES = {
-    64: ((14, 2, False, 1), (8, 2, False, 1), (4, 2, True, 1), (2, 4, True, 1), (1, 8, True, 2)),
-    32: ((6, 2, False, 1), (4, 2, False, 1), (2, 4, False, 1), (1, 8, False, 1)),
-    16: ((8, 2, False, 1), (4, 2, False, 1), (2, 4, False, 1), (1, 8, False, 1)),
+    64: (
+        Tiles(14, 2, part="never"),
+        Tiles(8, 2, part="never"),
+        Tiles(4, 2, part="always"),
+        Tiles(2, 4, part="always"),
+        Tiles(1, 8, narrow=2, part="always"),
+    ),
+    32: (Tiles(6, 2, tall=12), Tiles(4, 2), Tiles(2, 4), Tiles(1, 8)),
+    16: (Tiles(8, 2, part="never"), Tiles(4, 2, part="never"), Tiles(2, 4, part="never"), Tiles(1, 8, part="never")),
 }[VECTOR_BYTES]
-ROWS, VECTORS, MASKED, NARROW = zip(*TILES, strict=True)
+ROWS, VECTORS, NARROW_VECTORS, TALL_ROWS, _ = zip(*TILES, strict=True)
+# Kinds of tiles, and which of them computes full vectors, and fewer columns that do not fit into the narrow tile.
+FULL, PART, NARROW, TALL = range(4)
+KINDS = 4
+OF_FULL = tuple(PART if tiles.part == "always" else FULL for tiles in TILES)
+OF_PART = tuple(NARROW if tiles.part == "never" else PART for tiles in TILES)
 
 # Stack memory. Even small thread stacks have some hundred KB.
 BLOCK_BYTES = 49152
@@ -102,8 +128,8 @@ def _emit_loop(builder: Any, steps: Any, stride: int, first: list[Any], body: An
     return values
 
 
-def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[Any]) -> None:
-    """Emit C = start + A B for a tile; if `masked`, only its first `width` columns are read and written."""
+def _emit_tile(builder: Any, rows: int, vectors: int, whole: int, args: list[Any]) -> None:
+    """Emit C = start + A B for a tile with at least `whole` full vectors; its first `width` columns are written."""
     a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row = args
     lanes = _simd.lanes_of(a.type.pointee)
     # One pointer for every three rows of A. LLVM would compute the address of each row from that of the one before.
@@ -111,10 +137,8 @@ def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[A
     for _ in range(3, rows, 3):
         thirds.append(builder.gep(thirds[-1], [builder.mul(a_row, SIZE(3))]))
     firsts = [SIZE(j * lanes) for j in range(vectors)]
-    masks = [None] * vectors
-    if masked:
-        width = builder.trunc(width, ir.IntType(32))
-        masks = [_simd.lanes_below(builder, width, j * lanes, lanes) for j in range(vectors)]
+    width = builder.trunc(width, ir.IntType(32))
+    masks = [None if j < whole else _simd.lanes_below(builder, width, j * lanes, lanes) for j in range(vectors)]
 
     def load_row(row: Any) -> list[Any]:
         pointers = [builder.gep(row, [first]) for first in firsts]
@@ -136,43 +160,54 @@ def _emit_tile(builder: Any, rows: int, vectors: int, masked: bool, args: list[A
         sums += load_row(row)
         row = builder.gep(row, [start_row])
     sums = _emit_loop(builder, k, 1, [b, *thirds, *sums], add_products)[1 + len(thirds) :]
-    row = c
-    for i in range(rows):
-        for j in range(vectors):
-            _simd.store(builder, sums[i * vectors + j], builder.gep(row, [firsts[j]]), masks[j])
+    pointers, row = [], c
+    for _ in range(rows):
+        pointers.append(row)
         row = builder.gep(row, [ldc])
+    for j in range(vectors):
+        values, places = sums[j::vectors], [builder.gep(row, [firsts[j]]) for row in pointers]
+        if j < whole or HAS_MASKS:
+            _simd.store_all(builder, values, places, masks[j])
+        else:
+            _simd.store_first(builder, values, places, builder.sub(width, ir.IntType(32)(j * lanes)))
 
 
 @intrinsic
-def _tile(typingctx, step, narrow, a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row):
-    """C = start + A B for the tile `step` of `TILES`, or for its narrow variant."""
+def _tile(typingctx, step, kind, a, a_row, a_col, b, ldb, c, ldc, k, width, start, start_row):
+    """C = start + A B for a tile of `TILES[step]`."""
     size = types.intp
-    sig = types.void(size, types.boolean, a, size, size, b, size, c, size, size, size, start, size)
+    sig = types.void(size, size, a, size, size, b, size, c, size, size, size, start, size)
 
-    def tile(builder, rows, vectors, masked, args):
+    def tile(builder, rows, vectors, whole, args):
         """Return a separate function for each tile. Otherwise LLVM keeps the addresses of all tiles in registers."""
         kind = "f32" if isinstance(args[0].type.pointee, ir.FloatType) else "f64"
-        name = f"tile.{kind}.{rows}.{vectors}.{masked:d}"
+        name = f"tile.{kind}.{rows}.{vectors}.{whole}"
         function = builder.module.globals.get(name)
         if function is None:
             function = ir.Function(builder.module, ir.FunctionType(ir.VoidType(), [arg.type for arg in args]), name)
             function.linkage = "internal"
             function.attributes.add("noinline")
             inside = ir.IRBuilder(function.append_basic_block())
-            _emit_tile(inside, rows, vectors, masked, list(function.args))
+            _emit_tile(inside, rows, vectors, whole, list(function.args))
             inside.ret_void()
         return function
 
     def codegen(context, builder, sig, args):
-        code = builder.add(builder.shl(args[0], SIZE(1)), builder.zext(args[1], SIZE))
+        code = builder.add(builder.mul(args[0], SIZE(KINDS)), args[1])
         after = builder.append_basic_block("tile.end")
         switch = builder.switch(code, after)
-        for step, (rows, vectors, masked, narrow) in enumerate(TILES):
-            for case, count, partial in ((2 * step, vectors, masked), (2 * step + 1, narrow, True)):
-                block = builder.append_basic_block(f"tile.{rows}.{count}")
-                switch.add_case(SIZE(case), block)
+        for step, tiles in enumerate(TILES):
+            shapes = {NARROW: (tiles.rows, tiles.narrow, 0)}
+            if tiles.tall:
+                shapes[TALL] = (tiles.tall, tiles.narrow, 0)
+            for kind in {OF_FULL[step], OF_PART[step]} - {NARROW}:
+                # Columns that fit into the narrow tile are left to it.
+                shapes[kind] = (tiles.rows, tiles.vectors, tiles.narrow if kind == PART else tiles.vectors)
+            for kind, shape in sorted(shapes.items()):
+                block = builder.append_basic_block("tile")
+                switch.add_case(SIZE(KINDS * step + kind), block)
                 builder.position_at_end(block)
-                builder.call(tile(builder, rows, count, partial, args[2:]), args[2:])
+                builder.call(tile(builder, *shape, args[2:]), args[2:])
                 builder.branch(after)
         builder.position_at_end(after)
         return context.get_dummy_value()
@@ -192,15 +227,16 @@ def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
         end = top + rows if step else m - m % ROWS[0]
         if end > m or end == top:
             continue
-        wide, few = VECTORS[step] * lanes(c), NARROW[step] * lanes(c)
+        wide, few = VECTORS[step] * lanes(c), NARROW_VECTORS[step] * lanes(c)
         j = 0
         while j < n:
-            narrow = n - j <= few if MASKED[step] else n - j < wide
+            kind = NARROW if n - j <= few else OF_PART[step] if n - j < wide else OF_FULL[step]
             i = top
             while i < end:
+                tall = kind == NARROW and TALL_ROWS[step] > 0 and i + TALL_ROWS[step] <= end
                 _tile(
                     step,
-                    narrow,
+                    TALL if tall else kind,
                     offset(a, i * a_row),
                     a_row,
                     a_col,
@@ -213,9 +249,16 @@ def _product(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
                     offset(start, i * start_row + j),
                     start_row,
                 )
-                i += rows
-            j += few if narrow else wide
+                i += TALL_ROWS[step] if tall else rows
+            j += few if kind == NARROW else wide
         top = end
+
+
+@inlined
+def copy_panel_row(source, target):
+    """Copy as many values as the largest tile has columns."""
+    for i in range(VECTORS[0]):
+        copy_vector(offset(source, i * lanes(source)), offset(target, i * lanes(source)))
 
 
 @inlined
@@ -229,7 +272,12 @@ def _blocked(a, a_row, a_col, b, ldb, c, ldc, m, k, n, start, start_row):
         depth = (step + 1) * k // blocks - top
         for j in range(0, n, width):
             cols = smaller(width, n - j)
-            _product(a, 0, 0, b, 0, block, width, depth, 0, cols, offset(b, top * ldb + j), ldb)
+            source = offset(b, top * ldb + j)
+            if cols == width:
+                for i in range(depth):
+                    copy_panel_row(offset(source, i * ldb), offset(block, i * width))
+            else:
+                _product(a, 0, 0, b, 0, block, width, depth, 0, cols, source, ldb)
             _product(
                 offset(a, top * a_col),
                 a_row,

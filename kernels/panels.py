@@ -11,38 +11,22 @@ values. The last panel is as wide as the others; what lies behind column n is ne
 
 from typing import Any
 
-from numba import types
-from numba.extending import intrinsic
-
 from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import offset
-from ._simd import VECTOR_BYTES, lanes, lanes_of, load, prefetch_outer, smaller, store
+from ._simd import VECTOR_BYTES, lanes, prefetch_outer, smaller
 from .layout import PANEL_ROWS
-from .matmul import ROWS, VECTORS, _product, transpose
+from .matmul import ROWS, VECTORS, _product, copy_panel_row, transpose
 
 __all__ = ["HEIGHT", "linked"]
 
-# Rows of A that are multiplied by one panel after the other: few enough that they stay in the second-level cache.
-HEIGHT = {64: PANEL_ROWS, 32: 48, 16: 48}[VECTOR_BYTES]
+# Rows of A that are multiplied by one panel after the other, and rows of W in a round of the gradient: few enough that
+# the round's weights, moments and gradient stay in the second-level cache, which has 512 KB on many CPUs without
+# AVX-512.
+HEIGHT = {64: PANEL_ROWS, 32: 24, 16: 24}[VECTOR_BYTES]
 # Rows of a panel that are used at a time: few enough that they stay in the first- or second-level cache.
 DEPTH = 1024
 LINE_BYTES = 64
 PACKED_ROWS = 8
-
-
-@intrinsic
-def copy_vectors(typingctx, source, target):
-    """Copy one row of a panel, from any place."""
-    sig = types.void(source, target)
-
-    def codegen(context, builder, sig, args):
-        lanes = lanes_of(args[0].type.pointee)
-        for i in range(VECTORS[0]):
-            source, target = (builder.gep(arg, [context.get_constant(types.intp, i * lanes)]) for arg in args)
-            store(builder, load(builder, source, lanes), target)
-        return context.get_dummy_value()
-
-    return sig, codegen
 
 
 @inlined
@@ -115,7 +99,7 @@ def pack(src, ld_src, dst, height, first, rows, cols):
             panel = offset(dst, j * height + first * width)
             for i in range(top, end):
                 if cols - j >= width:
-                    copy_vectors(offset(src, i * ld_src + j), offset(panel, i * width))
+                    copy_panel_row(offset(src, i * ld_src + j), offset(panel, i * width))
                 else:
                     for k in range(cols - j):
                         panel[i * width + k] = src[i * ld_src + j + k]

@@ -15,7 +15,7 @@ from ._call import call
 from ._jit import LinkedKernel, inlined, kernel, linked_kernel
 from ._memory import copy, fill, move, offset, view
 from ._records import record
-from ._simd import HAS_MASKS, VECTOR_BYTES, copy_vector, lanes, prefetch
+from ._simd import HAS_MASKS, VECTOR_BYTES, copy_part, copy_vector, lanes, prefetch
 from .activations import maxout, maxout_backward
 from .dropout import mix
 from .layout import KEEP_ACTIVATED, STRIP
@@ -53,11 +53,17 @@ def unit_major(layers, plan, memory, n, rank):
 @inlined
 def copy_row(source, target, n):
     """target[i] <- source[i] for i < n.   For a short row, calling the C library takes longer than the copy."""
+    lane = lanes(source)
     if HAS_MASKS:
-        for j in range(0, n, lanes(source)):
-            copy_vector(offset(source, j), offset(target, j), n - j)
-    else:
+        for j in range(0, n, lane):
+            copy_part(offset(source, j), offset(target, j), n - j)
+    elif n < lane:
         move(source, target, n)
+    else:
+        for j in range(0, n - lane, lane):
+            copy_vector(offset(source, j), offset(target, j))
+        # The last vector repeats some values of the one before.
+        copy_vector(offset(source, n - lane), offset(target, n - lane))
 
 
 @inlined
