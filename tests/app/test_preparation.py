@@ -140,7 +140,9 @@ def test_refusals_name_the_column(frame, change, message):
 
 
 def test_arrays_are_refused(frame):
-    with pytest.raises(TypeError, match="X must be a pandas DataFrame, because columns are taken by name; got ndarray"):
+    with pytest.raises(
+        TypeError, match="X must be a pandas DataFrame, because columns are identified by name; got ndarray"
+    ):
         TablePreparation().fit(np.zeros((3, 2)))
 
 
