@@ -8,7 +8,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.datasets import load_wine
 
 from fastmlp.__main__ import main
@@ -48,6 +47,8 @@ def folder(tmp_path_factory):
 
 def load(path):
     """Load a model as docs/app.md tells users."""
+    import skops.io  # takes four seconds, so only the process that runs these tests imports it
+
     return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
 
 
@@ -138,6 +139,8 @@ def test_errors_of_predict_are_one_line(folder, table, tmp_path, capsys, change,
 
 def test_refused_models(folder, tmp_path, capsys):
     joblib.dump({"a": 1}, tmp_path / "dict.joblib")
+    import skops.io
+
     skops.io.dump({"a": 1}, tmp_path / "dict.skops")
     skops.io.dump(subprocess.Popen.__mro__[0], tmp_path / "foreign.skops")
     (tmp_path / "text.joblib").write_text("no model")
@@ -216,7 +219,7 @@ def test_unexpected_error_is_one_line(folder, capsys, monkeypatch):
 def test_closed_output_pipe_is_not_an_error(folder):
     """A reader such as ``head`` closes the pipe early. The program then exits without an error message."""
     program = subprocess.Popen(
-        [sys.executable, "-m", "fastmlp", "predict", "report/model.skops", "wine.csv"],
+        [sys.executable, "-m", "fastmlp", "predict", "report/model.joblib", "wine.csv"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,

@@ -78,10 +78,11 @@ def ranks(report):
     return [line.split() for line in table.splitlines()[1:]]
 
 
-def test_classification_beside_scikit_learn(wine, tmp_path, capsys):
+def test_classification_beside_scikit_learn(wine, tmp_path, capsys, small_ensemble):
     folder = tmp_path / "report"
     args = [str(wine), "--target", "cultivar", "--output", str(folder), "--compare", "--max-iter", "60"]
-    assert main(args) == 0
+    with small_ensemble():
+        assert main(args) == 0
     said = capsys.readouterr()
     text = " ".join(said.out.split())
     assert "classification of 'cultivar' (recognised by its 3 different texts" in text
