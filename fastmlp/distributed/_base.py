@@ -72,7 +72,7 @@ class _DaskMLP(_BaseMLP):
         Raises
         ------
         TypeError
-            If X, y or sample_weight is not a Dask collection.
+            If X, y or sample_weight is not a Dask collection, or client is not a Dask client.
         ValueError
             If there is no client; a parameter is not supported; columns are chunked; the partitions of the collections
             differ; a partition is empty or has invalid values (the message contains its number); or training diverged

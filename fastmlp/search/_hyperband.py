@@ -233,6 +233,8 @@ class HyperbandSearchCV(BaseSearchCV):
         if self.min_resources > self.max_resources_:
             raise ValueError(f"min_resources={self.min_resources} must not exceed max_resources={self.max_resources_}.")
         spaces = self.param_distributions if isinstance(self.param_distributions, list) else [self.param_distributions]
+        if not spaces:
+            raise ValueError("param_distributions must have at least one dict, got [].")
         if any(prefix + RESOURCE in space for space in spaces):
             raise ValueError(
                 f"param_distributions may not contain {prefix + RESOURCE!r}: Hyperband itself sets the epochs, up to "

@@ -376,6 +376,7 @@ def test_without_targets(problems):
         (classifier(), SPACE, {"cv": []}, "at least one split"),
         (classifier(), {"unknown": [1.0]}, {}, "Invalid parameter 'unknown'"),
         (classifier(), {"alpha": 1.0}, {}, "needs to be a list"),
+        (classifier(), [], {}, "param_distributions must have at least one dict"),
     ],
 )
 def test_bad_input_gets_one_clear_error(estimator, space, settings, message, problems):
