@@ -344,8 +344,22 @@ def check_problem(
     )
 
 
-def make_cost(check: Callable[..., Problem], compute: Callable[[Problem], float]) -> Callable[..., float]:
-    """Return the function `cost` of a reference, given its functions that check the arguments and compute J."""
+def make_cost(module: str, check: Callable[..., Problem], compute: Callable[[Problem], float]) -> Callable[..., float]:
+    """Return the function `cost` of a reference.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module that exports the function, by which pickle finds it.
+    check : callable
+        Checks the arguments of `cost` and returns them as a `Problem`.
+    compute : callable
+        Returns the cost of a problem.
+
+    Returns
+    -------
+    callable
+    """
 
     def cost(
         coefs: Sequence[ArrayLike],
@@ -445,4 +459,5 @@ def make_cost(check: Callable[..., Problem], compute: Callable[[Problem], float]
         )
         return compute(problem)
 
+    cost.__module__, cost.__qualname__ = module, cost.__name__
     return cost

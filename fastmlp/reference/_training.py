@@ -125,6 +125,7 @@ def _multipliers(layers: Sequence[tuple[float, float]] | None, problem: Problem)
 
 
 def make_fit(
+    module: str,
     check: Callable[..., Problem],
     cost_and_gradient: Callable[[Problem], tuple[Any, ...]],
     optimizers: Mapping[str, Optimizer],
@@ -134,6 +135,8 @@ def make_fit(
 
     Parameters
     ----------
+    module : str
+        Name of the module that exports the function, by which pickle finds it.
     check : callable
         Checks the arguments of `cost` and returns them as a `Problem`.
     cost_and_gradient : callable
@@ -298,6 +301,7 @@ def make_fit(
         result = (problem.coefs, problem.intercepts, loss_curve)
         return result if problem.batch_norm is None else (*result, problem.batch_norm)
 
+    fit.__module__, fit.__qualname__ = module, fit.__name__
     return fit
 
 

@@ -411,7 +411,7 @@ def backpropagate(
 
 
 # The parameters of `cost` are declared and documented next to their checks.
-cost = make_cost(_check, _cost)
+cost = make_cost(__name__, _check, _cost)
 
 
 def cost_and_gradient(
@@ -546,6 +546,6 @@ def gradient_descent_step(
 
 
 # Both references share the training loop, which has no loops over samples or units.
-fit = make_fit(_check, _cost_and_gradient, OPTIMIZERS, dropout_mask)
+fit = make_fit(__name__, _check, _cost_and_gradient, OPTIMIZERS, dropout_mask)
 
 __test__ = {"cost": cost, "fit": fit}  # doctest would miss them, because they are not defined in this module
