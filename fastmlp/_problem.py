@@ -1,4 +1,7 @@
-"""Checks of the arguments that both references and `fastmlp.cost` share: shapes, names and targets."""
+"""Checks of the arguments that both references and `fastmlp.cost` share: shapes, names and targets.
+
+A new option of the objective is declared here only: in `Options`, `Problem`, `check_problem` and `make_cost`.
+"""
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral
@@ -19,6 +22,7 @@ __all__ = [
     "check_name",
     "check_output_error",
     "check_problem",
+    "make_cost",
     "smooth_labels",
 ]
 
@@ -338,3 +342,122 @@ def check_problem(
         alpha=alpha,
         penalty=penalty,
     )
+
+
+def make_cost(module: str, check: Callable[..., Problem], compute: Callable[[Problem], float]) -> Callable[..., float]:
+    """Return the function `cost` of a reference.
+
+    Parameters
+    ----------
+    module : str
+        Name of the module that exports the function, by which pickle finds it.
+    check : callable
+        Checks the arguments of `cost` and returns them as a `Problem`.
+    compute : callable
+        Returns the cost of a problem.
+
+    Returns
+    -------
+    callable
+    """
+
+    def cost(
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        X: ArrayLike,
+        Y: ArrayLike,
+        *,
+        activation: str | Sequence[str] = "relu",
+        output: str = "softmax",
+        loss: str = "auto",
+        loss_parameter: ArrayLike | None = None,
+        label_smoothing: float = 0.0,
+        alpha: float = 0.0,
+        penalty: str = "mean",
+        sample_weight: ArrayLike | None = None,
+        residual: bool = False,
+        batch_norm: BatchNorm | None = None,
+        maxout_pieces: int = 2,
+        dropout_masks: Sequence[ArrayLike] | None = None,
+    ) -> float:
+        """Compute the cost J, the mean loss of the samples plus the L2 penalty.
+
+        Parameters
+        ----------
+        coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
+            Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
+        X : array-like of shape (m, n_0)
+            Samples.
+        Y : array-like of shape (m, n_L)
+            Targets: one-hot rows for softmax, 0 and 1 for the log loss and the focal loss of logistic units,
+            non-negative numbers for the Poisson deviance and the Tweedie deviance, positive ones for the gamma deviance
+            and the Tweedie deviance of a power >= 2, any numbers for the other losses.
+        activation : str or sequence of str, default="relu"
+            A name in `ACTIVATIONS` for all hidden layers, or one name for each.
+        output : {"softmax", "logistic", "identity", "exp", "ordered"}, default="softmax"
+            Link of the output layer.
+        loss : {"auto", "log_loss", "squared_error", "poisson", "absolute_error", "huber", "quantile", "cauchy", \
+"gamma", "tweedie", "focal"}, default="auto"
+            Loss. (output, loss) must be a key of `OUTPUTS`. "auto" selects the first loss in `OUTPUTS` for the output,
+            which is its canonical loss.
+        loss_parameter : float or array-like of shape (n_L,), default=None
+            Parameter of the loss: delta of "huber" (default 1), the quantile of "quantile" (0.5), the power of
+            "tweedie" (1.5) or gamma of "focal" (2), for all output units or for each.
+        label_smoothing : float, default=0.0
+            Targets y become (1 - s) y + s / n_L with softmax and (1 - s) y + s / 2 with logistic units, where s is this
+            number in [0, 1).
+        alpha : float, default=0.0
+            Strength of the L2 penalty (lambda). Biases are not penalised.
+        penalty : {"mean", "sum"}, default="mean"
+            Whether the penalty is divided by m ("mean") or not ("sum").
+        sample_weight : array-like of shape (m,), default=None
+            Weights of the samples. By default, all weights are 1.
+        residual : bool, default=False
+            Whether each hidden layer that is as wide as its input adds the input to its output.
+        batch_norm : sequence of L - 1 pairs (gamma, beta) of shapes (n_l,), default=None
+            Scale and shift of the batch normalisation of each hidden layer. By default, there is no batch
+            normalisation. Maxout layers have maxout_pieces * n_l numbers instead of n_l.
+        maxout_pieces : int, default=2
+            Number of linear pieces of a maxout unit. The weights of a maxout layer with n_l units have maxout_pieces *
+            n_l columns, with all first pieces, then all second pieces and so on.
+        dropout_masks : sequence of L arrays of shape (m, n_l), default=None
+            Factors of A_0..A_{L-1}, see `dropout_mask`. By default, nothing is dropped.
+
+        Returns
+        -------
+        float
+            The cost J.
+
+        Raises
+        ------
+        ValueError
+            If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
+
+        Examples
+        --------
+        >>> from fastmlp.reference import vectorized
+        >>> round(vectorized.cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[1.0]], [[1.0, 0.0]]), 4)
+        0.6931
+        """
+        problem = check(
+            coefs,
+            intercepts,
+            X,
+            Y,
+            activation=activation,
+            output=output,
+            loss=loss,
+            loss_parameter=loss_parameter,
+            label_smoothing=label_smoothing,
+            alpha=alpha,
+            penalty=penalty,
+            sample_weight=sample_weight,
+            residual=residual,
+            batch_norm=batch_norm,
+            maxout_pieces=maxout_pieces,
+            dropout_masks=dropout_masks,
+        )
+        return compute(problem)
+
+    cost.__module__, cost.__qualname__ = module, cost.__name__
+    return cost

@@ -24,7 +24,7 @@ from sklearn.exceptions import ConvergenceWarning
 from sklearn.preprocessing import scale
 
 import fastmlp
-from fastmlp.training import _engine, _loops, _predict, _workspace
+from fastmlp.training import _engine, _lbfgs, _predict, _stochastic, _workspace
 
 DTYPES = ["float32", "float64"]
 
@@ -135,7 +135,7 @@ def test_bits_are_independent_of_thread_count(model, dtype, monkeypatch):
     expected = train(model, dtype, 1)
     sizes = []
 
-    class Team(_loops.Team):
+    class Team(_stochastic.Team):
         """Records the number of threads."""
 
         def __init__(self, size):
@@ -145,7 +145,7 @@ def test_bits_are_independent_of_thread_count(model, dtype, monkeypatch):
     # Without the lower bound on the work per thread, even small problems use all requested threads.
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     monkeypatch.setattr(_predict, "FLOPS_PER_THREAD", 1)
-    for module in (_loops, _predict):
+    for module in (_stochastic, _lbfgs, _predict):
         monkeypatch.setattr(module, "Team", Team)
     for n_jobs in (2, 3, 4):
         sizes.clear()

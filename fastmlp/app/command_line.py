@@ -36,11 +36,11 @@ FIT_DESCRIPTION = """\
 Search the best alpha and hidden_layer_sizes of a multilayer perceptron on your
 table, compare it with the tabular MLP, gradient boosting and simple models, and
 save the best model, all metrics (metrics.json) and a page with tables and
-pictures (report.html) in a folder."""
+figures (report.html) in a folder."""
 
 PREDICT_DESCRIPTION = """\
 Predict every row of TABLE with a model that fit saved. The table is prepared as
-in fit; its columns are taken by name. Load only models that you trust: a
+in fit; its columns are identified by name. Load only models that you trust: a
 .joblib file can run any code."""
 
 TABLES = """\
@@ -48,7 +48,7 @@ TABLE is text (separated by commas, semicolons, tabs, | or blanks), Excel or
 Parquet, possibly compressed with gzip; - is standard input. The first line names
 the columns. Empty cells, NA, N/A, NaN, null, none and ? are missing values."""
 
-EXIT_CODES = "Exit codes: 0 done, 2 wrong input, 130 interrupted."
+EXIT_CODES = "Exit codes: 0 success, 2 invalid input, 130 interrupted."
 
 EPILOG = f"""\
 examples:
@@ -57,7 +57,7 @@ examples:
   python -m fastmlp predict wine/model.skops new.csv -o predictions.csv
 
 {TABLES}
-Tables, pictures and pages need the extra "app": pip install "fastmlp[app]".
+Tables and reports need the extra "app": pip install "fastmlp[app]".
 {EXIT_CODES}"""
 
 SEPARATORS = {"tab": "\t", r"\t": "\t", "blank": " ", "blanks": " ", ",": ",", ";": ";", "|": "|", "\t": "\t", " ": " "}
@@ -142,7 +142,11 @@ def _parser(command: str | None) -> argparse.ArgumentParser:
         parser.add_argument("model", type=Path, metavar="MODEL", help="model.skops or model.joblib of fit")
         parser.add_argument("file", metavar="TABLE", help="the table to predict")
         parser.add_argument(
-            "-o", "--output", default="-", metavar="FILE", help="CSV file for the predictions (default: the screen)"
+            "-o",
+            "--output",
+            default="-",
+            metavar="FILE",
+            help="CSV file for the predictions (default: standard output)",
         )
         _add_reading(parser)
     else:
@@ -159,7 +163,7 @@ def _add_fit(parser: argparse.ArgumentParser, number: str | None) -> None:
     parser.add_argument("file", nargs=number, metavar="TABLE", help="the table to learn from")
     parser.add_argument("--target", metavar="NAME", help="the column to predict")
     parser.add_argument(
-        "--task", choices=["classification", "regression"], help="what to do, if not what is recognised"
+        "--task", choices=["classification", "regression"], help="the task (default: recognised from the target)"
     )
     parser.add_argument(
         "-o",
@@ -167,7 +171,7 @@ def _add_fit(parser: argparse.ArgumentParser, number: str | None) -> None:
         type=Path,
         default=Path("fastmlp-report"),
         metavar="FOLDER",
-        help="where model, metrics and report go (default: %(default)s)",
+        help="folder for the model, the metrics and the report (default: %(default)s)",
     )
     parser.add_argument(
         "--model",
@@ -176,30 +180,44 @@ def _add_fit(parser: argparse.ArgumentParser, number: str | None) -> None:
         help="which model to save (default: best mean score over the folds)",
     )
     parser.add_argument(
-        "--format", choices=["skops", "joblib"], default="skops", help="of the saved model (default: %(default)s)"
+        "--format",
+        choices=["skops", "joblib"],
+        default="skops",
+        help="format of the saved model (default: %(default)s)",
     )
     for option, what in (("--keep", "use a column that looks like an identifier"), ("--drop", "do not use a column")):
         parser.add_argument(option, metavar="NAME", action="append", default=[], help=f"{what}; may be repeated")
     _add_reading(parser)
-    parser.add_argument("--jobs", type=_positive, metavar="N", help="fits at a time (default: all cores)")
-    parser.add_argument("--seed", type=_seed, default=0, help="of splits and weights (default: %(default)s)")
+    parser.add_argument("--jobs", type=_positive, metavar="N", help="number of parallel fits (default: all cores)")
     parser.add_argument(
-        "--max-iter", type=_positive, default=200, metavar="N", help="most epochs of a fit (default: %(default)s)"
+        "--seed", type=_seed, default=0, help="seed of the splits and the weights (default: %(default)s)"
+    )
+    parser.add_argument(
+        "--max-iter",
+        type=_positive,
+        default=200,
+        metavar="N",
+        help="maximum number of epochs of a fit (default: %(default)s)",
     )
     parser.add_argument(
         "--compare",
         action=argparse.BooleanOptionalAction,
-        help="the same search with scikit-learn's MLP (default: only for the digits)",
+        help="also run the search with scikit-learn's MLP (default: only for the digits)",
     )
 
 
 def _add_reading(parser: argparse.ArgumentParser) -> None:
-    group = parser.add_argument_group("reading text, if detection fails")
+    group = parser.add_argument_group("text files, if the detection fails")
     group.add_argument(
-        "--separator", type=_separator, metavar="SIGN", help="between cells: , ; | tab or blank (default: detected)"
+        "--separator",
+        type=_separator,
+        metavar="SIGN",
+        help="separator of the cells: , ; | tab or blank (default: detected)",
     )
     group.add_argument("--decimal", choices=[".", ","], help="the decimal sign (default: detected)")
-    group.add_argument("--encoding", metavar="NAME", help="such as utf-8, utf-16 or latin-1 (default: detected)")
+    group.add_argument(
+        "--encoding", metavar="NAME", help="encoding, such as utf-8, utf-16 or latin-1 (default: detected)"
+    )
 
 
 def _refuse_without_table(parser: argparse.ArgumentParser, args: argparse.Namespace) -> None:

@@ -80,7 +80,7 @@ def fit(args: argparse.Namespace) -> None:
         written.append(PAGE)
     print(f"written to {args.output}: {', '.join(written)}")
     if render is None:
-        print('no report: it needs matplotlib and jinja2; pip install "fastmlp[app]" brings them')
+        print('no report: it needs matplotlib and jinja2; pip install "fastmlp[app]" installs them')
 
 
 def predict(args: argparse.Namespace) -> None:
@@ -105,13 +105,13 @@ def predict(args: argparse.Namespace) -> None:
         raise UserError(f"{raw.name}: {first_line(error)}") from error
     for column, texts in new.items():
         print(
-            f"{raw.name}: column {column!r} has texts that the model does not know, treated as none of the known ones: "
-            f"{shorten([brief(text) for text in texts], 5)}",
+            f"{raw.name}: column {column!r} has texts that fit has not seen, treated as different from all known texts"
+            f": {shorten([brief(text) for text in texts], 5)}",
             file=sys.stderr,
         )
     extra = [name for name in frame if name not in preparation.kinds_]
     if extra:
-        print(f"{raw.name}: ignored, not used by the model: {shorten(extra)}", file=sys.stderr)
+        print(f"{raw.name}: ignored, because the model does not use them: {shorten(extra)}", file=sys.stderr)
     table = pd.DataFrame(predicted)
     if args.output == "-":
         table.to_csv(sys.stdout, index=False, lineterminator="\n")
@@ -133,7 +133,7 @@ def render_again(args: argparse.Namespace) -> None:
     try:
         page = render(found)
     except (KeyError, TypeError, IndexError) as error:
-        raise UserError(f"{args.folder / saving.METRICS} is not what fit wrote ({error!r})") from error
+        raise UserError(f"{args.folder / saving.METRICS} is not a file that fit wrote ({error!r})") from error
     saving.write_text(path, page)
     print(f"written: {path}")
 
@@ -167,6 +167,6 @@ def _make_folder(folder: Path) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise UserError(f"cannot make the folder {folder}: {error.strerror}") from error
+        raise UserError(f"cannot create the folder {folder}: {error.strerror}") from error
     if not os.access(folder, os.W_OK):
         raise UserError(f"cannot write into the folder {folder}")

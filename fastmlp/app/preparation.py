@@ -101,8 +101,8 @@ def is_numbers(column: pd.Series, decimal: str) -> bool:
     values, odd = cells.find_numbers(column, decimal)
     if odd.any() and cells.meant_as(column, odd):
         raise ValueError(
-            f"{cells.where(column, odd)} is not a number, as other cells of the column are; "
-            f"correct it, or leave it empty if it is not known"
+            f"{cells.where(column, odd)} is not a number, unlike most cells of the column; "
+            f"correct it, or leave it empty if the number is unknown"
         )
     return bool(values.notna().any() and not odd.any())
 
@@ -139,7 +139,7 @@ def _useless(column: pd.Series, kind: str, decimal: str) -> str:
 class TablePreparation(TransformerMixin, BaseEstimator):
     """Turn a raw data frame into a data frame of numbers and categories.
 
-    Columns are taken by name: their order does not matter, and further columns are ignored.
+    Columns are identified by their names: their order does not matter, and further columns are ignored.
 
     - A number stays a number; missing cells become NaN.
     - A date becomes the numbers ``NAME (days)`` since 1970-01-01, ``NAME (month)`` from 1 to 12 and
@@ -172,7 +172,7 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     Raises
     ------
     TypeError
-        If the data are no pandas data frame.
+        If the data are not a pandas data frame.
     ValueError
         If a column is missing or occurs twice, or a cell is not of the column's kind. The message names the column.
 
@@ -283,14 +283,14 @@ class TablePreparation(TransformerMixin, BaseEstimator):
     def __sklearn_tags__(self) -> Any:
         tags = super().__sklearn_tags__()
         tags.input_tags.allow_nan = tags.input_tags.categorical = tags.input_tags.string = True
-        tags.input_tags.two_d_array = False  # data frames only: columns are taken by name
+        tags.input_tags.two_d_array = False  # data frames only: columns are identified by name
         return tags
 
 
 def _checked(X: Any) -> pd.DataFrame:
     """Return the data frame with blanks in the column names normalised, as they are when a file is read."""
     if not isinstance(X, pd.DataFrame):
-        raise TypeError(f"X must be a pandas DataFrame, because columns are taken by name; got {type(X).__name__}")
+        raise TypeError(f"X must be a pandas DataFrame, because columns are identified by name; got {type(X).__name__}")
     frame = X.set_axis([" ".join(str(name).split()) for name in X.columns], axis="columns")
     if not frame.columns.is_unique:
         raise ValueError(f"column {frame.columns[frame.columns.duplicated()][0]!r} occurs more than once")

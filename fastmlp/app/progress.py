@@ -19,7 +19,7 @@ except ImportError:  # without the extra "app"
 else:
     HAS_RICH = True
 
-INTERVAL = 0.1  # seconds between looks at the log
+INTERVAL = 0.1  # seconds between two reads of the log
 QUIET = 2.0  # seconds until the first plain line; each later one takes twice as long, so that a log stays short
 
 Show = Callable[[int, float | None], None]

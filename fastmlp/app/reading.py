@@ -184,7 +184,7 @@ def _decode(name: str, content: bytes, encoding: str | None) -> tuple[str, str]:
     except UnicodeError as error:
         raise UserError(f"{name} is not {encoding} text: {first_line(error)}; choose another --encoding") from error
     except LookupError as error:
-        raise UserError(f"--encoding {encoding}: Python knows no such encoding") from error
+        raise UserError(f"--encoding {encoding}: Python has no such encoding") from error
 
 
 def find_encoding(content: bytes) -> str:

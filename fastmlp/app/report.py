@@ -22,9 +22,9 @@ def introduction(results: dict[str, Any]) -> list[str]:
         lines += textwrap.wrap(note, WIDTH, initial_indent="  ", subsequent_indent="    ", break_long_words=False)
     return [
         *lines,
-        f"{results['rows']['search']} rows to search on, {results['rows']['test']} set aside for the test",
+        f"{results['rows']['search']} rows for the search, {results['rows']['test']} test rows",
         f"GridSearchCV: {len(search['alphas'])} alphas x {len(search['sizes'])} hidden_layer_sizes x "
-        f"{search['folds']} folds = {search['fits']} fits, {results['jobs']} at a time",
+        f"{search['folds']} folds = {search['fits']} fits, {results['jobs']} in parallel",
     ]
 
 
@@ -94,7 +94,7 @@ def comparison(ours: dict[str, Any], theirs: dict[str, Any]) -> list[str]:
     """Return a comparison of the speed and the results of both libraries."""
     ratio = theirs["seconds"] / ours["seconds"]
     speed = f"{ratio:.1f} times faster" if ratio >= 1 else f"{1 / ratio:.1f} times slower"
-    agreement = "the same best parameters" if ours["best"] == theirs["best"] else "other best parameters"
+    agreement = "the same best parameters" if ours["best"] == theirs["best"] else "different best parameters"
     pairs = [(row["score"], counterpart(row, theirs)["score"]) for row in ours["candidates"]]
     gap = max((abs(a - b) for a, b in pairs if a is not None and b is not None), default=0.0)
     scores = f"mean scores that differ by at most {gap:.2g}" if gap else "the same mean scores"
@@ -113,7 +113,7 @@ def advice(results: dict[str, Any]) -> list[str]:
         if counts:
             line = f"{', '.join(counts)} {what}"
             if key == "unconverged":
-                line += f"; --max-iter {5 * results['max_iter']} trains longer"
+                line += f"; --max-iter {5 * results['max_iter']} allows more epochs"
             lines += textwrap.wrap(line, WIDTH, break_on_hyphens=False)
     return lines
 
@@ -145,7 +145,7 @@ def conclusion(results: dict[str, Any]) -> list[str]:
     if ours["title"] not in equal:
         gap = first["test"][metric] - ours["test"][metric]
         by = f"{round(gap * rows)} of {rows} rows" if results["task"] == "classification" else f"{gap:.4f}"
-        sentences.append(f"The best of fastmlp, {ours['title']}, is behind by {by}.")
+        sentences.append(f"The best model of fastmlp, {ours['title']}, is worse by {by}.")
     sentences.append(f"Saved (*): {saved['title']}, {results['models']['why']}.")
     return sentences + [f"{failure}." for failure in results["models"]["failures"]]
 

@@ -68,7 +68,7 @@ def load_model(path: Path) -> Any:
     versions = [str(warning.message) for warning in caught if hasattr(warning.message, "original_sklearn_version")]
     preparation = getattr(model, "named_steps", {}).get("prepare")
     if not hasattr(preparation, "new_categories"):
-        raise UserError(f"{path} holds a {type(model).__name__}, not a model that fit saved")
+        raise UserError(f"{path} contains a {type(model).__name__}, not a model that fit saved")
     if versions:
         print(
             f"{path} was saved with another version of scikit-learn than {sklearn.__version__}; predictions may differ",
@@ -85,7 +85,7 @@ def _load_skops(path: Path) -> Any:
     types = skops.io.get_untrusted_types(file=path)
     strange = [name for name in types if name not in TRUSTED and not name.startswith("fastmlp.")]
     if strange:
-        raise UserError(f"{path} holds {strange[0]}, which no model that fit saved consists of; it was not loaded")
+        raise UserError(f"{path} contains {strange[0]}, which models saved by fit do not contain; it was not loaded")
     return skops.io.load(path, trusted=types)
 
 
@@ -102,9 +102,9 @@ def load_metrics(folder: Path) -> dict[str, Any]:
     except OSError as error:
         raise UserError(f"cannot read {path}: {error.strerror}; fit writes it") from error
     except ValueError as error:
-        raise UserError(f"{path} is not what fit wrote ({first_line(error)})") from error
+        raise UserError(f"{path} is not a file that fit wrote ({first_line(error)})") from error
     if not isinstance(results, dict) or results.get("format") != 1:
-        raise UserError(f"{path} is not what this version's fit writes")
+        raise UserError(f"{path} was not written by fit of this version")
     return results
 
 

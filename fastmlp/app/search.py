@@ -89,7 +89,7 @@ class Outcome:
 
     @property
     def unconverged(self) -> int:
-        """Number of fits of the search that max_iter stopped."""
+        """Number of fits of the search that reached max_iter."""
         epochs = [self.search.cv_results_[f"split{fold}_test_epochs"] for fold in range(FOLDS)]
         return int(np.sum(np.asarray(epochs) >= mlp_of(self.search.best_estimator_).max_iter))
 
@@ -140,11 +140,11 @@ def columns(table: Table) -> Any:
 
 
 def pipeline(table: Table, model: Any) -> Any:
-    """Return a pipeline of the preprocessing and `model`, so that the preprocessing is fitted in each fold anew."""
+    """Return a pipeline of the preprocessing and `model`, so that the preprocessing is fitted again in each fold."""
     whole = Pipeline([("columns", columns(table)), ("mlp", model)])
     if table.task == "classification":
         return whole
-    # scikit-learn's defaults (initial learning rate, tolerance) suit targets of about unit variance.
+    # scikit-learn's defaults of the learning rate and the tolerance are made for targets of about unit variance.
     return TransformedTargetRegressor(regressor=whole, transformer=StandardScaler())
 
 

@@ -109,7 +109,7 @@ def read_table(
     name, frame = raw.name, raw.frame
     known = f"the columns are {shorten(list(frame))}"
     if target is None:
-        raise UserError(f"{name}: which column is to be predicted? Add --target NAME; {known}")
+        raise UserError(f"{name}: which column should be predicted? Add --target NAME; {known}")
     for option, columns in (("", [target]), ("--keep: ", keep), ("--drop: ", drop)):
         for column in columns:
             if column not in frame:
@@ -173,14 +173,16 @@ def _read_target(raw: Raw, target: str, task: str | None) -> tuple[pd.DataFrame,
     if task == "regression":
         assert values is not None
         if len(values) < MIN_ROWS:
-            raise UserError(f"{name}: {len(values)} rows are too few; test set and 5 folds need {MIN_ROWS}")
+            raise UserError(
+                f"{name}: {len(values)} rows are too few; the test rows and 5 folds need at least {MIN_ROWS}"
+            )
         return frame, values, task, notes
     labels = values.astype(np.int64) if whole and values is not None else texts.to_numpy(dtype=str)
     rarest, rows = min(Counter(labels.tolist()).items(), key=lambda item: item[1])
     if rows < MIN_ROWS_PER_CLASS:
         raise UserError(
             f"{name}: the class {brief(rarest)} of {target!r} has too few rows ({rows}); "
-            f"test set and 5 folds need {MIN_ROWS_PER_CLASS}: add rows, merge or remove such classes"
+            f"the test rows and 5 folds need at least {MIN_ROWS_PER_CLASS}: add rows, or merge or remove such classes"
             + ("" if values is None else ", or use --task regression")
         )
     return frame, labels, task, notes
@@ -201,7 +203,7 @@ def _notes(inputs: pd.DataFrame, recognition: Recognition, nameless: int) -> lis
     for reason, what in (
         ("constant", "the same value in every row"),
         ("counter", "whole numbers that count the rows (--keep NAME overrides)"),
-        ("identifier", "text with as many values as identifiers have"),
+        ("identifier", "text with as many different values as an identifier"),
     ):
         if left_out[reason]:
             notes.append(f"left out, {what}: {shorten(left_out[reason])}")
@@ -224,7 +226,7 @@ def _notes(inputs: pd.DataFrame, recognition: Recognition, nameless: int) -> lis
     if encoded:
         notes.append(f"text columns, one-hot encoded (values): {shorten(encoded)}")
     if dates:
-        notes.append(f"dates, turned into days since 1970, month and weekday (form): {shorten(dates)}")
+        notes.append(f"dates, converted to days since 1970, month and weekday (form): {shorten(dates)}")
     if imputed:
         notes.append(f"missing values, imputed by the median or the most frequent text (cells): {shorten(imputed)}")
     return notes

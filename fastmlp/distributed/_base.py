@@ -18,8 +18,8 @@ from fastmlp.estimators._training_options import batch_rows, numbers_for_kernels
 from fastmlp.estimators._weights import check_same_shapes, set_weights
 from fastmlp.kernels.layout import Hyper
 from fastmlp.kernels.tables import OPTIMIZERS
+from fastmlp.training._engine import NOT_FINITE
 from fastmlp.training._initialization import initial_weights
-from fastmlp.training._loops import NOT_FINITE
 from fastmlp.training._network import Network
 from fastmlp.training._state import TrainingState
 
@@ -72,7 +72,7 @@ class _DaskMLP(_BaseMLP):
         Raises
         ------
         TypeError
-            If X, y or sample_weight is not a Dask collection.
+            If X, y or sample_weight is not a Dask collection, or client is not a Dask client.
         ValueError
             If there is no client; a parameter is not supported; columns are chunked; the partitions of the collections
             differ; a partition is empty or has invalid values (the message contains its number); or training diverged

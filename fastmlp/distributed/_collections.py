@@ -16,8 +16,10 @@ def client_of(client: Any) -> Any:
 
     Raises
     ------
+    TypeError
+        If `client` is not a client of Dask.
     ValueError
-        If there is none.
+        If `client` is None and there is no current client.
     """
     if client is not None:
         if not isinstance(client, distributed.Client):
@@ -27,7 +29,7 @@ def client_of(client: Any) -> Any:
         return distributed.get_client()
     except ValueError:
         raise ValueError(
-            "Training on Dask collections needs a Dask client, and there is none: make one before fit, as in"
+            "Training on Dask collections needs a Dask client, and there is none: create one before fit, as in"
             " client = distributed.Client(), or pass it as fit(X, y, client=client)."
         ) from None
 

@@ -23,7 +23,9 @@ def r2(model: Any, parts: list[tuple[Any, ...]]) -> float:
     found = compute(*(moments(*part) for part in parts))
     mean = sum(total for total, _ in found) / sum(weight for _, weight in found)
     residual, total = np.sum(compute(*(squares(lazy, mean, *part) for part in parts)), axis=0)
-    return float(np.mean(1 - residual / total))
+    varies = total != 0
+    # Of a constant output, scikit-learn defines the score as 1 if all predictions are exact, otherwise as 0.
+    return float(np.mean(np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)))
 
 
 def _right(model: Any, X: Any, y: Any, sample_weight: Any) -> tuple[float, float]:

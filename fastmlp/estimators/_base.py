@@ -30,6 +30,7 @@ from ._layers import LayersMixin
 from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
 from ._sklearn import _fit_context
+from ._training_options import penalty_options
 from ._validation import check_sample_weight, is_plain_target, plain_as
 from ._weights import check_same_shapes, current_network, set_weights, weight_vector
 
@@ -192,8 +193,7 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
             network,
             prepare_data(X, Y, sample_weight, np.float64),
             w.astype(np.float64),
-            float(model.alpha),
-            model.penalty_scaling,
+            penalty_options(model),
             available_threads(model.n_jobs),
             tied=model._tied,
         )

@@ -199,7 +199,7 @@ class MLPClassifier(ClassifierMixin, _BaseMLP):
         return check_sample_weight(weights if sample_weight is None else sample_weight * weights, len(Y))
 
     def _check_class_weight(self) -> None:
-        """Refuse weights that are no finite numbers >= 0; scikit-learn's functions take what they are given."""
+        """Refuse weights that are not finite numbers >= 0, which scikit-learn's functions do not check."""
         if isinstance(self.class_weight, str):
             return
         for weights in self.class_weight if isinstance(self.class_weight, list) else [self.class_weight]:

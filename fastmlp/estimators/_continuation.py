@@ -16,8 +16,8 @@ import numpy as np
 from sklearn import get_config
 
 from fastmlp.training._engine import Engine
-from fastmlp.training._loops import Watch, train_stochastic
 from fastmlp.training._network import Array
+from fastmlp.training._stochastic import Watch, train_stochastic
 from fastmlp.training._threads import available_threads
 
 from ._outcome import show_progress

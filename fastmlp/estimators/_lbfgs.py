@@ -3,7 +3,7 @@
 from typing import Any
 
 from fastmlp.training._data import prepare_data
-from fastmlp.training._loops import minimize_lbfgs
+from fastmlp.training._lbfgs import minimize_lbfgs
 from fastmlp.training._network import Array, Network
 from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import available_threads

@@ -10,11 +10,11 @@ from fastmlp.kernels.tables import OPTIMIZERS
 from fastmlp.training._aligned import padded
 from fastmlp.training._checkpoint import Snapshot
 from fastmlp.training._data import prepare_data
-from fastmlp.training._loops import Watch, train_stochastic
 from fastmlp.training._network import Array, Network
 from fastmlp.training._row_order import RowOrder
 from fastmlp.training._snapshot import restore
 from fastmlp.training._state import TrainingState
+from fastmlp.training._stochastic import Watch, train_stochastic
 from fastmlp.training._threads import available_threads
 
 from ._callbacks import FitTasks

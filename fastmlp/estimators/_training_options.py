@@ -23,6 +23,7 @@ __all__ = [
     "numbers_for_kernels",
     "objective_options",
     "optimizer_name",
+    "penalty_options",
     "schedule_of",
 ]
 
@@ -71,13 +72,16 @@ def numbers_for_kernels(model: Any, settings: dict[str, Any]) -> dict[str, float
     }
 
 
+def penalty_options(model: Any) -> Hyper:
+    """Return the options of the penalty. All other options have their default values."""
+    return Hyper(alpha=float(model.alpha), penalty_sum=model.penalty_scaling == "sum")
+
+
 def objective_options(model: Any, network: Network, dtype: Any) -> Hyper:
-    """Return the options of the objective: penalty, cap and scale of the loss."""
+    """Return the options of the objective in training: penalty, cap and scale of the loss."""
     # scikit-learn caps the log loss. The loss of smoothed labels, which scikit-learn does not have, is not capped.
     capped = network.loss == "log_loss" and not network.label_smoothing
-    return Hyper(
-        alpha=float(model.alpha),
-        penalty_sum=model.penalty_scaling == "sum",
+    return penalty_options(model)._replace(
         cap=log_loss_cap(dtype) if capped else np.inf,
         loss_scale=1.0 / network.units[-1] if network.loss == "squared_error" else 1.0,
     )

@@ -10,8 +10,8 @@ from sklearn.model_selection import train_test_split
 
 from fastmlp.training._data import prepare_data
 from fastmlp.training._evaluation import mean_loss
-from fastmlp.training._loops import Measured
 from fastmlp.training._network import Array
+from fastmlp.training._stochastic import Measured
 
 from ._shared_parameters import STOCHASTIC_SOLVERS
 from ._validation import check_sample_weight

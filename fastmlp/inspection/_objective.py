@@ -33,8 +33,8 @@ class Objective:
     data : Data
     w : ndarray of shape (sizes.w,)
         The point at which J is evaluated. Change it in place, then evaluate.
-    alpha, penalty
-        As in `cost`.
+    hyper : Hyper
+        The options of the penalty.
     threads : int
         Upper bound for the team.
     tied : bool
@@ -44,8 +44,7 @@ class Objective:
     network: Network
     data: Data
     w: Array
-    alpha: float = 0.0
-    penalty: str = "mean"
+    hyper: Hyper
     threads: int = 1
     tied: bool = False
 
@@ -57,7 +56,7 @@ class Objective:
             self.data,
             self.w,
             np.ones(self.network.table()[1].stats, self.w.dtype),
-            Hyper(batch=self.data.rows, alpha=self.alpha, penalty_sum=self.penalty == "sum"),
+            self.hyper._replace(batch=self.data.rows),
             TrainingState.new(None, self.w.size, self.w.dtype),
             threads=self.threads,
         )
@@ -151,8 +150,7 @@ def objective_of_arrays(
         network,
         prepare_data(problem.X, problem.Y, problem.sample_weight, dtype),
         network.pack((problem.coefs, problem.intercepts, gammas, betas), dtype),
-        float(problem.alpha),
-        problem.penalty,
+        Hyper(alpha=float(problem.alpha), penalty_sum=problem.penalty == "sum"),
         available_threads(None) if worth > 1 else 1,
     )
 

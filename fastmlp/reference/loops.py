@@ -33,7 +33,7 @@ from typing import Any, NamedTuple, Unpack
 import numpy as np
 from numpy.typing import ArrayLike
 
-from fastmlp._problem import Array, BatchNorm, Options, Problem, check_output_error, check_problem
+from fastmlp._problem import Array, Options, Problem, check_output_error, check_problem, make_cost
 from fastmlp.reference._activations import LOOPS as ACTIVATIONS
 from fastmlp.reference._dropout import loop_mask as dropout_mask
 from fastmlp.reference._layers_loops import (
@@ -49,7 +49,7 @@ from fastmlp.reference._layers_loops import (
 )
 from fastmlp.reference._optimizers import LOOPS as OPTIMIZERS
 from fastmlp.reference._outputs import LOOPS as OUTPUTS
-from fastmlp.reference._training import Extras, Hyper, Rng, central_differences, initial_ranges, train
+from fastmlp.reference._training import central_differences, initial_ranges, make_fit
 
 __all__ = [
     "ACTIVATIONS",
@@ -438,103 +438,8 @@ def backpropagate(
     return [np.array(delta) for delta in deltas]
 
 
-def cost(
-    coefs: Sequence[ArrayLike],
-    intercepts: Sequence[ArrayLike],
-    X: ArrayLike,
-    Y: ArrayLike,
-    *,
-    activation: str | Sequence[str] = "relu",
-    output: str = "softmax",
-    loss: str = "auto",
-    loss_parameter: ArrayLike | None = None,
-    label_smoothing: float = 0.0,
-    alpha: float = 0.0,
-    penalty: str = "mean",
-    sample_weight: ArrayLike | None = None,
-    residual: bool = False,
-    batch_norm: BatchNorm | None = None,
-    maxout_pieces: int = 2,
-    dropout_masks: Sequence[ArrayLike] | None = None,
-) -> float:
-    """Compute the cost J, the mean loss of the samples plus the L2 penalty.
-
-    Parameters
-    ----------
-    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
-        Weights and biases, like scikit-learn's `coefs_` and `intercepts_`.
-    X : array-like of shape (m, n_0)
-        Samples.
-    Y : array-like of shape (m, n_L)
-        Targets: one-hot rows for softmax, 0 and 1 for the log loss and the focal loss of logistic units, non-negative
-        numbers for the Poisson deviance and the Tweedie deviance, positive ones for the gamma deviance and the Tweedie
-        deviance of a power >= 2, any numbers for the other losses.
-    activation : str or sequence of str, default="relu"
-        A name in `ACTIVATIONS` for all hidden layers, or one name for each.
-    output : {"softmax", "logistic", "identity", "exp", "ordered"}, default="softmax"
-        Link of the output layer.
-    loss : {"auto", "log_loss", "squared_error", "poisson", "absolute_error", "huber", "quantile", "cauchy", "gamma", \
-"tweedie", "focal"}, default="auto"
-        Loss. (output, loss) must be a key of `OUTPUTS`. "auto" selects the first loss in `OUTPUTS` for the output,
-        which is its canonical loss.
-    loss_parameter : float or array-like of shape (n_L,), default=None
-        Parameter of the loss: delta of "huber" (default 1), the quantile of "quantile" (0.5), the power of "tweedie"
-        (1.5) or gamma of "focal" (2), for all output units or for each.
-    label_smoothing : float, default=0.0
-        Targets y become (1 - s) y + s / n_L with softmax and (1 - s) y + s / 2 with logistic units, where s is this
-        number in [0, 1).
-    alpha : float, default=0.0
-        Strength of the L2 penalty (lambda). Biases are not penalised.
-    penalty : {"mean", "sum"}, default="mean"
-        Whether the penalty is divided by m ("mean") or not ("sum").
-    sample_weight : array-like of shape (m,), default=None
-        Weights of the samples. By default, all weights are 1.
-    residual : bool, default=False
-        Whether each hidden layer that is as wide as its input adds the input to its output.
-    batch_norm : sequence of L - 1 pairs (gamma, beta) of shapes (n_l,), default=None
-        Scale and shift of the batch normalisation of each hidden layer. By default, there is no batch normalisation.
-        Maxout layers have maxout_pieces * n_l numbers instead of n_l.
-    maxout_pieces : int, default=2
-        Number of linear pieces of a maxout unit. The weights of a maxout layer with n_l units have maxout_pieces * n_l
-        columns, with all first pieces, then all second pieces and so on.
-    dropout_masks : sequence of L arrays of shape (m, n_l), default=None
-        Factors of A_0..A_{L-1}, see `dropout_mask`. By default, nothing is dropped.
-
-    Returns
-    -------
-    float
-        The cost J.
-
-    Raises
-    ------
-    ValueError
-        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
-
-    Examples
-    --------
-    >>> from fastmlp.reference import loops
-    >>> round(loops.cost([[[0.0, 0.0]]], [[0.0, 0.0]], [[1.0]], [[1.0, 0.0]]), 4)
-    0.6931
-    """
-    problem = _check(
-        coefs,
-        intercepts,
-        X,
-        Y,
-        activation=activation,
-        output=output,
-        loss=loss,
-        loss_parameter=loss_parameter,
-        label_smoothing=label_smoothing,
-        alpha=alpha,
-        penalty=penalty,
-        sample_weight=sample_weight,
-        residual=residual,
-        batch_norm=batch_norm,
-        maxout_pieces=maxout_pieces,
-        dropout_masks=dropout_masks,
-    )
-    return _cost(problem)
+# The parameters of `cost` are declared and documented next to their checks.
+cost = make_cost(__name__, _check, _cost)
 
 
 def cost_and_gradient(
@@ -675,116 +580,7 @@ def gradient_descent_step(
     )
 
 
-def fit(
-    coefs: Sequence[ArrayLike],
-    intercepts: Sequence[ArrayLike],
-    X: ArrayLike,
-    Y: ArrayLike,
-    *,
-    epochs: int,
-    batch_size: int | None = None,
-    solver: str = "adam",
-    learning_rate_init: float = 0.001,
-    momentum: float = 0.9,
-    nesterovs_momentum: bool = True,
-    beta_1: float = 0.9,
-    beta_2: float = 0.999,
-    epsilon: float = 1e-8,
-    learning_rates: Sequence[float] | None = None,
-    learning_rate_multipliers: Sequence[tuple[float, float]] | None = None,
-    weight_decay: float = 0.0,
-    max_grad_norm: float | None = None,
-    average: float | None = None,
-    dropout: Sequence[float] | None = None,
-    dropout_seed: int = 0,
-    rng: Rng | None = None,
-    **options: Unpack[Options],
-) -> tuple[Any, ...]:
-    """Train a network with a stochastic optimizer, as scikit-learn does.
+# Both references share the training loop, which has no loops over samples or units.
+fit = make_fit(__name__, _check, _cost_and_gradient, OPTIMIZERS, dropout_mask)
 
-    Parameters
-    ----------
-    coefs, intercepts : sequences of L arrays of shapes (n_{l-1}, n_l) and (n_l,)
-        Initial weights and biases. They are not changed.
-    X : array-like of shape (m, n_0)
-        Samples.
-    Y : array-like of shape (m, n_L)
-        Targets, see `cost`.
-    epochs : int
-        Number of passes over X.
-    batch_size : int, default=None
-        Number of rows of a mini-batch. The last mini-batch of an epoch may have fewer. By default, each batch contains
-        all rows.
-    solver : {"sgd", "adam"}, default="adam"
-        A name in `OPTIMIZERS`.
-    learning_rate_init : float, default=0.001
-        Learning rate.
-    momentum : float, default=0.9
-        Momentum of "sgd".
-    nesterovs_momentum : bool, default=True
-        Whether "sgd" uses Nesterov's momentum.
-    beta_1, beta_2 : float, default=0.9, 0.999
-        Decay rates of the moments of "adam".
-    epsilon : float, default=1e-8
-        Constant in the denominator of "adam", for numerical stability.
-    learning_rates : sequence of float, default=None
-        Learning rate of each mini-batch, in their order; replaces `learning_rate_init`.
-    learning_rate_multipliers : sequence of L pairs of float, default=None
-        Factors of the learning rate for the weights, and for the biases, of each layer.
-    weight_decay : float, default=0.0
-        Decoupled weight decay (Loshchilov & Hutter 2019): each step multiplies the weights, but not the biases, by
-        1 - learning rate * weight_decay.
-    max_grad_norm : float, default=None
-        Largest Euclidean norm of the gradient over all weights and biases; a longer gradient is scaled to it.
-    average : float, default=None
-        Decay d of an exponential moving average of the weights and biases (Kingma & Ba 2015, section 7.2). After t
-        mini-batches, (1 - d) / (1 - d^t) sum_s d^(t - s) w_s is returned instead of the trained w_t.
-    dropout : sequence of L floats, default=None
-        Fractions of A_0..A_{L-1} that are dropped, see `dropout_mask`.
-    dropout_seed : int, default=0
-        Seed of the random numbers of dropout.
-    rng : numpy.random.RandomState or numpy.random.Generator, default=None
-        Generator that shuffles the rows before each epoch. By default, the rows keep their order. If a `RandomState`
-        draws the initial weights and then shuffles the rows, training matches scikit-learn for the same seed.
-    **options
-        Keyword parameters of `cost`.
-
-    Returns
-    -------
-    coefs, intercepts : lists of ndarrays
-        Trained weights and biases.
-    loss_curve : list of float
-        For each epoch, the mean of the costs of its mini-batches, weighted by their number of rows. The cost of a
-        mini-batch is computed before its update. A mini-batch whose sample weights are all zero causes no update and
-        counts as zero.
-    batch_norm : list of pairs of ndarrays
-        Trained (gamma, beta) of each hidden layer. Only returned if `batch_norm` is given.
-
-    Raises
-    ------
-    ValueError
-        If the shapes of the arrays do not match, a name is unknown or a value is not allowed.
-
-    Examples
-    --------
-    >>> from fastmlp.reference import loops
-    >>> X, Y = [[0.0], [1.0]], [[1.0], [3.0]]
-    >>> coefs, intercepts, loss_curve = loops.fit(
-    ...     [[[0.0]]], [[0.0]], X, Y, epochs=200, solver="sgd", learning_rate_init=0.1, output="identity"
-    ... )
-    >>> round(coefs[0].item(), 3), round(intercepts[0].item(), 3)
-    (2.0, 1.0)
-    """
-    hyper = Hyper(learning_rate_init, momentum, nesterovs_momentum, beta_1, beta_2, epsilon)
-    extras = Extras(
-        learning_rates,
-        learning_rate_multipliers,
-        weight_decay,
-        max_grad_norm,
-        average,
-        dropout,
-        dropout_seed,
-        dropout_mask,
-    )
-    problem = _check(coefs, intercepts, X, Y, **options)
-    return train(problem, _cost_and_gradient, OPTIMIZERS, solver, hyper, epochs, batch_size, rng, extras)
+__test__ = {"cost": cost, "fit": fit}  # doctest would miss them, because they are not defined in this module

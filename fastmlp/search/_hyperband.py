@@ -34,6 +34,8 @@ from ._sklearn import (
 __all__ = ["HyperbandSearchCV"]
 
 RESOURCE = "max_iter"
+# Beginnings of the warnings about `max_iter`, which the search itself sets. All other warnings of the refit are shown.
+BUDGET_REACHED = r"Stochastic Optimizer: Maximum iterations|lbfgs failed to converge .*\(max_iter="
 TASKS_PER_WORKER = 3  # candidates differ in cost: smaller tasks keep all workers busy to the end
 
 
@@ -133,8 +135,11 @@ class HyperbandSearchCV(BaseSearchCV):
     again in every rung. The score of a candidate therefore differs slightly from that of a single fit with the same
     number of epochs, such as `best_estimator_`. A candidate that stops by itself (`tol`, `n_iter_no_change`) is not
     trained further. ConvergenceWarning is silenced while candidates train, because each rung ends before convergence by
-    design. With `early_stopping=True`, every rung draws a separate validation set. Schedules that depend on the
-    fraction of training that is done, such as learning_rate='cosine', run over the epochs of each rung.
+    design. `best_estimator_` trains for the number of epochs with which its parameters were scored, so the warning that
+    it has reached `max_iter` is silenced as well. If `best_params_` has the largest number of epochs, `max_resources_`,
+    a search with a larger `max_resources` may find a better model. With `early_stopping=True`, every rung draws a
+    separate validation set. Schedules that depend on the fraction of training that is done, such as
+    learning_rate='cosine', run over the epochs of each rung.
 
     References
     ----------
@@ -228,6 +233,8 @@ class HyperbandSearchCV(BaseSearchCV):
         if self.min_resources > self.max_resources_:
             raise ValueError(f"min_resources={self.min_resources} must not exceed max_resources={self.max_resources_}.")
         spaces = self.param_distributions if isinstance(self.param_distributions, list) else [self.param_distributions]
+        if not spaces:
+            raise ValueError("param_distributions must have at least one dict, got [].")
         if any(prefix + RESOURCE in space for space in spaces):
             raise ValueError(
                 f"param_distributions may not contain {prefix + RESOURCE!r}: Hyperband itself sets the epochs, up to "
@@ -315,7 +322,9 @@ class HyperbandSearchCV(BaseSearchCV):
         # Clone the values, too, because a parameter may be an estimator that replaces a step.
         self.best_estimator_ = clone(self.estimator).set_params(**clone(self.best_params_, safe=False))
         begin = time.perf_counter()
-        self.best_estimator_.fit(X, **({} if y is None else {"y": y}), **fit_params)
+        with warnings.catch_warnings():
+            warnings.filterwarnings("ignore", BUDGET_REACHED, ConvergenceWarning)
+            self.best_estimator_.fit(X, **({} if y is None else {"y": y}), **fit_params)
         self.refit_time_ = time.perf_counter() - begin
         if hasattr(self.best_estimator_, "feature_names_in_"):
             self.feature_names_in_ = self.best_estimator_.feature_names_in_

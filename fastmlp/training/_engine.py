@@ -30,8 +30,11 @@ from ._team_size import TeamSize
 from ._threads import Team
 from ._workspace import NO_OPTIONS, LayerOptions, Workspace, chunk_rows, parts_of, strips_of
 
-__all__ = ["Engine", "log_loss_cap"]
+__all__ = ["NOT_FINITE", "Engine", "log_loss_cap"]
 
+NOT_FINITE = (
+    "Solver produced non-finite parameter weights. The input data may contain large values and need to be preprocessed."
+)
 CALL_SECONDS = 0.05  # duration of a call; Ctrl-C takes effect between two calls of the kernel
 # Cautious estimates for the length of the first call of a fit. They include the overhead of a tiny network.
 FIRST_FLOPS_PER_SECOND, FIRST_SECONDS = 2e10, 2e-6

@@ -2,6 +2,8 @@
 
 from typing import NamedTuple
 
+from fastmlp.kernels.layout import Hyper
+
 from ._data import Data
 from ._network import Array, Network
 
@@ -18,10 +20,8 @@ class ObjectiveInputs(NamedTuple):
         In float64.
     w : ndarray of shape (sizes.w,)
         Weight vector, in float64. It is a copy, which the caller may change.
-    alpha : float
-        Strength of the L2 penalty.
-    penalty : {'mean', 'sum'}
-        Scaling of the penalty, see `penalty_scaling` of `MLPClassifier`.
+    hyper : Hyper
+        The options of the penalty. The loss is neither capped nor scaled.
     threads : int
         Upper bound of the number of threads.
     tied : bool
@@ -31,7 +31,6 @@ class ObjectiveInputs(NamedTuple):
     network: Network
     data: Data
     w: Array
-    alpha: float
-    penalty: str
+    hyper: Hyper
     threads: int
     tied: bool

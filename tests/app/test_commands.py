@@ -8,7 +8,6 @@ import joblib
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.datasets import load_wine
 
 from fastmlp.__main__ import main
@@ -48,6 +47,8 @@ def folder(tmp_path_factory):
 
 def load(path):
     """Load a model as docs/app.md tells users."""
+    import skops.io  # takes four seconds, so only the process that runs these tests imports it
+
     return skops.io.load(path, trusted=skops.io.get_untrusted_types(file=path))
 
 
@@ -61,11 +62,11 @@ def test_fit_says_what_it_left_out(folder):
     assert "read with separator semicolon, decimal comma, encoding utf-8" in said
     assert "left out, the same value in every row: unit" in said
     assert "left out, whole numbers that count the rows (--keep NAME overrides): number" in said
-    assert "left out, text with as many values as identifiers have: remark" in said
-    assert "dates, turned into days since 1970, month and weekday (form): picked (DD.MM.YYYY)" in said
+    assert "left out, text with as many different values as an identifier: remark" in said
+    assert "dates, converted to days since 1970, month and weekday (form): picked (DD.MM.YYYY)" in said
     assert "Saved (*): MLP of fastmlp, searched, as --model says." in said
     assert "Best on the 36 test rows, accuracy " in said
-    assert "--max-iter 250 trains longer" in said
+    assert "--max-iter 250 allows more epochs" in said
 
 
 def test_metrics(folder):
@@ -82,7 +83,7 @@ def test_predict_in_a_process_and_by_hand_agree(folder, table):
     done = run("predict", "report/model.skops", "wine.csv", "-o", "predictions.csv", cwd=folder, text=True)
     assert done.returncode == 0, done.stderr
     assert done.stdout == ""
-    assert "ignored, not used by the model: cultivar" in done.stderr
+    assert "ignored, because the model does not use them: cultivar" in done.stderr
     assert "178 predictions written to predictions.csv" in done.stderr
     predictions = pd.read_csv(folder / "predictions.csv")
     assert list(predictions) == ["prediction", *(f"probability class_{k}" for k in range(3))]
@@ -111,7 +112,7 @@ def test_predict_reports_new_texts(folder, table, tmp_path, capsys):
     assert main(["predict", str(folder / "report" / "model.skops"), str(tmp_path / "new.csv")]) == 0
     said = capsys.readouterr()
     assert (
-        "column 'town' has texts that the model does not know, treated as none of the known ones: 'Atlantis'"
+        "column 'town' has texts that fit has not seen, treated as different from all known texts: 'Atlantis'"
         in said.err
     )
     assert len(said.out.splitlines()) == 6
@@ -138,15 +139,17 @@ def test_errors_of_predict_are_one_line(folder, table, tmp_path, capsys, change,
 
 def test_refused_models(folder, tmp_path, capsys):
     joblib.dump({"a": 1}, tmp_path / "dict.joblib")
+    import skops.io
+
     skops.io.dump({"a": 1}, tmp_path / "dict.skops")
     skops.io.dump(subprocess.Popen.__mro__[0], tmp_path / "foreign.skops")
     (tmp_path / "text.joblib").write_text("no model")
     for name, message in {
         "absent.skops": "no such file",
         ".": "it is a folder",
-        "dict.joblib": "holds a dict, not a model that fit saved",
-        "dict.skops": "holds a dict, not a model that fit saved",
-        "foreign.skops": "which no model that fit saved consists of; it was not loaded",
+        "dict.joblib": "contains a dict, not a model that fit saved",
+        "dict.skops": "contains a dict, not a model that fit saved",
+        "foreign.skops": "which models saved by fit do not contain; it was not loaded",
         "text.joblib": "is not a model that fit saved",
     }.items():
         assert main(["predict", str(tmp_path / name), str(folder / "wine.csv")]) == 2
@@ -172,9 +175,9 @@ def test_report_renders_again(folder, tmp_path, capsys):
     ("content", "message"),
     [
         (None, "metrics.json: No such file or directory; fit writes it"),
-        ("{", "is not what fit wrote"),
-        ("[]", "is not what this version's fit writes"),
-        ('{"format": 1}', "is not what fit wrote (KeyError"),
+        ("{", "is not a file that fit wrote"),
+        ("[]", "was not written by fit of this version"),
+        ('{"format": 1}', "is not a file that fit wrote (KeyError"),
     ],
 )
 def test_errors_of_report_are_one_line(tmp_path, capsys, content, message):
@@ -216,7 +219,7 @@ def test_unexpected_error_is_one_line(folder, capsys, monkeypatch):
 def test_closed_output_pipe_is_not_an_error(folder):
     """A reader such as ``head`` closes the pipe early. The program then exits without an error message."""
     program = subprocess.Popen(
-        [sys.executable, "-m", "fastmlp", "predict", "report/model.skops", "wine.csv"],
+        [sys.executable, "-m", "fastmlp", "predict", "report/model.joblib", "wine.csv"],
         stdout=subprocess.PIPE,
         stderr=subprocess.PIPE,
         text=True,
@@ -226,4 +229,4 @@ def test_closed_output_pipe_is_not_an_error(folder):
     said = program.stderr.read()
     program.stderr.close()
     assert program.wait(timeout=1200) == 0
-    assert said.splitlines() == ["wine.csv: ignored, not used by the model: cultivar"]
+    assert said.splitlines() == ["wine.csv: ignored, because the model does not use them: cultivar"]

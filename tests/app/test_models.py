@@ -81,7 +81,7 @@ RESULTS = {
 def test_better_boosting_is_not_hidden():
     assert report.conclusion(RESULTS) == [
         "Best on the 40 test rows, accuracy 0.9500: trees.",
-        "The best of fastmlp, network, is behind by 2 of 40 rows.",
+        "The best model of fastmlp, network, is worse by 2 of 40 rows.",
         "Saved (*): trees, for a reason.",
     ]
 
@@ -90,7 +90,7 @@ def test_best_of_fastmlp_is_compared():
     results = copy.deepcopy(RESULTS)
     better = {"name": "tabular", "title": "ensemble", "test": {"accuracy": 0.925}}
     results["models"]["models"].insert(1, better)
-    assert report.conclusion(results)[1] == "The best of fastmlp, ensemble, is behind by 1 of 40 rows."
+    assert report.conclusion(results)[1] == "The best model of fastmlp, ensemble, is worse by 1 of 40 rows."
     better["test"]["accuracy"] = 0.95
     assert report.conclusion(results) == [
         "Best on the 40 test rows, accuracy 0.9500: trees; ensemble.",

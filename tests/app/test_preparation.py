@@ -5,7 +5,6 @@ import pickle
 import numpy as np
 import pandas as pd
 import pytest
-import skops.io
 from sklearn.base import clone
 from sklearn.ensemble import HistGradientBoostingClassifier
 from sklearn.pipeline import make_pipeline
@@ -97,6 +96,8 @@ def test_same_result_in_any_order_with_further_columns_and_as_text(frame):
 
 
 def test_copies_agree(frame, tmp_path):
+    import skops.io  # takes four seconds, so only the process that runs this test imports it
+
     preparation = TablePreparation(recognize(frame).kinds).fit(frame)
     expected = preparation.transform(frame)
     skops.io.dump(preparation, tmp_path / "preparation.skops")
@@ -140,7 +141,9 @@ def test_refusals_name_the_column(frame, change, message):
 
 
 def test_arrays_are_refused(frame):
-    with pytest.raises(TypeError, match="X must be a pandas DataFrame, because columns are taken by name; got ndarray"):
+    with pytest.raises(
+        TypeError, match="X must be a pandas DataFrame, because columns are identified by name; got ndarray"
+    ):
         TablePreparation().fit(np.zeros((3, 2)))
 
 

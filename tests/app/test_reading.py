@@ -155,7 +155,7 @@ def test_several_blanks_separate_once(tmp_path):
 
 @pytest.mark.parametrize(
     ("encoding", "message"),
-    [("utf-8", "is not utf-8 text: .*choose another --encoding"), ("utf-99", "--encoding utf-99: Python knows no")],
+    [("utf-8", "is not utf-8 text: .*choose another --encoding"), ("utf-99", "--encoding utf-99: Python has no")],
 )
 def test_wrong_encoding_is_refused(tmp_path, encoding, message):
     path = tmp_path / "table.csv"

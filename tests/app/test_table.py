@@ -100,7 +100,7 @@ def test_identifiers_and_nameless_columns_are_left_out(tmp_path, wine_rows):
     table = read_table(path, "cultivar")
     assert list(table.X) == WINE[:-1]
     assert "left out, without a name or without values: 2 columns" in table.notes
-    assert "left out, text with as many values as identifiers have: label (178)" in table.notes
+    assert "left out, text with as many different values as an identifier: label (178)" in table.notes
 
 
 def test_many_odd_cells_make_a_text_column(tmp_path, wine_rows):

@@ -232,6 +232,13 @@ def test_scores_are_those_of_local_data(kind, weighted, client, rng):
     assert score == pytest.approx(model.score(X, y, sample_weight), rel=1e-12)
 
 
+def test_score_of_a_constant_target_is_that_of_local_data(client):
+    X, y = diabetes()
+    model = DaskMLPRegressor(**SETTINGS).fit(*collections(X, y, 200))
+    constant = np.ones(len(y))
+    assert model.score(*collections(X, constant, 130)) == model.score(X, constant) == 0.0
+
+
 def test_the_model_also_predicts_local_data(client):
     X, y = digits()
     model = DaskMLPClassifier(**SETTINGS).fit(*collections(X, y, 200))

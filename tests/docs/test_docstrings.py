@@ -82,12 +82,17 @@ def test_methods_are_used_in_an_example(package, name):
     assert all(inspect.getdoc(method) for method in methods.values())
 
 
+# `make_cost` and `make_fit` return functions with examples, which run with the modules that export these functions.
+RUN_ELSEWHERE = {"fastmlp._problem", "fastmlp.reference._training"}
+
+
 def modules_with_examples():
     """Yield the modules of the package that contain an example anywhere, found without importing them."""
     for info in pkgutil.walk_packages(fastmlp.__path__, "fastmlp."):
         path = Path(info.module_finder.path, info.name.rpartition(".")[2])
         source = path / "__init__.py" if info.ispkg else path.with_suffix(".py")
-        if not info.name.startswith("fastmlp.kernels") and ">>> " in source.read_text(encoding="utf-8"):
+        wanted = not info.name.startswith("fastmlp.kernels") and info.name not in RUN_ELSEWHERE
+        if wanted and ">>> " in source.read_text(encoding="utf-8"):
             yield info.name
 
 

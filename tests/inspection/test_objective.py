@@ -76,11 +76,10 @@ def test_signatures_match_the_reference():
 @pytest.mark.parametrize("activation", vectorized.ACTIVATIONS)
 def test_kernels_match_the_reference(activation, dtype, rounding_error):
     """Shapes smaller and larger than the tiles of the kernels; the reference computes in float64."""
-    shapes = [(2, 5, 3), (4, 4, 4, 1), (20, 33, 33, 17)]
-    switches = product(shapes, vectorized.OUTPUTS, [False, True], [False, True])
-    for seed, (widths, pair, residual, batch_norm) in enumerate(switches):
-        residual = residual and widths[1] == widths[-2] != widths[0]
-        residual = residual and len(widths) > 3
+    # The first network has no layer as wide as its input, so it cannot be residual.
+    networks = [((2, 5, 3), False), *product([(4, 4, 4, 1), (20, 33, 33, 17)], [False, True])]
+    cases = product(networks, vectorized.OUTPUTS, [False, True])
+    for seed, ((widths, residual), pair, batch_norm) in enumerate(cases):
         (coefs, intercepts, X, Y), options = problem(
             widths, activation, pair, seed, dtype, residual=residual, batch_norm=batch_norm
         )

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fastmlp.kernels.layout import Hyper
 from numpy.testing import assert_array_equal
 
 import fastmlp
@@ -19,7 +20,8 @@ def test_no_private_attribute_or_module_is_used(path):
     for node in ast.walk(tree):
         if isinstance(node, ast.Attribute) and node.attr.startswith("_") and not node.attr.endswith("__"):
             own = isinstance(node.value, ast.Name) and node.value.id == "self"
-            assert own or node.attr == "_asdict", ast.unparse(node)  # `_asdict` of a named tuple is public
+            public = node.attr in ("_asdict", "_replace")  # methods of named tuples
+            assert own or public, ast.unparse(node)
         if isinstance(node, ast.ImportFrom):
             assert "estimators" not in node.module
             assert not (node.module.startswith("sklearn") and any(alias.name.startswith("_") for alias in node.names))
@@ -48,7 +50,7 @@ def test_the_protocol_returns_the_objective_of_fit(kind, problems):
     before = vars(model).copy()
     inputs = model.__fastmlp_objective__(X.astype(np.float32), y, np.ones(len(X)))
     assert vars(model) == before
-    assert (inputs.alpha, inputs.penalty, inputs.threads, inputs.tied) == (0.5, "sum", 1, False)
+    assert (inputs.hyper, inputs.threads, inputs.tied) == (Hyper(alpha=0.5, penalty_sum=True), 1, False)
     assert inputs.w.dtype == inputs.data.X.dtype == np.float64
     # The initial weights are those of a fit that changes nothing.
     with pytest.warns(match="Maximum iterations"):

@@ -26,10 +26,10 @@ from fastmlp.reference import vectorized
 from fastmlp.training import _engine, _workspace
 from fastmlp.training._data import prepare_data
 from fastmlp.training._engine import Engine
-from fastmlp.training._loops import divergence_message
 from fastmlp.training._network import Network
 from fastmlp.training._row_order import RowOrder
 from fastmlp.training._state import TrainingState
+from fastmlp.training._stochastic import divergence_message
 from fastmlp.training._threads import Team
 
 DTYPES = [np.float32, np.float64]

@@ -3,6 +3,7 @@
 import doctest
 import inspect
 import math
+import pickle
 from functools import partial
 from itertools import product
 
@@ -95,6 +96,15 @@ def test_docstrings(module):
     for name, thing in vars(module).items():
         if inspect.isfunction(thing) and thing.__module__ == module.__name__ and not name.startswith("_"):
             assert thing.__doc__, name
+
+
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_functions_can_be_pickled(reference):
+    """Both references make `cost` and `fit` with the same code, but each has its own functions."""
+    for name in reference.__all__:
+        thing = getattr(reference, name)
+        if inspect.isfunction(thing):
+            assert pickle.loads(pickle.dumps(thing)) is thing
 
 
 # ---- Activations ----

@@ -314,14 +314,25 @@ def test_converged_candidates_are_not_trained_further(problems):
     assert (search.cv_results_["mean_fit_time"][again] == 0).all()
 
 
-def test_warnings_are_silenced_in_rungs_only(problems):
+@pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
+def test_no_warning_about_the_number_of_epochs(solver, problems):
+    """The search sets `max_iter`, so a user could not follow the advice to increase it."""
     X, y = problems["binary"][2:4]
     before = list(warnings.filters)
-    with warnings.catch_warnings(record=True) as caught:
-        warnings.simplefilter("always")
-        HyperbandSearchCV(classifier(), SPACE, **SETTINGS).fit(X, y)
-    assert [warning.category for warning in caught] == [ConvergenceWarning]  # of the refit
+    with warnings.catch_warnings():
+        warnings.simplefilter("error")
+        search = HyperbandSearchCV(classifier(solver=solver, tol=0), SPACE, **SETTINGS).fit(X, y)
+    assert search.best_estimator_.n_iter_ == search.best_params_["max_iter"]
     assert warnings.filters == before
+
+
+def test_other_warnings_of_the_refit_are_shown(problems):
+    """With early stopping, divergence is a ConvergenceWarning."""
+    X, y = problems["regression"][2:4]
+    estimator = MLPRegressor(hidden_layer_sizes=10, solver="sgd", early_stopping=True, random_state=0)
+    search = HyperbandSearchCV(estimator, {"learning_rate_init": [1e10]}, **SETTINGS | {"min_resources": 9})
+    with pytest.warns(ConvergenceWarning, match="diverged"):
+        search.fit(X, y)
 
 
 @pytest.mark.parametrize("solver", ["sgd", "adam", "lbfgs"])
@@ -365,6 +376,7 @@ def test_without_targets(problems):
         (classifier(), SPACE, {"cv": []}, "at least one split"),
         (classifier(), {"unknown": [1.0]}, {}, "Invalid parameter 'unknown'"),
         (classifier(), {"alpha": 1.0}, {}, "needs to be a list"),
+        (classifier(), [], {}, "param_distributions must have at least one dict"),
     ],
 )
 def test_bad_input_gets_one_clear_error(estimator, space, settings, message, problems):

@@ -207,7 +207,7 @@ def test_ranks_of_smaller_team_have_separate_buffers(size, problem, monkeypatch)
     plans, prepare, capacities = [], _engine.Engine.__post_init__, []
     monkeypatch.setattr(_engine, "record_of", note_plan)
     monkeypatch.setattr(_engine.Engine, "__post_init__", note_memory)
-    monkeypatch.setattr("fastmlp.training._loops.Team", lambda planned: Team(min(planned, size)))
+    monkeypatch.setattr("fastmlp.training._stochastic.Team", lambda planned: Team(min(planned, size)))
     fastmlp.MLPClassifier(**params | {"batch_size": 290}, n_jobs=8).fit(X, y)
     (capacity,) = capacities
     assert plans
