@@ -20,7 +20,7 @@ _compiled: dict[tuple[Any, ...], Any] = {}
 
 # Kernels that every network needs for prediction and for training. Batch normalisation and sparse data need more.
 PREDICTING = ("gemm", "transpose", "forward", "backward", "forward_rows")
-LARGE = ("panel_product", "pack", "pack_transposed")
+LARGE = ("panel_product", "pack", "pack_transposed", "pack_columns")
 TRAINING = (
     *PREDICTING,
     *LARGE,

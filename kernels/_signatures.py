@@ -37,10 +37,11 @@ SIGNATURES = {
         # Arithmetic.
         "gemm": "number* a, int a_row, int a_col, number* b, int ldb, number* c, int ldc, int m, int k, int n, "
         "number* start, int start_row",
-        "panel_product": "number* a, int a_row, int a_col, number* b, int height, number* c, int ldc, int m, int k, "
-        "int n, number* start, int start_row, int ahead, number* x, number* y, number* z",
+        "panel_product": "number* a, int a_row, int a_col, int a_group, number* b, int height, number* c, int ldc, "
+        "int m, int k, int n, number* start, int start_row, int ahead, number* x, number* y, number* z",
         "pack": "number* src, int ld_src, number* dst, int height, int first, int rows, int cols",
         "pack_transposed": "number* src, int ld_src, number* dst, int height, int first, int rows, int cols",
+        "pack_columns": "number* src, int ld_src, number* dst, int rows, int cols",
         "transpose": "number* src, int ld_src, number* dst, int ld_dst, int rows, int cols",
         "forward": "int code, number* a, int n",
         "backward": "int code, number* k, number* d, int n",

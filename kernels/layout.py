@@ -293,6 +293,7 @@ LINKED = (
     "panel_product",
     "pack",
     "pack_transposed",
+    "pack_columns",
     "transpose",
     "forward",
     "backward",

@@ -11,9 +11,12 @@ values. The last panel is as wide as the others; what lies behind column n is ne
 
 from typing import Any
 
+from numba import types
+from numba.extending import intrinsic
+
 from ._jit import LinkedKernel, inlined, linked_kernel
 from ._memory import offset
-from ._simd import VECTOR_BYTES, lanes, prefetch_outer, smaller
+from ._simd import VECTOR_BYTES, lanes, load, prefetch_outer, smaller, store
 from .layout import PANEL_ROWS
 from .matmul import ROWS, VECTORS, _product, copy_panel_row, transpose
 
@@ -45,8 +48,11 @@ def prefetch_rows(x, distance, rows, size):
 
 
 @inlined
-def product(a, a_row, a_col, b, height, c, ldc, m, k, n, start, start_row, ahead, x, y, z):
+def product(a, a_row, a_col, a_group, b, height, c, ldc, m, k, n, start, start_row, ahead, x, y, z):
     """C = start + A B as `matmul.gemm`, for B (k, n) in panels of `height` >= k rows.
+
+    If `a_group` is not zero, A is stored in groups of as many rows as the largest tile has, see `pack_columns`; a group
+    begins `a_group` values after the one before.
 
     With `ahead`, the CPU is asked to bring the values of x, y and z with the indices of the values of C into the
     second-level cache, bit by bit while it computes.
@@ -58,20 +64,22 @@ def product(a, a_row, a_col, b, height, c, ldc, m, k, n, start, start_row, ahead
         depth = (block + 1) * k // blocks - top
         for first in range(0, m, HEIGHT):
             end = first + smaller(HEIGHT, m - first)
+            asking = ahead != 0 and block == 0
             # Tile by tile where memory is asked for, as a CPU keeps track of about twenty missing lines only.
-            step = ROWS[0] if ahead != 0 and block == 0 else HEIGHT
+            step = ROWS[0] if asking or a_group != 0 else HEIGHT
             for j in range(0, n, width):
                 panel = offset(b, j * height + top * width)
                 cols = smaller(width, n - j)
                 for i in range(first, end, step):
                     rows = smaller(step, end - i)
-                    if step < HEIGHT:
+                    if asking:
                         place = i * ldc + j
                         prefetch_rows(offset(x, place), ldc, rows, cols)
                         prefetch_rows(offset(y, place), ldc, rows, cols)
                         prefetch_rows(offset(z, place), ldc, rows, cols)
+                    rows_at = i * a_row if a_group == 0 else i // ROWS[0] * a_group
                     _product(
-                        offset(a, i * a_row + top * a_col),
+                        offset(a, rows_at + top * a_col),
                         a_row,
                         a_col,
                         panel,
@@ -86,6 +94,34 @@ def product(a, a_row, a_col, b, height, c, ldc, m, k, n, start, start_row, ahead
                     )
         # The chains go on where those of the last block ended.
         start, start_row = c, ldc
+
+
+@intrinsic
+def copy_group(typingctx, source, target):
+    """Copy as many values as the largest tile has rows."""
+
+    def codegen(context, builder, sig, args):
+        source, target = args
+        store(builder, load(builder, source, ROWS[0]), target)
+        return context.get_dummy_value()
+
+    return types.void(source, target), codegen
+
+
+@inlined
+def pack_columns(src, ld_src, dst, rows, cols):
+    """Write S' of S (rows, cols) at `src`, rows `ld_src` apart, in groups of as many rows as the largest tile has.
+
+    Group g of S' begins at value g * ROWS[0] * rows. Its values lie in the order in which a tile reads them: first all
+    of column 0, then all of column 1. Columns of S itself lie kilobytes apart.
+    """
+    group = ROWS[0]
+    full = cols - cols % group
+    for r in range(rows):
+        for j in range(0, full, group):
+            copy_group(offset(src, r * ld_src + j), offset(dst, j * rows + r * group))
+        for j in range(full, cols):
+            dst[full * rows + r * group + j - full] = src[r * ld_src + j]
 
 
 @inlined
@@ -122,9 +158,9 @@ def linked(number: Any) -> list[LinkedKernel]:
     """Declare the kernels for arrays of `number`."""
 
     @linked_kernel(number, "panel_product")
-    def linked_product(a, a_row, a_col, b, height, c, ldc, m, k, n, start, start_row, ahead, x, y, z):
+    def linked_product(a, a_row, a_col, a_group, b, height, c, ldc, m, k, n, start, start_row, ahead, x, y, z):
         """C = start + A B for B in panels, see `product`."""
-        product(a, a_row, a_col, b, height, c, ldc, m, k, n, start, start_row, ahead, x, y, z)
+        product(a, a_row, a_col, a_group, b, height, c, ldc, m, k, n, start, start_row, ahead, x, y, z)
 
     @linked_kernel(number, "pack")
     def linked_pack(src, ld_src, dst, height, first, rows, cols):
@@ -136,4 +172,9 @@ def linked(number: Any) -> list[LinkedKernel]:
         """Write columns of panels, see `pack_transposed`."""
         pack_transposed(src, ld_src, dst, height, first, rows, cols)
 
-    return [linked_product, linked_pack, linked_pack_transposed]
+    @linked_kernel(number, "pack_columns")
+    def linked_pack_columns(src, ld_src, dst, rows, cols):
+        """Write groups of columns, see `pack_columns`."""
+        pack_columns(src, ld_src, dst, rows, cols)
+
+    return [linked_product, linked_pack, linked_pack_transposed, linked_pack_columns]

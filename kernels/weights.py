@@ -11,10 +11,11 @@ import numpy as np
 
 from ._call import call
 from ._jit import LinkedKernel, inlined, kernel, linked_kernel
-from ._memory import copy, fill, move, offset, view
+from ._memory import copy, fill, offset, view
 from ._records import record
 from ._simd import VECTOR_BYTES, smaller
 from .layout import BLOCK_ROWS, CLAIMED_WEIGHTS, CLAIMS, LANES, ROUND_ROWS, SIGNALS
+from .matmul import ROWS
 from .panels import HEIGHT
 from .reductions import add_squares
 from .step import layer_rows
@@ -208,15 +209,14 @@ def linked(number: Any) -> list[LinkedKernel]:
                         a, a_row, a_col = offset(before, i), np.int64(1), record(layers, l - 1).a_row
                     first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
                     if layer.panels and not bias:
-                        # Columns of A_{l-1} lie far apart: those of this round are copied next to each other.
                         columns = offset(scratch, HEIGHT * q)
-                        for r in range(rows):
-                            move(offset(a, r * a_col), offset(columns, r * count), count)
+                        call(memory.linked.pack_columns, a, a_col, columns, rows, count)
                         call(
                             memory.linked.panel_product,
                             columns,
                             1,
-                            count,
+                            ROWS[0],
+                            ROWS[0] * rows,
                             offset(memory.d_panels, layer.d_panels),
                             plan.chunk,
                             target,
