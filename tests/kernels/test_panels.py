@@ -25,6 +25,9 @@ SHAPES = [
     (30, 2100, 40),
 ]
 
+# Rows of the largest tile.
+GROUP = {64: 14, 32: 6, 16: 8}[vector_bytes()]
+
 
 def width_of(dtype):
     """Columns of a panel: two vectors."""
@@ -47,14 +50,25 @@ def unpacked(panels, height, cols):
     return np.hstack(parts)[:, :cols]
 
 
-def product(A, panels, height, n, start, *, transposed=False, ahead=None):
+def grouped(A):
+    """The transpose of A in groups of columns, as `pack_columns` writes them; what it does not write is NaN."""
+    rows, cols = A.shape
+    groups = np.full(-(-cols // GROUP) * GROUP * rows, np.nan, A.dtype)
+    entry("pack_columns", A.dtype.name)(address(A), cols, address(groups), rows, cols)
+    return groups
+
+
+def product(A, panels, height, n, start, *, transposed=False, groups=False, ahead=None):
     """start + A B for B in panels."""
     m, k = A.shape[::-1] if transposed else A.shape
     a_row, a_col = (1, m) if transposed else (k, 1)
+    a_group = 0
+    if groups:
+        A, a_col, a_group = grouped(A), GROUP, GROUP * k
     C = np.full((m, n), np.nan, A.dtype)
     x, y, z = [address(array) for array in ahead] if ahead else [0, 0, 0]
     entry("panel_product", A.dtype.name)(
-        address(A), a_row, a_col, address(panels), height, address(C), n, m, k, n, address(start),
+        address(A), a_row, a_col, a_group, address(panels), height, address(C), n, m, k, n, address(start),
         n if start.ndim == 2 else 0, ahead is not None, x, y, z,
     )  # fmt: skip
     return C
@@ -76,6 +90,7 @@ def test_products_have_the_bits_of_gemm(shape, dtype, rng):
     np.testing.assert_array_equal(product(A, panels, k, n, zero), expected)
     columns = np.ascontiguousarray(A.T)
     np.testing.assert_array_equal(product(columns, panels, k, n, zero, transposed=True), expected)
+    np.testing.assert_array_equal(product(columns, panels, k, n, zero, transposed=True, groups=True), expected)
     arrays = [draw(rng, dtype, m, n) for _ in range(3)]
     kept = [array.copy() for array in arrays]
     np.testing.assert_array_equal(product(A, panels, k, n, zero, ahead=arrays), expected)
@@ -98,6 +113,17 @@ def test_panels_hold_the_matrix(rows, cols, dtype, rng):
     higher = unpacked(packed(B, height=rows + 7, first=3), rows + 7, cols)
     np.testing.assert_array_equal(higher[3 : rows + 3], B)
     assert np.isnan(np.delete(higher, np.s_[3 : rows + 3], axis=0)).all()
+
+
+@pytest.mark.parametrize("dtype", DTYPES)
+@pytest.mark.parametrize(("rows", "cols"), [(1, 1), (9, 16), (31, 33), (5, 2 * GROUP)])
+def test_groups_hold_the_columns(rows, cols, dtype, rng):
+    """Value j of column r of a group's matrix is that of row r and column j of A; no other value is written."""
+    A = draw(rng, dtype, rows, cols)
+    groups = grouped(A)
+    parts = groups.reshape(-1, rows, GROUP)
+    np.testing.assert_array_equal(np.hstack(list(parts))[:, :cols], A)
+    assert np.isnan(groups).sum() == groups.size - A.size
 
 
 @pytest.mark.parametrize("dtype", DTYPES)
