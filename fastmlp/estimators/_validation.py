@@ -24,6 +24,7 @@ __all__ = [
     "binarizer_for",
     "check_sample_weight",
     "count_labels",
+    "fits_columns",
     "is_plain",
     "is_plain_target",
     "plain_as",
@@ -55,6 +56,11 @@ def plain_as(X: Any, dtype: str | None) -> Any:
     with np.errstate(over="ignore"):
         converted = X.astype(dtype)
     return converted if is_finite(converted) else None
+
+
+def fits_columns(model: Any, X: Array) -> bool:
+    """Whether a fitted model takes X without an error and without a warning that X has no names of columns."""
+    return "feature_names_in_" not in model.__dict__ and X.shape[1] == model.n_features_in_
 
 
 def is_plain_target(y: Any, rows: int) -> bool:
