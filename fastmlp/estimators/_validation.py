@@ -21,6 +21,7 @@ from fastmlp.training._network import Array
 
 __all__ = [
     "Labels",
+    "are_labels",
     "binarizer_for",
     "check_sample_weight",
     "count_labels",
@@ -39,6 +40,7 @@ LIMIT_UNBOUNDED, LIMIT_BOUNDED = 50.0, 500.0
 # Rows also have a large norm if there are many columns, which scaling would not change.
 LARGE = 10.0
 
+FEW_ROWS = 20  # up to this number of rows, scikit-learn does not warn of many classes
 SPAN = 1 << 16  # largest range of integer labels for which counting is used
 
 
@@ -67,6 +69,14 @@ def is_plain_target(y: Any, rows: int) -> bool:
     """Whether y is a vector of `rows` finite numbers that `sklearn.utils.check_X_y` would return unchanged."""
     return (
         type(y) is np.ndarray and y.shape == (rows,) and (y.dtype.kind in "biu" or (y.dtype in FLOATS and is_finite(y)))
+    )
+
+
+def are_labels(y: Any, y_pred: Array) -> bool:
+    """Whether `sklearn.metrics.accuracy_score` would take these vectors of classes without an error or a warning."""
+    return is_plain_target(y, len(y_pred)) and all(
+        array.ndim == 1 and array.dtype.kind in "biu" and (len(array) <= FEW_ROWS or count_labels(array) is not None)
+        for array in (y, y_pred)
     )
 
 
