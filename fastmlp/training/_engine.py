@@ -22,7 +22,7 @@ from fastmlp.kernels.tables import STORE
 
 from ._aligned import address
 from ._blockwise import is_finite, sum_of_squares
-from ._data import Data
+from ._data import NAMES, Data
 from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
@@ -108,7 +108,7 @@ class Engine:
         )
         self._hyper = record_of(self.hyper)
         self._team_size = TeamSize(self.threads)
-        self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
+        self._train, self._watch = (entry(name, NAMES[dtype]) for name in ("train", "watch"))
         self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
         self.workspace.transpose_weights()
