@@ -4,6 +4,7 @@ It calls `gemm` by address, as Python calls all kernels. It is not part of `matm
 the addresses imports all kernels.
 """
 
+import ctypes
 from typing import Any
 
 import numpy as np
@@ -13,18 +14,27 @@ from ._link import entry
 
 __all__ = ["matmul"]
 
-DTYPES = (np.dtype(np.float32), np.dtype(np.float64))
+# Looking a name up takes a tenth of the time of `dtype.name`.
+NAMES = {np.dtype(name): name for name in ("float32", "float64")}
 
 
 def _check(name: str, array: Any) -> None:
     if not isinstance(array, np.ndarray):
         raise TypeError(f"{name} must be a NumPy array, got {type(array).__name__}")
-    if array.dtype not in DTYPES:
+    if array.dtype not in NAMES:
         raise TypeError(f"{name} must be float32 or float64, got {array.dtype}")
     if array.ndim != 2:
         raise ValueError(f"{name} must have 2 dimensions, got {array.ndim}")
     if not array.flags.c_contiguous:
         raise ValueError(f"{name} must be C-contiguous; numpy.ascontiguousarray makes it so")
+
+
+def _address(array: npt.NDArray[Any]) -> int:
+    """Return the address of the first element; for writable arrays in a third of the time of `array.ctypes.data`."""
+    try:
+        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
+    except (TypeError, ValueError, BufferError):  # read-only or empty
+        return int(array.ctypes.data)
 
 
 def matmul(
@@ -71,11 +81,12 @@ def matmul(
         raise ValueError(f"C must have shape {(m, B.shape[1])}, got {C.shape}")
     if not C.flags.writeable:
         raise ValueError("C must be writeable")
-    if np.may_share_memory(C, A) or np.may_share_memory(C, B):
-        raise ValueError("C must not overlap A or B")
-    a_row, a_col = (1, m) if transpose_a else (k, 1)
     n = B.shape[1]
     zeros = np.zeros(n, C.dtype)
-    a, b, c, start = (array.ctypes.data for array in (A, B, C, zeros))
-    entry("gemm", C.dtype.name)(a, a_row, a_col, b, n, c, n, m, k, n, start, 0)
+    a, b, c, start = _address(A), _address(B), _address(C), _address(zeros)
+    # The arrays are contiguous, so they overlap if their ranges of addresses do.
+    if any(max(c, at) < min(c + C.nbytes, at + array.nbytes) for at, array in ((a, A), (b, B))):
+        raise ValueError("C must not overlap A or B")
+    a_row, a_col = (1, m) if transpose_a else (k, 1)
+    entry("gemm", NAMES[C.dtype])(a, a_row, a_col, b, n, c, n, m, k, n, start, 0)
     return C

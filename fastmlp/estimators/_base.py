@@ -29,9 +29,9 @@ from ._fitting import fit_model
 from ._layers import LayersMixin
 from ._pickling import VERSION_KEY, warn_if_newer
 from ._shared_parameters import STOCHASTIC_SOLVERS, SharedParameters
-from ._sklearn import _fit_context
+from ._sklearn import _fit_context, validate_parameter_constraints
 from ._training_options import penalty_options
-from ._validation import check_sample_weight, is_plain_target, plain_as
+from ._validation import check_sample_weight, fits_columns, is_plain_target, plain_as
 from ._weights import check_same_shapes, current_network, set_weights, weight_vector
 
 __all__ = ["_BaseMLP"]
@@ -111,18 +111,30 @@ class _BaseMLP(SharedParameters, CallbacksMixin, LayersMixin, BaseEstimator):
 
     # ---- shared by the subclasses
 
+    def _validate_params(self) -> None:
+        """Validate the parameters. A value that is the default is valid, so it need not be checked in each fit."""
+        changed = {
+            name: value
+            for name, value in self.get_params(deep=False).items()
+            if value is not self._default_values.get(name, inspect.Parameter.empty)
+        }
+        validate_parameter_constraints(self._parameter_constraints, changed, caller_name=type(self).__name__)
+
     def _validate_data(self, X: Any, y: Any, reset: bool, y_numeric: bool = False) -> tuple[Any, Any]:
         """Return X and y as `sklearn.utils.validation.validate_data` does."""
         plain = plain_as(X, self.dtype)
-        skip = plain is not None and is_plain_target(y, len(X))
+        if plain is not None and (reset or fits_columns(self, plain)) and is_plain_target(y, len(plain)):
+            # `validate_data` would set the same attributes, after looking for the names of columns.
+            self.n_features_in_ = plain.shape[1]
+            self.__dict__.pop("feature_names_in_", None)
+            return plain, y
         # Numbers that the parameter `dtype` cannot hold become infinite, which is refused.
         with np.errstate(over="ignore" if self.dtype else None):
             return validate_data(
                 self,
-                plain if skip else X,
+                X,
                 y,
                 reset=reset,
-                skip_check_array=skip,
                 accept_sparse=["csr", "csc"],
                 multi_output=True,
                 y_numeric=y_numeric,

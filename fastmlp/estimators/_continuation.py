@@ -28,7 +28,6 @@ __all__ = ["Continuation", "class_numbers", "continuing"]
 
 ROWS_LIMIT = 1 << 20  # rows of a chunk: for larger ones, the time saved is small and the order of the rows large
 MANY_ROWS = 10_000  # from this number on, counting labels is faster than searching for each of them
-NOTHING = np.empty(0)
 KEYWORDS = {"sample_weight", "classes", "n_epochs"}
 CONTAINERS = (list, tuple, dict, np.ndarray)
 
@@ -132,10 +131,7 @@ class Continuation:
         ):
             return None
         del parameters["hidden_layer_sizes"]
-        # Keep no reference to the data of the caller.
-        engine.data = engine.data._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
-        engine.workspace.memory = engine.workspace.memory._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
-        engine.workspace.set_data(NOTHING, NOTHING)
+        engine.release_data()
         owned = {name: model.__dict__.get(name) for name in OWNED}
         sizes = str(model.hidden_layer_sizes)
         return cls(parameters, sizes, owned, arguments, seeded if engine.order.draws else None)
@@ -168,19 +164,19 @@ class Continuation:
     def data(self, X: Array, Y: Array) -> Iterator[None]:
         """Use the data of a call inside the ``with`` block. As in every call, the rows are in their original order."""
         engine: Engine = self.arguments["engine"]
-        order, workspace = engine.order, engine.workspace
+        order = engine.order
         assert order is not None
         order.begin()
         if self.seeded is not None:
             assert order.random is not None
             order.random.set_state(self.seeded)
         engine.history.clear()
-        workspace.transpose_weights()  # the user may have changed numbers in `coefs_`
-        workspace.set_data(X, Y)
+        engine.workspace.transpose_weights()  # the user may have changed numbers in `coefs_`
+        engine.use_data(X, Y)
         try:
             yield
         finally:
-            workspace.set_data(NOTHING, NOTHING)
+            engine.release_data()
 
 
 # `_packed` stands for the weights: it is replaced together with `coefs_`.

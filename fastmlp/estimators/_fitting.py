@@ -10,10 +10,10 @@ import numpy as np
 import scipy.sparse
 from sklearn.base import ClassifierMixin
 from sklearn.metrics import check_scoring
-from sklearn.utils import check_random_state
 
 from fastmlp.training._checkpoint import generator_state, restore_generator
 from fastmlp.training._network import Array, Network
+from fastmlp.training._random import random_generator
 
 from ._architecture import check_network_memory
 from ._callbacks import FitTasks
@@ -80,7 +80,7 @@ def fit_model(
         # A fit that continues the last one also continues its generator.
         if before is None or not isinstance(model.random_state, Integral):
             # A fit that is resumed moves the user's generator only when the checkpoint is accepted.
-            model._random_state = check_random_state(model.random_state if checkpoint is None else 0)
+            model._random_state = random_generator(model.random_state if checkpoint is None else 0)
         seeded = None
         if incremental and isinstance(model.random_state, Integral):
             seeded = model._random_state.get_state(legacy=False)
@@ -171,14 +171,14 @@ def _set_initial_weights(
     """Draw the weights in the first pass, else check the present ones; return the dtype in which they are trained."""
     training_dtype = dtype if stochastic else np.dtype(np.float64)
     if first_pass:
-        initialize(model, network, dtype)
+        initialize(model, network, dtype, training_dtype)
     else:
         check_same_shapes(model, network)
         if not hasattr(model, "_stats"):  # the user has set the weights
             reset_statistics(model, network, dtype)
         if stochastic and model.dtype is None:
             training_dtype = np.result_type(*model.coefs_, np.float32)
-    set_weights(model, network, weight_vector(model, network).astype(training_dtype, copy=not first_pass))
+        set_weights(model, network, weight_vector(model, network).astype(training_dtype))
     model.out_activation_ = network.link  # a warm start may have another loss than the fit before
     return training_dtype
 

@@ -64,7 +64,7 @@ def parameter(
 
 @dataclass_transform(kw_only_default=True, eq_default=False, field_specifiers=(parameter,))
 def with_parameters(cls: C) -> C:
-    """Class decorator: generate `__init__`, `_parameter_constraints`, `_stochastic_only` and the docstring.
+    """Class decorator: generate `__init__`, the docstring and tables of constraints and defaults.
 
     As with `dataclasses`, parameters are taken in the reverse of the method resolution order, and a parameter that
     is declared again keeps its place. The class does not become a dataclass: libraries that know dataclasses take
@@ -81,6 +81,7 @@ def with_parameters(cls: C) -> C:
         table[name] = _override(table.get(name), own[name])
     cls._declared_parameters = own
     cls._parameter_constraints = {name: row.allowed for name, row in table.items()}
+    cls._default_values = {name: row.default for name, row in table.items()}
     cls._stochastic_only = {name: row.default for name, row in table.items() if row.stochastic_only}
     cls.__init__ = _make_init(cls, table)
     if cls.__doc__ is not None:  # None under `python -OO`

@@ -10,7 +10,7 @@ from fastmlp.training._network import Array, Network
 from fastmlp.training._predict import predict
 from fastmlp.training._threads import available_threads
 
-from ._validation import plain_as
+from ._validation import fits_columns, plain_as
 from ._weights import current_network, weight_vector
 
 __all__ = ["check_fitted", "network_and_input", "network_outputs", "score_predictions"]
@@ -46,9 +46,8 @@ def network_and_input(
     """
     # For one row, scikit-learn's validation takes five times as long as the forward pass.
     if check_input:
-        named = "feature_names_in_" in model.__dict__
-        plain = None if named else plain_as(X, model.dtype)
-        if plain is not None and plain.shape[1] == model.n_features_in_:
+        plain = plain_as(X, model.dtype)
+        if plain is not None and fits_columns(model, plain):
             X = plain
         else:
             accepted = "numeric" if model.dtype is None else model.dtype

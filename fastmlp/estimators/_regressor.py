@@ -11,6 +11,7 @@ from sklearn.metrics import d2_pinball_score, r2_score
 from sklearn.utils import column_or_1d
 from sklearn.utils.metaestimators import available_if
 
+from fastmlp.training._blockwise import is_finite
 from fastmlp.training._network import Array
 
 from ._base import _BaseMLP
@@ -19,6 +20,7 @@ from ._fitting import fit_model
 from ._parameters import parameter, with_parameters
 from ._prediction import check_fitted, network_outputs, score_predictions
 from ._sklearn import Interval, InvalidParameterError, StrOptions, _fit_context
+from ._validation import is_plain_target
 from ._weights import current_network
 
 __all__ = ["MLPRegressor", "check_domain"]
@@ -239,10 +241,12 @@ class MLPRegressor(RegressorMixin, _BaseMLP, _RegressionLoss):
             R^2, see `sklearn.metrics.r2_score`. With a list as `quantile`, the mean over the quantiles of D^2,
             see `sklearn.metrics.d2_pinball_score`. Both are at most 1.
         """
-        check_fitted(self)
-        if self.out_activation_ != "ordered":
-            return float(super().score(X, y, sample_weight))
-        return self._explained_pinball(y, self.predict(X), sample_weight)
+        y_pred = self.predict(X)
+        if self.out_activation_ == "ordered":
+            return self._explained_pinball(y, y_pred, sample_weight)
+        # The checks of `r2_score` take as long as the prediction of hundreds of rows.
+        plain = sample_weight is None and y_pred.ndim == 1 and is_plain_target(y, len(y_pred)) and is_finite(y_pred)
+        return float((_r_squared if plain else r2_score)(y, y_pred, sample_weight=sample_weight))
 
     def _score(self, X: Any, y: Any, sample_weight: Any = None) -> float:
         function = self._explained_pinball if self.out_activation_ == "ordered" else _r_squared

@@ -22,10 +22,16 @@ try:
 except ImportError:
     CallbackSupportMixin = FitCallback = None
 
-# The constraints of `_parameter_constraints`, and the type of the error that scikit-learn raises for a parameter out of
-# range. The same since 1.3 (`Options` since 1.2). There is no public replacement: without them, `fit` has to test the
-# values and raise a class that is both a ValueError and a TypeError.
-from sklearn.utils._param_validation import Interval, InvalidParameterError, Options, StrOptions
+# The constraints of `_parameter_constraints`, the function that checks them, and the type of its error. The same since
+# 1.3 (`Options` since 1.2). There is no public replacement: without them, `fit` has to test the values and raise a
+# class that is both a ValueError and a TypeError.
+from sklearn.utils._param_validation import (
+    Interval,
+    InvalidParameterError,
+    Options,
+    StrOptions,
+    validate_parameter_constraints,
+)
 
 # The logic of the argument `classes` of `partial_fit`, with scikit-learn's messages. The same since 1.0; sets
 # `classes_`. There is no public replacement.
@@ -45,4 +51,5 @@ __all__ = [
     "_check_feature_names_in",
     "_check_partial_fit_first_call",
     "_fit_context",
+    "validate_parameter_constraints",
 ]

@@ -21,9 +21,11 @@ from fastmlp.training._network import Array
 
 __all__ = [
     "Labels",
+    "are_labels",
     "binarizer_for",
     "check_sample_weight",
     "count_labels",
+    "fits_columns",
     "is_plain",
     "is_plain_target",
     "plain_as",
@@ -38,6 +40,7 @@ LIMIT_UNBOUNDED, LIMIT_BOUNDED = 50.0, 500.0
 # Rows also have a large norm if there are many columns, which scaling would not change.
 LARGE = 10.0
 
+FEW_ROWS = 20  # up to this number of rows, scikit-learn does not warn of many classes
 SPAN = 1 << 16  # largest range of integer labels for which counting is used
 
 
@@ -57,10 +60,23 @@ def plain_as(X: Any, dtype: str | None) -> Any:
     return converted if is_finite(converted) else None
 
 
+def fits_columns(model: Any, X: Array) -> bool:
+    """Whether a fitted model takes X without an error and without a warning that X has no names of columns."""
+    return "feature_names_in_" not in model.__dict__ and X.shape[1] == model.n_features_in_
+
+
 def is_plain_target(y: Any, rows: int) -> bool:
     """Whether y is a vector of `rows` finite numbers that `sklearn.utils.check_X_y` would return unchanged."""
     return (
         type(y) is np.ndarray and y.shape == (rows,) and (y.dtype.kind in "biu" or (y.dtype in FLOATS and is_finite(y)))
+    )
+
+
+def are_labels(y: Any, y_pred: Array) -> bool:
+    """Whether `sklearn.metrics.accuracy_score` would take these vectors of classes without an error or a warning."""
+    return is_plain_target(y, len(y_pred)) and all(
+        array.ndim == 1 and array.dtype.kind in "biu" and (len(array) <= FEW_ROWS or count_labels(array) is not None)
+        for array in (y, y_pred)
     )
 
 

@@ -63,11 +63,11 @@ def set_weights(model: Any, network: Network, w: Array) -> None:
     model._network_of_fit = network
 
 
-def initialize(model: Any, network: Network, dtype: Any) -> None:
-    """Give the model initial weights, and reset the counters of training."""
+def initialize(model: Any, network: Network, dtype: Any, training_dtype: Any) -> None:
+    """Draw initial weights of `dtype` and convert them to the dtype of training; reset the counters of training."""
     scale = float(model.init_scale)
     w = initial_weights(network, model.init, scale, model._random_state, dtype, model.activation)
-    set_weights(model, network, w)
+    set_weights(model, network, w.astype(training_dtype, copy=False))
     reset_statistics(model, network, dtype)
     model.n_iter_ = model.t_ = 0
     model.n_layers_ = len(network.units)

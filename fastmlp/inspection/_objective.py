@@ -1,7 +1,10 @@
 """The cost J of a network, which `fit` minimises, and its gradient, computed by the kernels."""
 
-from collections.abc import Sequence
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, Self, Unpack
 
 import numpy as np
@@ -11,9 +14,11 @@ from fastmlp._problem import BatchNorm, Options, check_problem
 from fastmlp.kernels.layout import Hyper
 from fastmlp.reference.vectorized import ACTIVATIONS, OUTPUTS
 from fastmlp.training._aligned import padded
+from fastmlp.training._blockwise import is_finite
 from fastmlp.training._data import Data, prepare_data
 from fastmlp.training._engine import Engine
 from fastmlp.training._network import Array, Network, tie_gradient, tie_weights
+from fastmlp.training._objective import ObjectiveInputs
 from fastmlp.training._predict import FLOPS_PER_THREAD
 from fastmlp.training._state import TrainingState
 from fastmlp.training._threads import Team, available_threads
@@ -21,6 +26,8 @@ from fastmlp.training._threads import Team, available_threads
 from ._composite import Located, not_a_network
 
 __all__ = ["Objective", "cost", "cost_and_gradient", "objective_of_arrays", "objective_of_estimator"]
+
+KEPT_BYTES = 1 << 20  # largest memory of an objective that a thread keeps for its next call
 
 
 @dataclass
@@ -68,6 +75,34 @@ class Objective:
     def __exit__(self, *error: object) -> None:
         self._team.close()
 
+    def takes(self, inputs: ObjectiveInputs) -> bool:
+        """Whether `inputs` differ from those of this objective in the numbers of w, X and Y only."""
+        return (
+            not inputs.data.weighted
+            and (self.network, self.hyper) == (inputs.network, inputs.hyper)
+            and (self.data.rows, self.w.dtype, self.threads) == (inputs.data.rows, inputs.w.dtype, inputs.threads)
+        )
+
+    def replace(self, inputs: ObjectiveInputs) -> None:
+        """Use the numbers of other `inputs`, whose data the caller keeps."""
+        self.w[:] = inputs.w
+        self._engine.use_data(inputs.data.X, inputs.data.Y)
+
+    @cached_property
+    def reusable(self) -> bool:
+        """Whether other data may replace the present ones, and the memory is small."""
+        engine, weighted = self._engine, self.data.weighted
+        return (
+            engine.threads == 1
+            and not (weighted or self.network.batch_norm)
+            and sum(array.nbytes for array in engine.workspace.memory) <= KEPT_BYTES
+        )
+
+    def release_data(self) -> None:
+        """Keep no reference to the data of the caller."""
+        self._engine.release_data()
+        self.data = self._engine.data
+
     def arrays(self, vector: Array) -> dict[str, Array]:
         """Return the parts of `vector` that belong to free parameters by name, each as a one-dimensional view."""
         parts = self.network.parts(vector)
@@ -95,11 +130,45 @@ class Objective:
 
 def _check_finite(**arrays: Sequence[Array]) -> None:
     for name, parts in arrays.items():
-        if not all(np.isfinite(part).all() for part in parts):
+        if not all(map(is_finite, parts)):
             raise ValueError(f"{name} must be finite, got NaN or infinity.")
 
 
-def objective_of_arrays(
+def objective_of_arrays(*args: Any, **kwargs: Any) -> Objective:
+    """Return the objective of the arguments of `_inputs_of_arrays`."""
+    return Objective(**_inputs_of_arrays(*args, **kwargs)._asdict())
+
+
+class _Kept(threading.local):
+    """The last small objective of this thread, without its data, or None."""
+
+    objective: Objective | None = None
+
+
+_kept = _Kept()
+
+
+@contextmanager
+def _evaluation(*args: Any) -> Iterator[Objective]:
+    """Yield the objective of one call: that of the last call in this thread, if only numbers differ.
+
+    For a small network, making an objective takes several times as long as evaluating it.
+    """
+    inputs = _inputs_of_arrays(*args)
+    # Nobody else may use the objective meanwhile: not even a signal handler that calls `cost` in this thread.
+    objective, _kept.objective = _kept.objective, None
+    if objective is not None and objective.takes(inputs):
+        objective.replace(inputs)
+    else:
+        objective = Objective(**inputs._asdict())
+    with objective:
+        yield objective
+    if objective.reusable:
+        objective.release_data()
+        _kept.objective = objective
+
+
+def _inputs_of_arrays(
     coefs: Sequence[ArrayLike],
     intercepts: Sequence[ArrayLike],
     X: ArrayLike,
@@ -107,8 +176,8 @@ def objective_of_arrays(
     options: Options,
     *,
     keep_float32: bool = True,
-) -> Objective:
-    """Check the arguments of `cost` and return the objective, in float64 unless `keep_float32`."""
+) -> ObjectiveInputs:
+    """Check the arguments of `cost` and return the inputs of the objective, in float64 unless `keep_float32`."""
     if options.get("dropout_masks") is not None:
         raise ValueError("dropout_masks is for fastmlp.reference only: this cost is the one without dropout.")
     problem = check_problem(ACTIVATIONS, OUTPUTS, coefs, intercepts, X, Y, keep_float32=keep_float32, **options)
@@ -146,12 +215,13 @@ def objective_of_arrays(
     dtype = problem.X.dtype
     # A single evaluation, like a prediction, has to start its threads.
     worth = network.flops() * len(problem.X) // FLOPS_PER_THREAD
-    return Objective(
+    return ObjectiveInputs(
         network,
         prepare_data(problem.X, problem.Y, problem.sample_weight, dtype),
         network.pack((problem.coefs, problem.intercepts, gammas, betas), dtype),
         Hyper(alpha=float(problem.alpha), penalty_sum=problem.penalty == "sum"),
         available_threads(None) if worth > 1 else 1,
+        tied=False,
     )
 
 
@@ -261,7 +331,7 @@ def cost(
         batch_norm=batch_norm,
         maxout_pieces=maxout_pieces,
     )
-    with objective_of_arrays(coefs, intercepts, X, Y, options) as objective:
+    with _evaluation(coefs, intercepts, X, Y, options) as objective:
         return objective.cost_and_gradient()[0]
 
 
@@ -306,7 +376,7 @@ def cost_and_gradient(
     >>> J, coef_grads[0].tolist(), intercept_grads[0].tolist()
     (6.5, [[8.0]], [3.0])
     """
-    with objective_of_arrays(coefs, intercepts, X, Y, options) as objective:
+    with _evaluation(coefs, intercepts, X, Y, options) as objective:
         J, g = objective.cost_and_gradient()
     parts = objective.network.parts(g)
     if options.get("batch_norm") is None:

@@ -22,7 +22,7 @@ from fastmlp.kernels.tables import STORE
 
 from ._aligned import address
 from ._blockwise import is_finite, sum_of_squares
-from ._data import Data
+from ._data import NAMES, Data
 from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
@@ -42,6 +42,7 @@ FIRST_FLOPS_PER_SECOND, FIRST_SECONDS = 2e10, 2e-6
 FLOPS_PER_THREAD = 400_000
 # Waking the threads for a single gradient costs as much as the barriers of this many steps (bench/gradient).
 STEPS_PER_CALL = 75
+NOTHING = np.empty(0)
 
 
 def log_loss_cap(dtype: DTypeLike) -> float:
@@ -110,7 +111,7 @@ class Engine:
         )
         self._hyper = record_of(self.hyper)
         self._team_size = TeamSize(self.threads)
-        self._train, self._watch = (entry(name, dtype.name) for name in ("train", "watch"))
+        self._train, self._watch = (entry(name, NAMES[dtype]) for name in ("train", "watch"))
         self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
         self.workspace.transpose_weights()
@@ -214,6 +215,17 @@ class Engine:
                 self._team_size.record(size, seconds, cpu_seconds, passes)
             done += ahead
         return status
+
+    def use_data(self, X: Array, Y: Array) -> None:
+        """Train on other dense data of the same shapes and types, which the caller keeps."""
+        self.workspace.set_data(X, Y)
+
+    def release_data(self) -> None:
+        """Keep no reference to the data, which `use_data` must replace before the next epoch."""
+        if self.data.X.size:
+            self.data = self.data._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
+            self.workspace.memory = self.workspace.memory._replace(X=NOTHING, Y=NOTHING, labels=NOTHING)
+        self.workspace.set_data(NOTHING, NOTHING)
 
     def observe(self, value: float) -> int:
         """Apply the stopping rule to a value that training should reduce, and return the status."""

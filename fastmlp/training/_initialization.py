@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import DTypeLike
 
+from ._aligned import empty
 from ._network import Array, Network
 
 __all__ = ["INITS", "initial_weights"]
@@ -68,7 +69,7 @@ def initial_weights(
     UserWarning
         If all weights of a hidden layer are equal, so that its units would remain identical throughout training.
     """
-    w = np.empty(network.table()[1].w, dtype)
+    w = empty(network.table()[1].w, dtype)
     parts = network.parts(w)
     for gamma, beta in zip(parts.gammas, parts.betas, strict=True):
         gamma[...] = 1

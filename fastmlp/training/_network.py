@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from functools import lru_cache
-from itertools import pairwise
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -93,18 +92,25 @@ class Network:
         table, _ = self.table()
         return tuple(zip(table["units"][:-1].tolist(), table["pre"][1:].tolist(), strict=True))
 
+    @lru_cache(maxsize=256)  # noqa: B019
+    def _places(self) -> tuple[list[slice], ...]:
+        """Return the places in the weight vector of the arrays of `Parts`."""
+        table, _ = self.table()
+        places: tuple[list[slice], ...] = [], [], [], []
+        coefs, intercepts, gammas, betas = places
+        for row in table[1:]:
+            q, w, b, gamma = (int(row[name]) for name in ("pre", "w", "b", "gamma"))
+            coefs.append(slice(w, b))
+            intercepts.append(slice(b, b + q))
+            if row["norm"]:
+                gammas.append(slice(gamma, gamma + q))
+                betas.append(slice(gamma + q, gamma + 2 * q))
+        return places
+
     def parts(self, w: Array) -> Parts:
         """Return views of the weight vector `w`."""
-        table, _ = self.table()
-        parts = Parts([], [], [], [])
-        for before, row in pairwise(table):
-            q = row["pre"]
-            parts.coefs.append(w[row["w"] : row["b"]].reshape(before["units"], q))
-            parts.intercepts.append(w[row["b"] : row["b"] + q])
-            if row["norm"]:
-                parts.gammas.append(w[row["gamma"] : row["gamma"] + q])
-                parts.betas.append(w[row["gamma"] + q : row["gamma"] + 2 * q])
-        return parts
+        parts = Parts(*([w[place] for place in places] for places in self._places()))
+        return parts._replace(coefs=[a.reshape(shape) for a, shape in zip(parts.coefs, self.shapes(), strict=True)])
 
     def running(self, stats: Array) -> tuple[list[Array], list[Array]]:
         """Return views of the running means and variances in `stats`."""

@@ -11,15 +11,15 @@ __all__ = ["ObjectiveInputs"]
 
 
 class ObjectiveInputs(NamedTuple):
-    """Everything that the cost J of an estimator depends on; returned by its method `__fastmlp_objective__`.
+    """Everything that a cost J depends on; the method `__fastmlp_objective__` of an estimator returns that of a fit.
 
     Attributes
     ----------
     network : Network
     data : Data
-        In float64.
+        Of an estimator, in float64.
     w : ndarray of shape (sizes.w,)
-        Weight vector, in float64. It is a copy, which the caller may change.
+        Weight vector, with the dtype of the data. It is a copy, which the caller may change.
     hyper : Hyper
         The options of the penalty. The loss is neither capped nor scaled.
     threads : int

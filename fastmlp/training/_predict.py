@@ -11,7 +11,7 @@ from fastmlp.kernels._link import entry, linked_addresses
 from fastmlp.kernels.layout import LINKED, ROUND_ROWS, SIGNALS, Memory, Plan, record_of
 
 from ._aligned import address, empty
-from ._data import csr_arrays
+from ._data import NAMES, csr_arrays
 from ._network import Array, Network
 from ._threads import Team
 from ._workspace import strips_of
@@ -24,7 +24,6 @@ FLOPS_PER_THREAD = 20_000_000
 KEPT_BYTES = 1 << 20  # largest workspace that a thread keeps for its next prediction
 
 ALIGNMENT = 64  # bytes of a cache line, and of the longest vector
-NAMES = {np.dtype(name): name for name in ("float32", "float64")}
 PLACES = {name: place for place, name in enumerate(Memory._fields)}
 
 

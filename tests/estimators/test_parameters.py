@@ -8,7 +8,7 @@ import pickle
 import numpy as np
 import pytest
 from sklearn.base import BaseEstimator, clone
-from sklearn.utils._param_validation import InvalidParameterError, StrOptions
+from sklearn.utils._param_validation import InvalidParameterError, StrOptions, validate_parameter_constraints
 
 from fastmlp import MLPAutoencoder, MLPClassifier, MLPRegressor
 from fastmlp.estimators._parameters import PLACEHOLDER, parameter, with_parameters
@@ -154,6 +154,22 @@ def test_each_parameter_of_an_estimator_is_complete(Estimator):
         assert value.default is None or isinstance(value.default, (str, bool, int, float, tuple))
     for line in section.splitlines():
         assert len(line) <= 120
+
+
+@pytest.mark.parametrize("Estimator", ESTIMATORS)
+def test_defaults_are_valid(Estimator):
+    """`fit` does not check values that are the defaults."""
+    validate_parameter_constraints(Estimator._parameter_constraints, Estimator().get_params(), Estimator.__name__)
+
+
+def test_a_subclass_with_other_defaults_is_validated():
+    class Subclass(MLPClassifier):
+        def __init__(self, alpha=-1.0, own=None):
+            super().__init__(alpha=alpha)
+            self.own = own
+
+    with pytest.raises(InvalidParameterError, match="'alpha' parameter of Subclass must be"):
+        Subclass().fit(np.eye(4), np.arange(4) % 2)
 
 
 @pytest.mark.parametrize("Estimator", ESTIMATORS)

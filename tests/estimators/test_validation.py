@@ -1,6 +1,7 @@
 """The fast paths of the validation give the results of scikit-learn's validation."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import scipy.sparse
 from hypothesis import given
@@ -124,11 +125,11 @@ def test_partial_fit_with_a_subset_of_the_classes(dtype):
 
 @pytest.mark.parametrize(("estimator", "targets"), [(MLPClassifier, np.int64), (MLPRegressor, np.float64)])
 def test_plain_data_skip_the_validation_of_scikit_learn(estimator, targets, monkeypatch):
-    skipped = []
+    validated = []
 
-    def spy(*args, **options):
-        skipped.append(options["skip_check_array"])
-        return validate_data(*args, **options)
+    def spy(estimator, X, y, **options):
+        validated.append(type(X))
+        return validate_data(estimator, X, y, **options)
 
     validate_data = _base.validate_data
     monkeypatch.setattr(_base, "validate_data", spy)
@@ -136,7 +137,12 @@ def test_plain_data_skip_the_validation_of_scikit_learn(estimator, targets, monk
     model = estimator(hidden_layer_sizes=2, solver="lbfgs", max_iter=10**4, tol=1e-1, random_state=0)
     model.fit(X, y.astype(targets))
     model.fit(X.tolist(), y.astype(targets))
-    assert skipped == [True, False]
+    assert validated == [list]
+    model.fit(pd.DataFrame(X[:, :3], columns=["a", "b", "c"]), y.astype(targets))
+    assert len(model.feature_names_in_) == model.n_features_in_ == 3
+    model.fit(X, y.astype(targets))
+    assert not hasattr(model, "feature_names_in_")
+    assert model.n_features_in_ == 64
 
 
 def test_parameter_names_of_subclasses():

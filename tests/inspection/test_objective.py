@@ -1,6 +1,8 @@
 """The public cost and gradient: the kernels match both reference implementations for every network and option."""
 
 import inspect
+import sys
+import weakref
 from functools import partial
 from itertools import product
 
@@ -12,6 +14,7 @@ from sklearn.neural_network import MLPClassifier as TheirClassifier
 
 import fastmlp
 from fastmlp import MLPClassifier, MLPRegressor, cost, cost_and_gradient
+from fastmlp.inspection import _objective
 from fastmlp.reference import loops, vectorized
 
 PIECES = 3
@@ -236,3 +239,56 @@ def test_bad_input_is_refused(function, bad, message):
 def test_dropout_is_for_the_references():
     with pytest.raises(ValueError, match=r"dropout_masks is for fastmlp\.reference only"):
         cost_and_gradient([[[1.0]]], [[0.0]], [[1.0]], [[1.0]], output="identity", dropout_masks=[[[0.0]]])
+
+
+@pytest.mark.filterwarnings("ignore:overflow:RuntimeWarning")
+def test_repeated_calls_do_not_depend_on_each_other():
+    """A thread keeps the memory of its last call, which the next call uses if only numbers differ."""
+    calls = [
+        problem(widths, "relu", ("softmax", "log_loss"), seed, dtype, m)
+        for dtype in (np.float64, np.float32)
+        for widths in ((3, 4, 2), (3, 5, 2))
+        for m in (7, 9)
+        for seed in range(12)
+    ]
+    calls += [
+        problem((3, 4, 2), name, pair, 0, batch_norm=batch_norm)
+        for name, pair, batch_norm in [
+            ("relu", ("softmax", "log_loss"), True),
+            ("tanh", ("softmax", "log_loss"), False),
+            ("relu", ("logistic", "log_loss"), False),
+        ]
+    ]
+    fresh = []
+    for args in calls:
+        _objective._kept.objective = None
+        fresh.append(flatten(cost_and_gradient(*args[0], **args[1])))
+    overflow = [np.full((3, 4), 1e300), np.full((4, 2), 1e300)]
+    for i in np.random.default_rng(0).permutation(2 * len(calls)):
+        arrays, options = calls[i // 2]
+        if i % 5 == 0:
+            assert np.isnan(cost(overflow, [np.ones(4), np.ones(2)], *calls[0][0][2:], alpha=0.0))
+        assert_array_equal(flatten(cost_and_gradient(*arrays, **options)), fresh[i // 2])
+        assert cost(*arrays, **options) == fresh[i // 2][0]
+
+
+def test_results_and_data_belong_to_the_caller():
+    (coefs, intercepts, X, Y), options = problem((3, 4, 2), "relu", ("softmax", "log_loss"), 0)
+    first = cost_and_gradient(coefs, intercepts, X, Y, **options)
+    kept, copy = _objective._kept.objective, flatten(first).copy()
+    assert kept is not None
+    cost_and_gradient([2 * W for W in coefs], intercepts, X, Y, **options)
+    assert _objective._kept.objective is kept
+    assert_array_equal(flatten(first), copy)
+    references = [sys.getrefcount(array) for array in (X, Y, *coefs)]
+    cost_and_gradient(coefs, intercepts, X, Y, **options)
+    assert [sys.getrefcount(array) for array in (X, Y, *coefs)] == references
+    alive = weakref.ref(X)
+    del X, Y
+    assert alive() is None
+
+
+def test_large_objectives_are_not_kept():
+    (coefs, intercepts, X, Y), options = problem((3, 4, 2), "relu", ("softmax", "log_loss"), 0, m=100_000)
+    cost_and_gradient(coefs, intercepts, X, Y, **options)
+    assert _objective._kept.objective is None

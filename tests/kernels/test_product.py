@@ -95,7 +95,20 @@ def test_matmul_raises_for_read_only_result():
         matmul(GOOD, np.ones((3, 2)), c)
 
 
-def test_matmul_raises_for_overlapping_result():
-    memory = np.zeros(10)
+@pytest.mark.parametrize("first", [0, 1, 3, 4, 5, 7, 8])
+@pytest.mark.parametrize("factor", [0, 1])
+def test_matmul_raises_for_overlapping_result(factor, first):
+    memory = np.ones(12)
+    factors = [np.ones((2, 2)), np.ones((2, 2))]
+    factors[factor] = memory[first : first + 4].reshape(2, 2)
+    c = memory[4:8].reshape(2, 2)
+    if first in (0, 8):
+        assert_same_bits(matmul(*factors, c), np.full((2, 2), 2.0))
+        return
     with pytest.raises(ValueError, match="C must not overlap A or B"):
-        matmul(np.ones((2, 2)), memory[:4].reshape(2, 2), memory[2:6].reshape(2, 2))
+        matmul(*factors, c)
+
+
+def test_empty_factors_overlap_nothing():
+    memory = np.ones(8)
+    assert not matmul(memory[2:2].reshape(2, 0), np.ones((0, 4)), memory.reshape(2, 4)).any()
