@@ -30,7 +30,7 @@ ASKING = VECTOR_BYTES == 64
 # Rows of a panel that are used at a time: few enough that they stay in the first- or second-level cache.
 DEPTH = 1024
 LINE_BYTES = 64
-PACKED_ROWS = 8
+PACKED_ROWS = 24
 
 
 @inlined
