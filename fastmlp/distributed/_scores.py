@@ -24,8 +24,8 @@ def r2(model: Any, parts: list[tuple[Any, ...]]) -> float:
     totals, weights, lowest, highest = zip(*found, strict=True)
     mean = sum(totals) / sum(weights)
     residual, total = np.sum(compute(*(squares(lazy, mean, *part) for part in parts)), axis=0)
-    # For a constant output, scikit-learn defines the score as 1 if all predictions are exact, otherwise as 0. Its sum of
-    # squares may differ from 0, because the mean is rounded.
+    # For a constant output, scikit-learn defines the score as 1 if all predictions are exact, otherwise as 0.
+    # `total` may differ from 0 if the mean is rounded.
     varies = np.min(lowest, axis=0) < np.max(highest, axis=0)
     return float(np.mean(np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)))
 
