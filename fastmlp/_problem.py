@@ -1,6 +1,6 @@
 """Checks of the arguments that both references and `fastmlp.cost` share: shapes, names and targets.
 
-A new option of the objective is declared here only: in `Options`, `Problem`, `check_problem` and `make_cost`.
+For both references, a new option of the objective is declared in `Options`, `Problem`, `check_problem` and `make_cost`.
 """
 
 from collections.abc import Callable, Collection, Mapping, Sequence

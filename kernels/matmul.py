@@ -24,11 +24,11 @@ __all__ = ["gemm", "linked", "transpose"]
 
 
 class Tiles(NamedTuple):
-    """Tiles of one height, for `rows` rows of A and `vectors` vectors of B.
+    """Shapes of the tiles of one height, for `rows` rows of A and `vectors` vectors of B.
 
-    The last columns have tiles with masks: one of all vectors, unless `part` is "never", and a narrow one of `narrow`
-    vectors. If `part` is "always", because masks are free, there is no tile without them. `tall` is the height of
-    another narrow tile, for twice as many rows.
+    Tiles for the last columns load and store only a part of their vectors, by masks. A narrow one has `narrow` vectors.
+    If `part` is "last", there is also one of all vectors. If it is "always", because masks are free, that one replaces
+    the tile without masks. If `tall` is not zero, another narrow tile has `tall` rows.
     """
 
     rows: int
@@ -39,8 +39,8 @@ class Tiles(NamedTuple):
 
 
 # Largest first. At least 8 chains of fused multiply-adds are needed to hide the latency of two units, so tiles with
-# fewer rows have more vectors, and if the narrow tile has only 6 chains, there is a tall one. LLVM
-# emulates masks for 16 bytes.
+# fewer rows have more vectors, and a tall tile is added if the narrow one has only 6 chains. With 16 bytes, `part` is
+# "never" because LLVM emulates masks.
 TILES = {
     64: (
         Tiles(14, 2, part="never"),
@@ -53,7 +53,8 @@ TILES = {
     16: (Tiles(8, 2, part="never"), Tiles(4, 2, part="never"), Tiles(2, 4, part="never"), Tiles(1, 8, part="never")),
 }[VECTOR_BYTES]
 ROWS, VECTORS, NARROW_VECTORS, TALL_ROWS, _ = zip(*TILES, strict=True)
-# Kinds of tiles, and which of them computes full vectors, and fewer columns that do not fit into the narrow tile.
+# Kinds of tiles. For each entry of TILES, OF_FULL contains the kind that computes all vectors in full, and OF_PART the
+# kind that computes fewer columns, if they do not fit into the narrow tile.
 FULL, PART, NARROW, TALL = range(4)
 KINDS = 4
 OF_FULL = tuple(PART if tiles.part == "always" else FULL for tiles in TILES)

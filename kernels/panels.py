@@ -24,8 +24,8 @@ __all__ = ["ASKING", "HEIGHT", "linked"]
 
 # Rows of A that are multiplied by one panel after the other: few enough that they stay in the second-level cache.
 HEIGHT = {64: PANEL_ROWS, 32: 48, 16: 48}[VECTOR_BYTES]
-# Whether the gradient pass asks for the weights and their moments in advance. That pays with AVX-512, whose arithmetic
-# takes less time; with AVX2, on a Zen 3 CPU, it made training 2 to 4 % slower.
+# Whether the gradient pass prefetches the weights and their moments. With AVX2, on a Zen 3 CPU, this made training 2 to
+# 4 % slower.
 ASKING = VECTOR_BYTES == 64
 # Rows of a panel that are used at a time: few enough that they stay in the first- or second-level cache.
 DEPTH = 1024
@@ -41,7 +41,7 @@ def width_of(pointer):
 
 @inlined
 def prefetch_rows(x, distance, rows, size):
-    """Ask for the first `size` values of `rows` rows, `distance` values apart."""
+    """Prefetch the first `size` values of `rows` rows, `distance` values apart."""
     step = lanes(x) * LINE_BYTES // VECTOR_BYTES
     for i in range(rows):
         for j in range(0, size, step):
@@ -52,11 +52,11 @@ def prefetch_rows(x, distance, rows, size):
 def product(a, a_row, a_col, a_group, b, height, c, ldc, m, k, n, start, start_row, ahead, x, y, z):
     """C = start + A B as `matmul.gemm`, for B (k, n) in panels of `height` >= k rows.
 
-    If `a_group` is not zero, A is stored in groups of as many rows as the largest tile has, see `pack_columns`; a group
-    begins `a_group` values after the one before.
+    If `a_group` is not zero, A is stored in groups of as many rows as the largest tile has, see `pack_columns`. Each
+    group begins `a_group` values after the previous one.
 
-    With `ahead`, the CPU is asked to bring the values of x, y and z with the indices of the values of C into the
-    second-level cache, bit by bit while it computes.
+    With `ahead`, the values of x, y and z with the indices of the values of C are prefetched into the second-level
+    cache during the computation.
     """
     width = width_of(b)
     blocks = (k + DEPTH - 1) // DEPTH
@@ -66,7 +66,8 @@ def product(a, a_row, a_col, a_group, b, height, c, ldc, m, k, n, start, start_r
         for first in range(0, m, HEIGHT):
             end = first + smaller(HEIGHT, m - first)
             asking = ahead != 0 and block == 0
-            # Tile by tile where memory is asked for, as a CPU keeps track of about twenty missing lines only.
+            # Tile by tile if A is in groups, which have strides of their own, or if memory is prefetched, because a CPU
+            # keeps track of only about twenty missing cache lines.
             step = ROWS[0] if asking or a_group != 0 else HEIGHT
             for j in range(0, n, width):
                 panel = offset(b, j * height + top * width)
@@ -113,8 +114,8 @@ def copy_group(typingctx, source, target):
 def pack_columns(src, ld_src, dst, rows, cols):
     """Write S' of S (rows, cols) at `src`, rows `ld_src` apart, in groups of as many rows as the largest tile has.
 
-    Group g of S' begins at value g * ROWS[0] * rows. Its values lie in the order in which a tile reads them: first all
-    of column 0, then all of column 1. Columns of S itself lie kilobytes apart.
+    Group g of S' begins at value g * ROWS[0] * rows. It contains its values in the order in which a tile reads them:
+    first all of column 0, then all of column 1. In S, the columns of S' are kilobytes apart.
     """
     group = ROWS[0]
     full = cols - cols % group

@@ -209,6 +209,7 @@ def linked(number: Any) -> list[LinkedKernel]:
                         a, a_row, a_col = offset(before, i), np.int64(1), record(layers, l - 1).a_row
                     first, first_row = (target, q) if continued else (offset(memory.zeros, 0), np.int64(0))
                     if layer.panels and not bias:
+                        # Values that a tile reads one after the other are far apart in A_{l-1}, so they are copied.
                         columns = offset(scratch, HEIGHT * q)
                         call(memory.linked.pack_columns, a, a_col, columns, rows, count)
                         call(

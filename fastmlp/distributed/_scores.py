@@ -21,10 +21,12 @@ def r2(model: Any, parts: list[tuple[Any, ...]]) -> float:
     lazy = delayed(model, pure=False, traverse=False)
     moments, squares = delayed(_moments, pure=False), delayed(_squares, pure=False)
     found = compute(*(moments(*part) for part in parts))
-    mean = sum(total for total, _ in found) / sum(weight for _, weight in found)
+    totals, weights, lowest, highest = zip(*found, strict=True)
+    mean = sum(totals) / sum(weights)
     residual, total = np.sum(compute(*(squares(lazy, mean, *part) for part in parts)), axis=0)
-    varies = total != 0
-    # Of a constant output, scikit-learn defines the score as 1 if all predictions are exact, otherwise as 0.
+    # For a constant output, scikit-learn defines the score as 1 if all predictions are exact, otherwise as 0.
+    # `total` may differ from 0 if the mean is rounded.
+    varies = np.min(lowest, axis=0) < np.max(highest, axis=0)
     return float(np.mean(np.where(varies, 1 - residual / np.where(varies, total, 1), residual == 0)))
 
 
@@ -36,11 +38,16 @@ def _right(model: Any, X: Any, y: Any, sample_weight: Any) -> tuple[float, float
     return float(weights[right].sum()), float(weights.sum())
 
 
-def _moments(X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, float]:
-    """Return the weighted sum of y, output by output, and the sum of the weights."""
+def _moments(X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, float, np.ndarray, np.ndarray]:
+    """Return the weighted sum of y, the sum of the weights, and the smallest and largest y with a positive weight.
+
+    All but the sum of the weights are computed output by output.
+    """
     Y = np.asarray(y, float).reshape(len(y), -1)
     weights = np.ones(len(Y)) if sample_weight is None else np.asarray(sample_weight, float)
-    return weights @ Y, float(weights.sum())
+    counted = Y[weights > 0]
+    lowest, highest = counted.min(axis=0, initial=np.inf), counted.max(axis=0, initial=-np.inf)
+    return weights @ Y, float(weights.sum()), lowest, highest
 
 
 def _squares(model: Any, mean: np.ndarray, X: Any, y: Any, sample_weight: Any) -> tuple[np.ndarray, np.ndarray]:

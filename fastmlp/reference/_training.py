@@ -93,9 +93,12 @@ def _flat(coefs: list[Array], intercepts: list[Array], batch_norm: Any = ()) -> 
 
 
 def _take(problem: Problem, rows: slice | NDArray[np.intp]) -> Problem:
-    weights = problem.sample_weight
+    weights, masks = problem.sample_weight, problem.masks
     return problem._replace(
-        X=problem.X[rows], Y=problem.Y[rows], sample_weight=None if weights is None else weights[rows]
+        X=problem.X[rows],
+        Y=problem.Y[rows],
+        sample_weight=None if weights is None else weights[rows],
+        masks=None if masks is None else [mask[rows] for mask in masks],
     )
 
 

@@ -118,7 +118,7 @@ def test_panels_hold_the_matrix(rows, cols, dtype, rng):
 @pytest.mark.parametrize("dtype", DTYPES)
 @pytest.mark.parametrize(("rows", "cols"), [(1, 1), (9, 16), (31, 33), (5, 2 * GROUP)])
 def test_groups_hold_the_columns(rows, cols, dtype, rng):
-    """Value j of column r of a group's matrix is that of row r and column j of A; no other value is written."""
+    """Each group contains GROUP columns of A, row by row; the last one may have fewer. No other value is written."""
     A = draw(rng, dtype, rows, cols)
     groups = grouped(A)
     parts = groups.reshape(-1, rows, GROUP)

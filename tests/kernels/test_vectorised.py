@@ -18,9 +18,8 @@ ELEMENTWISE = [row for row in ACTIVATIONS.values() if row.code not in (IDENTITY,
 ERRORS = {"identity": 1, "exp": 1, "logistic": 2, "softmax": 5, "ordered": 4}  # smoothing is one of them
 LINKS = {"identity": 0, "exp": 1, "logistic": 1, "softmax": 4, "ordered": 1}
 
-
-# A store to memory of the lanes that a vector register selects.
-MASKED_STORE = re.compile(r"^\s*vp?maskmov\w+\s+%ymm\d+, %ymm\d+, .*\(", re.MULTILINE)
+# An instruction of AVX2 that stores the lanes that a mask selects. Those that load have the memory as first operand.
+MASKED_STORE = re.compile(r"^\s*vp?maskmov\w+\s+%[xy]mm\d+, %[xy]mm\d+, .*\(", re.MULTILINE)
 
 
 def vector_loops(group, *arguments):

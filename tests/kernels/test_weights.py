@@ -5,12 +5,22 @@ test_step.py checks the gradients and updates that the threads compute from thei
 
 import numpy as np
 import pytest
-from fastmlp.kernels import weights
+from fastmlp.kernels import matmul, weights
 from fastmlp.kernels._jit import OPTIONS
 from fastmlp.kernels._link import vector_bytes
 from fastmlp.kernels._memory import at
 from fastmlp.kernels._records import record
-from fastmlp.kernels.layout import BLOCK_ROWS, CLAIMS, SIGNALS, Plan, layer_table, record_of, share_weights
+from fastmlp.kernels.layout import (
+    BLOCK_ROWS,
+    CLAIMS,
+    PANEL_ROWS,
+    ROUND_ROWS,
+    SIGNALS,
+    Plan,
+    layer_table,
+    record_of,
+    share_weights,
+)
 from numba import njit
 
 NETWORKS = {
@@ -101,3 +111,11 @@ def test_fast_rank_takes_the_pieces_of_slow_ranks(team):
     table = table_of(units)
     assert max(height for l, height in heights if table["panels"][l]) == weights.HEIGHT
     assert max(height for l, height in heights if not table["panels"][l]) <= weights.ROUND
+
+
+def test_rounds_fit_in_the_scratch():
+    """The scratch has the size of the largest rounds of any CPU. Rounds consist of whole tiles and whole blocks."""
+    assert weights.ROUND <= ROUND_ROWS
+    assert weights.HEIGHT <= PANEL_ROWS
+    for rows in (weights.ROUND, weights.HEIGHT):
+        assert rows % BLOCK_ROWS == rows % matmul.ROWS[0] == 0

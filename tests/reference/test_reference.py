@@ -522,6 +522,18 @@ def test_fits_agree(solver, batch_size, rounding_error):
     assert_allclose(flatten(results[1]), flatten(results[0]), rtol=tolerance, atol=tolerance)
 
 
+@pytest.mark.parametrize("reference", REFERENCES)
+def test_given_dropout_masks_belong_to_the_rows(reference):
+    """Mini-batches of shuffled rows take the masks of their rows. The masks of the input are factors of X."""
+    coefs, intercepts, _ = network((3, 2), "tanh")
+    X, Y = data(10, 3, 2, "one-hot")
+    mask = np.random.default_rng(0).integers(0, 3, X.shape)
+    options = {"Y": Y, "seed": 1, "epochs": 2, "batch_size": 4, "learning_rate_init": 0.1}
+    expected = fit_of(reference, coefs, intercepts, X=X * mask, **options)
+    fitted = fit_of(reference, coefs, intercepts, X=X, dropout_masks=[mask], **options)
+    assert_array_equal(flatten(fitted), flatten(expected))
+
+
 @pytest.mark.parametrize("init_scale", [None, 0.2])
 @pytest.mark.parametrize("activation", ["tanh", "logistic", ["maxout", "logistic"]])
 @pytest.mark.parametrize("seeded", [np.random.RandomState, np.random.default_rng])
