@@ -33,6 +33,8 @@ __all__ = [
     "splat",
     "square_transpose",
     "store",
+    "store_all",
+    "store_first",
     "vector_fma",
 ]
 

@@ -20,13 +20,13 @@ from ._simd import VECTOR_BYTES, lanes, load, prefetch_outer, smaller, store
 from .layout import PANEL_ROWS
 from .matmul import ROWS, VECTORS, _product, copy_panel_row, transpose
 
-__all__ = ["ASKING", "HEIGHT", "linked"]
+__all__ = ["HEIGHT", "PREFETCHING", "linked"]
 
 # Rows of A that are multiplied by one panel after the other: few enough that they stay in the second-level cache.
 HEIGHT = {64: PANEL_ROWS, 32: 48, 16: 48}[VECTOR_BYTES]
 # Whether the gradient pass prefetches the weights and their moments. With AVX2, on a Zen 3 CPU, this made training 2 to
 # 4 % slower.
-ASKING = VECTOR_BYTES == 64
+PREFETCHING = VECTOR_BYTES == 64
 # Rows of a panel that are used at a time: few enough that they stay in the first- or second-level cache.
 DEPTH = 1024
 LINE_BYTES = 64
@@ -65,16 +65,16 @@ def product(a, a_row, a_col, a_group, b, height, c, ldc, m, k, n, start, start_r
         depth = (block + 1) * k // blocks - top
         for first in range(0, m, HEIGHT):
             end = first + smaller(HEIGHT, m - first)
-            asking = ahead != 0 and block == 0
+            prefetching = ahead != 0 and block == 0
             # Tile by tile if A is in groups, which have strides of their own, or if memory is prefetched, because a CPU
             # keeps track of only about twenty missing cache lines.
-            step = ROWS[0] if asking or a_group != 0 else HEIGHT
+            step = ROWS[0] if prefetching or a_group != 0 else HEIGHT
             for j in range(0, n, width):
                 panel = offset(b, j * height + top * width)
                 cols = smaller(width, n - j)
                 for i in range(first, end, step):
                     rows = smaller(step, end - i)
-                    if asking:
+                    if prefetching:
                         place = i * ldc + j
                         prefetch_rows(offset(x, place), ldc, rows, cols)
                         prefetch_rows(offset(y, place), ldc, rows, cols)

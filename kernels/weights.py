@@ -16,7 +16,7 @@ from ._records import record
 from ._simd import VECTOR_BYTES, smaller
 from .layout import BLOCK_ROWS, CLAIMED_WEIGHTS, CLAIMS, LANES, ROUND_ROWS, SIGNALS
 from .matmul import ROWS
-from .panels import ASKING, HEIGHT
+from .panels import HEIGHT, PREFETCHING
 from .reductions import add_squares
 from .step import layer_rows
 from .tables import STORE
@@ -227,7 +227,7 @@ def linked(number: Any) -> list[LinkedKernel]:
                             q,
                             first,
                             first_row,
-                            ASKING and final and not storing,
+                            PREFETCHING and final and not storing,
                             offset(memory.w, begin),
                             offset(memory.m, begin),
                             offset(memory.v, begin),
