@@ -1,6 +1,7 @@
 """Fixtures that several test files share: data for every kind of target and a seeded generator."""
 
 import os
+import signal
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,10 @@ import fastmlp
 # The same examples in every run, and no time limit for one, which a busy machine would exceed.
 hypothesis.settings.register_profile("fastmlp", derandomize=True, deadline=None, database=None)
 hypothesis.settings.load_profile("fastmlp")
+
+# Scripts start background processes with SIGINT ignored, and the processes that tests interrupt would inherit this.
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 class Problem(NamedTuple):
