@@ -110,7 +110,7 @@ class Engine:
             layers=self.layers,
         )
         self._hyper = record_of(self.hyper)
-        self._team_size = TeamSize(self.threads)
+        self._team_size = TeamSize.of(self.threads, (self.network.units, chunk, dtype.name))
         self._train, self._watch = (entry(name, NAMES[dtype]) for name in ("train", "watch"))
         self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}

@@ -3,29 +3,46 @@
 If another process occupies the core of one thread, the others wait for that thread at every barrier, and a single
 thread may be faster than all of them. Results do not depend on the number of threads, so it can change between two
 calls of a kernel. A fit that gets the CPU time it asks for tries nothing.
+
+On a virtual machine, the host takes CPU time away for a moment and then for none. Therefore a single call decides
+nothing: a trial begins after two calls in a row that lost CPU time, and compares the best of several turns.
 """
 
+import copy
+import math
 import sys
+import threading
 import time
+from collections.abc import Hashable
+from typing import NamedTuple, Self
 
 __all__ = ["TeamSize"]
 
 # Calls are evaluated together until they have taken this long. The clock of CPU time ticks every 16 ms on Windows.
 WINDOW_SECONDS = 0.1 if sys.platform == "win32" else 0.005
-# Duration of a trial: several time slices of the scheduler, and several mini-batches.
-TRIAL_SECONDS, TRIAL_PASSES = 0.01, 4
-# CPU time that the threads of a team did not get, in cores. With one of two cores busy it was 1.0 to 1.6, on an idle
-# machine less than 0.2, except for one call of 0.6 (the fits of `python -m bench one_core_busy`).
+# CPU time that the threads of a team did not get, in cores. With one of two cores busy it was 1.0 to 1.6; on an idle
+# virtual machine, a tenth to a half of the calls lost more than this as well.
 LOST_CORES = 0.3
+LOSING_WINDOWS = 2  # in a row, before a trial
+# In a trial, both sizes take turns. A turn lasts for several time slices of the scheduler, and several mini-batches.
+TURNS, TURN_SECONDS, TURN_PASSES = 2, 0.01, 2
 # A trial is repeated when its expected loss is at most this share of the time, within these bounds in seconds.
 SHARE, SHORTEST, LONGEST = 0.02, 0.1, 1.0
 CLEARLY = 0.9  # a team that still loses CPU time must be faster by this factor than a smaller one
 
 
-class _LastTrial:
-    """How many threads the last trial of any fit omitted, and until when; for fits that are shorter than a trial."""
+class Trial(NamedTuple):
+    """A trial of `size` threads, which take turns with the number in use; `turn` turns are done.
 
-    omitted, until = 0, 0.0
+    `tried` and `used` hold the best turn of each: seconds of a pass, and CPU time that was lost. `seconds` is the
+    duration of the turns of `size` threads.
+    """
+
+    size: int
+    turn: int = 0
+    tried: tuple[float, float] = (math.inf, 0.0)
+    used: tuple[float, float] = (math.inf, 0.0)
+    seconds: float = 0.0
 
 
 class TeamSize:
@@ -35,6 +52,8 @@ class TeamSize:
     ----------
     largest : int
         Number of threads in the team.
+    work : Hashable, default=None
+        What the duration of a pass depends on.
 
     Attributes
     ----------
@@ -42,24 +61,43 @@ class TeamSize:
         The number of threads that was the fastest in the last trial.
     """
 
-    def __init__(self, largest: int) -> None:
+    _last = threading.local()
+
+    def __init__(self, largest: int, work: Hashable = None) -> None:
         self.largest = self.size = largest
-        self._trial = 0  # number of threads that is on trial; 0: none
+        self.work = work
+        self._trial: Trial | None = None
         self._again = 0.0  # time of the next trial
-        self._pass_seconds = 0.0  # with `size` threads; 0: not yet measured
-        self._wall = self._cpu = 0.0
+        self._losing = 0  # windows in a row
+        self._pass_seconds = 0.0  # in the last window
+        self._wall = self._cpu = 0.0  # in this window
         self._passes = 0
-        if _LastTrial.omitted and time.perf_counter() < _LastTrial.until:
-            self.size, self._again = max(1, largest - _LastTrial.omitted), _LastTrial.until
+
+    @classmethod
+    def of(cls, largest: int, work: Hashable) -> Self:
+        """Return a choice that begins with what the last one in this Python thread has found.
+
+        Many fits are shorter than a trial, so a fit with the same work continues the trial of the last one.
+        """
+        last = getattr(cls._last, "sizing", None)
+        if last is not None and (last.largest, last.work) == (largest, work):
+            sizing = copy.copy(last)
+            sizing._start_window()
+        else:
+            sizing = cls(largest, work)
+            if last is not None and time.perf_counter() < last._again:
+                sizing.size, sizing._again = max(1, largest - last.largest + last.size), last._again
+        return sizing
 
     def next(self, longest: float) -> tuple[int, float]:
-        """Return the number of threads and the duration of the next call: `longest`, or that of a trial."""
+        """Return the number of threads and the duration of the next call: `longest`, or that of a turn."""
         smaller = self.size < self.largest and self._pass_seconds > 0
-        if smaller and not self._trial and time.perf_counter() >= self._again:
-            self._trial = self.size + 1
-        if self._trial:
-            return self._trial, max(TRIAL_SECONDS, TRIAL_PASSES * self._pass_seconds)
-        return self.size, longest
+        if smaller and self._trial is None and time.perf_counter() >= self._again:
+            self._trial = Trial(self.size + 1)
+        if self._trial is None:
+            return self.size, longest
+        size = self._trial.size if self._trial.turn % 2 == 0 else self.size
+        return size, max(TURN_SECONDS, TURN_PASSES * self._pass_seconds)
 
     def record(self, size: int, wall: float, cpu: float, passes: int) -> None:
         """Evaluate a call: its threads, its duration, the CPU time of all threads (unused for one), and its passes."""
@@ -68,22 +106,34 @@ class TeamSize:
         self._wall, self._cpu, self._passes = self._wall + wall, self._cpu + cpu, self._passes + passes
         if self._wall < WINDOW_SECONDS:
             return
-        wall, pass_seconds, lost = self._wall, self._wall / self._passes, size - self._cpu / self._wall
-        self._wall, self._cpu, self._passes = 0.0, 0.0, 0
-        if self._trial:
-            self._decide(size, wall, pass_seconds, lost)
-            return
-        self._pass_seconds = pass_seconds
-        if size > 1 and lost > LOST_CORES and time.perf_counter() >= self._again:
-            self._trial = size - 1
+        wall, lost = self._wall, size - self._cpu / self._wall if size > 1 else 0.0
+        self._pass_seconds = wall / self._passes
+        self._start_window()
+        if self._trial is not None:
+            self._end_turn(self._trial, size, wall, lost)
+        else:
+            self._losing = self._losing + 1 if lost > LOST_CORES else 0
+            if self._losing >= LOSING_WINDOWS and time.perf_counter() >= self._again:
+                self._trial = Trial(size - 1)
+        TeamSize._last.sizing = self
 
-    def _decide(self, size: int, wall: float, pass_seconds: float, lost: float) -> None:
-        """End the trial of `size` threads."""
-        slower, faster = max(pass_seconds, self._pass_seconds), min(pass_seconds, self._pass_seconds)
-        factor = CLEARLY if size > self.size and lost > LOST_CORES else 1.0
-        expected_loss = (1 - faster / slower) * wall
+    def _start_window(self) -> None:
+        self._wall = self._cpu = 0.0
+        self._passes = 0
+
+    def _end_turn(self, trial: Trial, size: int, wall: float, lost: float) -> None:
+        """Record a turn. After the last one, choose the size whose best turn was faster."""
+        result = self._pass_seconds, lost
+        if size == trial.size:
+            trial = trial._replace(tried=min(trial.tried, result), seconds=trial.seconds + wall)
+        else:
+            trial = trial._replace(used=min(trial.used, result))
+        self._trial = trial = trial._replace(turn=trial.turn + 1)
+        if trial.turn < 2 * TURNS:
+            return
+        (tried, lost), (used, _) = trial.tried, trial.used
+        expected_loss = (1 - min(tried, used) / max(tried, used)) * trial.seconds
         self._again = time.perf_counter() + min(LONGEST, max(SHORTEST, expected_loss / SHARE))
-        if pass_seconds < factor * self._pass_seconds:
-            self.size, self._pass_seconds = size, pass_seconds
-        self._trial = 0
-        _LastTrial.omitted, _LastTrial.until = self.largest - self.size, self._again
+        if tried < (CLEARLY if trial.size > self.size and lost > LOST_CORES else 1.0) * used:
+            self.size = trial.size
+        self._trial, self._losing = None, 0

@@ -1,5 +1,8 @@
 """The number of threads follows the CPU time that the threads get, and does not change results."""
 
+import threading
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 
@@ -32,7 +35,7 @@ class Machine:
 def machine(monkeypatch):
     machine = Machine()
     monkeypatch.setattr(_team_size.time, "perf_counter", lambda: machine.clock)
-    monkeypatch.setattr(_team_size, "_LastTrial", type("LastTrial", (), {"omitted": 0, "until": 0.0}))
+    monkeypatch.setattr(TeamSize, "_last", SimpleNamespace())
     return machine
 
 
@@ -49,8 +52,8 @@ def test_one_thread_if_the_second_does_not_help(machine):
     machine.busy = 1.2
     for _ in range(200):
         machine.call(sizing, {1: one, 2: 1.3 * one})
-    assert machine.used[:3] == [2, 1, 1]
-    assert 2 in machine.used[3:]
+    assert machine.used[:7] == [2, 2, 1, 2, 1, 2, 1]
+    assert 2 in machine.used[7:]
     assert machine.clock < 1.03 * machine.passes * one
     machine.busy = 0.0
     for _ in range(30):
@@ -77,24 +80,56 @@ def test_large_team_omits_threads_one_by_one(machine):
     assert sizing.size == 2
 
 
+def test_host_that_takes_cpu_time_for_moments(machine, rng):
+    """On an idle virtual machine, moments without CPU time do not lead to fewer threads."""
+    sizing, with_two = TeamSize(2), 0.0
+    for _ in range(1000):
+        stalled, before = rng.random() < 0.4, machine.passes
+        machine.busy, two = (0.8, 1.1e-3) if stalled else (0.1, 0.6e-3)
+        machine.call(sizing, {1: 1e-3, 2: two})
+        with_two += (machine.passes - before) * two
+    assert 1 in machine.used
+    assert machine.clock < 1.05 * with_two
+
+
 def test_short_calls_are_evaluated_together(machine):
     """With early stopping, each epoch is a call."""
     sizing = TeamSize(2)
-    for _ in range(5):
+    for _ in range(2 * 5):
         assert sizing.next(CALL)[0] == 2
         sizing.record(2, 1.1e-3, 1.1e-3, 1)
     assert sizing.next(CALL)[0] == 1
 
 
-def test_next_fit_begins_with_what_was_found(machine):
-    """A fit may be shorter than the trials."""
+def test_fits_with_the_same_work_share_a_trial(machine):
+    """A fit may be shorter than a trial."""
     machine.busy = 1.2
-    first = TeamSize(2)
-    for _ in range(4):
-        machine.call(first, {1: 1e-3, 2: 1.3e-3})
-    assert TeamSize(2).size == 1
+    for _ in range(6):
+        machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
+    assert machine.used == [2, 2, 1, 2, 1, 2]
+    assert TeamSize.of(2, "work").size == 1
+
+
+def test_fit_with_other_work_begins_with_what_was_found(machine):
+    machine.busy = 1.2
+    for _ in range(6):
+        machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
+    assert TeamSize.of(2, "other").size == 1
+    assert TeamSize.of(4, "other").size == 3
     machine.clock += 2 * _team_size.LONGEST
-    assert TeamSize(2).size == 2
+    assert TeamSize.of(2, "other").size == 2
+
+
+def test_threads_of_the_user_share_no_choice(machine, monkeypatch):
+    monkeypatch.setattr(TeamSize, "_last", threading.local())
+    machine.busy = 1.2
+    for _ in range(6):
+        machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
+    sizes = [TeamSize.of(2, "work").size]
+    thread = threading.Thread(target=lambda: sizes.append(TeamSize.of(2, "work").size))
+    thread.start()
+    thread.join()
+    assert sizes == [1, 2]
 
 
 def test_changing_team_does_not_change_weights(problems, monkeypatch):
@@ -108,6 +143,7 @@ def test_changing_team_does_not_change_weights(problems, monkeypatch):
             sizes.append(1 + len(sizes) % self.largest)
             return sizes[-1], 1e-9  # one pass
 
+    monkeypatch.setattr(TeamSize, "_last", SimpleNamespace())
     monkeypatch.setattr(_engine, "TeamSize", Changing)
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     for claimed in (1 << 40, 1):
