@@ -26,8 +26,10 @@ LOST_CORES = 0.3
 LOSING_WINDOWS = 2  # in a row, before a trial
 # In a trial, both sizes take turns. A turn lasts for several time slices of the scheduler, and several mini-batches.
 TURNS, TURN_SECONDS, TURN_PASSES = 2, 0.01, 2
-# A trial is repeated when its expected loss is at most this share of the time, within these bounds in seconds.
+# A trial is repeated when its expected loss is at most this share of the training time since the last one, within these
+# bounds in seconds.
 SHARE, SHORTEST, LONGEST = 0.02, 0.1, 1.0
+FORGOTTEN_SECONDS = 5.0  # after a pause of this length, a fit tries all threads again
 CLEARLY = 0.9  # a team that still loses CPU time must be faster by this factor than a smaller one
 
 
@@ -67,7 +69,8 @@ class TeamSize:
         self.largest = self.size = largest
         self.work = work
         self._trial: Trial | None = None
-        self._again = 0.0  # time of the next trial
+        self._wait = 0.0  # training time before the next trial
+        self._recorded = 0.0  # time of the last record
         self._losing = 0  # windows in a row
         self._pass_seconds = 0.0  # in the last window
         self._wall = self._cpu = 0.0  # in this window
@@ -80,19 +83,20 @@ class TeamSize:
         Many fits are shorter than a trial, so a fit with the same work continues the trial of the last one.
         """
         last = getattr(cls._last, "sizing", None)
-        if last is not None and (last.largest, last.work) == (largest, work):
+        if last is None or time.perf_counter() > last._recorded + FORGOTTEN_SECONDS:
+            return cls(largest, work)
+        if (last.largest, last.work) == (largest, work):
             sizing = copy.copy(last)
             sizing._start_window()
         else:
             sizing = cls(largest, work)
-            if last is not None and time.perf_counter() < last._again:
-                sizing.size, sizing._again = max(1, largest - last.largest + last.size), last._again
+            sizing.size, sizing._wait = max(1, largest - last.largest + last.size), last._wait
         return sizing
 
     def next(self, longest: float) -> tuple[int, float]:
         """Return the number of threads and the duration of the next call: `longest`, or that of a turn."""
         smaller = self.size < self.largest and self._pass_seconds > 0
-        if smaller and self._trial is None and time.perf_counter() >= self._again:
+        if smaller and self._trial is None and self._wait <= 0:
             self._trial = Trial(self.size + 1)
         if self._trial is None:
             return self.size, longest
@@ -108,12 +112,14 @@ class TeamSize:
             return
         wall, lost = self._wall, size - self._cpu / self._wall if size > 1 else 0.0
         self._pass_seconds = wall / self._passes
+        self._wait -= wall
+        self._recorded = time.perf_counter()
         self._start_window()
         if self._trial is not None:
             self._end_turn(self._trial, size, wall, lost)
         else:
             self._losing = self._losing + 1 if lost > LOST_CORES else 0
-            if self._losing >= LOSING_WINDOWS and time.perf_counter() >= self._again:
+            if self._losing >= LOSING_WINDOWS and self._wait <= 0:
                 self._trial = Trial(size - 1)
         TeamSize._last.sizing = self
 
@@ -133,7 +139,7 @@ class TeamSize:
             return
         (tried, lost), (used, _) = trial.tried, trial.used
         expected_loss = (1 - min(tried, used) / max(tried, used)) * trial.seconds
-        self._again = time.perf_counter() + min(LONGEST, max(SHORTEST, expected_loss / SHARE))
+        self._wait = min(LONGEST, max(SHORTEST, expected_loss / SHARE))
         if tried < (CLEARLY if trial.size > self.size and lost > LOST_CORES else 1.0) * used:
             self.size = trial.size
         self._trial, self._losing = None, 0

@@ -116,7 +116,7 @@ def test_fit_with_other_work_begins_with_what_was_found(machine):
         machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
     assert TeamSize.of(2, "other").size == 1
     assert TeamSize.of(4, "other").size == 3
-    machine.clock += 2 * _team_size.LONGEST
+    machine.clock += 2 * _team_size.FORGOTTEN_SECONDS
     assert TeamSize.of(2, "other").size == 2
 
 
