@@ -7,11 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.kernels._arrays import NAMES, address
 from fastmlp.kernels._link import entry, linked_addresses
 from fastmlp.kernels.layout import LINKED, ROUND_ROWS, SIGNALS, Memory, Plan, record_of
 
-from ._aligned import address, empty
-from ._data import NAMES, csr_arrays
+from ._aligned import empty
+from ._data import csr_arrays
 from ._network import Array, Network
 from ._threads import Team
 from ._workspace import strips_of

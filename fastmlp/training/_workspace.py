@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.kernels._arrays import address
 from fastmlp.kernels._link import entry, linked_addresses
 from fastmlp.kernels.layout import (
     KEEP_ACTIVATED,
@@ -19,7 +20,7 @@ from fastmlp.kernels.layout import (
 )
 from fastmlp.kernels.tables import ACTIVATIONS
 
-from ._aligned import LINE, address, empty, zeros
+from ._aligned import LINE, empty, zeros
 from ._data import Data
 from ._network import Array, Network
 from ._row_order import RowOrder
