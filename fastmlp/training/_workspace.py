@@ -26,7 +26,7 @@ from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
 
-__all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "parts_of", "strips_of"]
+__all__ = ["NO_OPTIONS", "PLACES", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "parts_of", "strips_of"]
 
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about the size of a second-level cache
 CHUNK_ROWS = 256  # smallest number of rows of a chunk, even if they are wide
@@ -37,9 +37,7 @@ PART_ROWS = 48  # smallest number of rows of a part: with fewer, products would 
 SCRATCH = 8192  # elements of the gradient that a thread keeps in the first-level cache
 # Fields of Memory that kernels do not write, because arrays of the user may be read-only, such as memory-mapped files.
 ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
-
-
-PLACES = {name: place for place, name in enumerate(MEMORY)}
+PLACES = {name: place for place, name in enumerate(MEMORY)}  # of the arrays in `addresses_of`
 
 
 def strips_of(rows: int, threads: int) -> int:
