@@ -5,7 +5,7 @@ For both references, a new option of the objective is declared in `Options`, `Pr
 
 from collections.abc import Callable, Collection, Mapping, Sequence
 from numbers import Integral
-from typing import Any, NamedTuple, TypeAlias, TypedDict
+from typing import Any, NamedTuple, Protocol, TypeAlias, TypedDict, Unpack
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike, NDArray
@@ -14,6 +14,7 @@ __all__ = [
     "Activation",
     "Array",
     "BatchNorm",
+    "Cost",
     "LossParameter",
     "Options",
     "Output",
@@ -94,6 +95,19 @@ class Options(TypedDict, total=False):
     batch_norm: BatchNorm | None
     maxout_pieces: int
     dropout_masks: Sequence[ArrayLike] | None
+
+
+class Cost(Protocol):
+    """The type of the function `cost` of both references."""
+
+    def __call__(
+        self,
+        coefs: Sequence[ArrayLike],
+        intercepts: Sequence[ArrayLike],
+        X: ArrayLike,
+        Y: ArrayLike,
+        **options: Unpack[Options],
+    ) -> float: ...
 
 
 class Problem(NamedTuple):
@@ -344,7 +358,7 @@ def check_problem(
     )
 
 
-def make_cost(module: str, check: Callable[..., Problem], compute: Callable[[Problem], float]) -> Callable[..., float]:
+def make_cost(module: str, check: Callable[..., Problem], compute: Callable[[Problem], float]) -> Cost:
     """Return the function `cost` of a reference.
 
     Parameters

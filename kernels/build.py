@@ -14,6 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from ._arrays import DTYPES
 from ._precompiled import FOLDER, MANIFEST, symbol
 from ._signatures import SIGNATURES
 from ._sources import SOURCES
@@ -21,8 +22,6 @@ from ._targets import LEVELS, Level, levels_of_this_machine
 from .tables import OUTPUTS
 
 __all__ = ["build", "main"]
-
-DTYPES = ("float32", "float64")
 
 
 def _wrapper(symbol_name: str, kernel: str, dtype: str, function: str) -> str:

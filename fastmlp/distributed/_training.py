@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 import scipy.optimize
 
+from fastmlp.kernels._arrays import address
 from fastmlp.kernels._link import entry
 from fastmlp.kernels.layout import STOPPED, Hyper, record_of
-from fastmlp.training._aligned import address
 from fastmlp.training._optimizer import take_step
 from fastmlp.training._state import TrainingState
 from fastmlp.training._stochastic import inverse_scaling

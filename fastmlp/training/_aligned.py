@@ -8,30 +8,18 @@ unmapped page, the CPU needs some hundred cycles to suppress the fault. A produc
 were at the end of such a page took 24.8 us instead of 2.3 us. The padding prevents this.
 """
 
-import ctypes
 from mmap import PAGESIZE
 
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastmlp.kernels._arrays import address
+
 from ._network import Array
 
-__all__ = ["address", "empty", "is_padded", "padded", "zeros"]
+__all__ = ["empty", "is_padded", "padded", "zeros"]
 
 LINE = 64  # bytes of a cache line, and of the longest vector
-
-
-def address(array: Array) -> int:
-    """Return the address of the first element."""
-    if array.dtype.names:
-        # The two other ways would also describe the dtype, which takes up to 40 us for a record.
-        return int(array.ctypes.data)
-    # Reading the address through the buffer protocol takes a third of the time, but requires writable, contiguous
-    # memory that is not empty.
-    try:
-        return ctypes.addressof(ctypes.c_char.from_buffer(array))  # type: ignore[arg-type]
-    except (TypeError, ValueError, BufferError):
-        return int(array.ctypes.data)
 
 
 def empty(size: int, dtype: DTypeLike) -> Array:

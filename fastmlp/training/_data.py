@@ -8,10 +8,7 @@ from numpy.typing import DTypeLike
 
 from ._network import Array
 
-__all__ = ["NAMES", "Data", "csr_arrays", "prepare_data"]
-
-# Names of the dtypes of kernels. The attribute `name` of a dtype takes 3 us, because Python code composes it.
-NAMES = {np.dtype(name): name for name in ("float32", "float64")}
+__all__ = ["Data", "csr_arrays", "prepare_data"]
 
 
 class Data(NamedTuple):

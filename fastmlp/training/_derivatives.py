@@ -12,11 +12,12 @@ from typing import Any, NamedTuple
 import numpy as np
 import scipy.sparse
 
+from fastmlp.kernels._arrays import address
 from fastmlp.kernels._link import entry
 from fastmlp.kernels.layout import EPSILON
 from fastmlp.kernels.tables import ACTIVATIONS, EXP_POISSON, LOGISTIC
 
-from ._aligned import address, empty, padded, zeros
+from ._aligned import empty, padded, zeros
 from ._data import csr_arrays
 from ._network import Array, Network
 

@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import DTypeLike
 
+from fastmlp.kernels._arrays import NAMES, address
 from fastmlp.kernels._link import entry, vector_bytes
 from fastmlp.kernels.layout import (
     DIVERGED,
@@ -20,9 +21,8 @@ from fastmlp.kernels.layout import (
 )
 from fastmlp.kernels.tables import STORE
 
-from ._aligned import address
 from ._blockwise import is_finite, sum_of_squares
-from ._data import NAMES, Data
+from ._data import Data
 from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState

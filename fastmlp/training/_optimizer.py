@@ -2,10 +2,10 @@
 
 import math
 
+from fastmlp.kernels._arrays import address
 from fastmlp.kernels._link import entry
 from fastmlp.kernels.tables import ADAM
 
-from ._aligned import address
 from ._network import Array
 from ._state import TrainingState
 

@@ -7,14 +7,15 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.kernels._arrays import NAMES, address
 from fastmlp.kernels._link import entry, linked_addresses
-from fastmlp.kernels.layout import LINKED, ROUND_ROWS, SIGNALS, Memory, Plan, record_of
+from fastmlp.kernels.layout import LINKED, ROUND_ROWS, SIGNALS, Plan, record_of
 
-from ._aligned import address, empty
-from ._data import NAMES, csr_arrays
+from ._aligned import LINE, empty
+from ._data import csr_arrays
 from ._network import Array, Network
 from ._threads import Team
-from ._workspace import strips_of
+from ._workspace import PLACES, strips_of
 
 __all__ = ["predict"]
 
@@ -22,9 +23,6 @@ BLOCK_BYTES = 1 << 18  # activations of one block: well within a second-level ca
 # Operations below which a second thread, including its start, makes prediction slower.
 FLOPS_PER_THREAD = 20_000_000
 KEPT_BYTES = 1 << 20  # largest workspace that a thread keeps for its next prediction
-
-ALIGNMENT = 64  # bytes of a cache line, and of the longest vector
-PLACES = {name: place for place, name in enumerate(Memory._fields)}
 
 
 class _Prepared(NamedTuple):
@@ -47,7 +45,7 @@ def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -
     # Round to whole tiles; the last block may be shorter.
     block = min(max(ROUND_ROWS, BLOCK_BYTES // row_bytes // ROUND_ROWS * ROUND_ROWS), -(-rows // threads))
     chunk = block * threads
-    table, sizes = network.table(chunk, gather=False, sparse=csr, line=ALIGNMENT // itemsize)
+    table, sizes = network.table(chunk, gather=False, sparse=csr, line=LINE // itemsize)
     plan = Plan(
         rows=rows,
         chunk=chunk,
@@ -76,7 +74,7 @@ def _prepare(network: Network, dtype: str, rows: int, threads: int, csr: bool) -
     work_bytes = 0
     for name, size in parts.items():
         addresses[PLACES[name]], in_work[PLACES[name]] = work_bytes, 1
-        work_bytes += -(-size // ALIGNMENT) * ALIGNMENT
+        work_bytes += -(-size // LINE) * LINE
     addresses[len(PLACES) :] = linked_addresses(
         dtype, network.output, predicting=True, batch_norm=network.batch_norm, csr=csr
     )

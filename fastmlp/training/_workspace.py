@@ -4,6 +4,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from fastmlp.kernels._arrays import address
 from fastmlp.kernels._link import entry, linked_addresses
 from fastmlp.kernels.layout import (
     KEEP_ACTIVATED,
@@ -19,13 +20,13 @@ from fastmlp.kernels.layout import (
 )
 from fastmlp.kernels.tables import ACTIVATIONS
 
-from ._aligned import LINE, address, empty, zeros
+from ._aligned import LINE, empty, zeros
 from ._data import Data
 from ._network import Array, Network
 from ._row_order import RowOrder
 from ._state import TrainingState
 
-__all__ = ["NO_OPTIONS", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "parts_of", "strips_of"]
+__all__ = ["NO_OPTIONS", "PLACES", "LayerOptions", "Workspace", "addresses_of", "chunk_rows", "parts_of", "strips_of"]
 
 CHUNK_BYTES = 1 << 20  # activations of one chunk of a large batch: about the size of a second-level cache
 CHUNK_ROWS = 256  # smallest number of rows of a chunk, even if they are wide
@@ -36,9 +37,7 @@ PART_ROWS = 48  # smallest number of rows of a part: with fewer, products would 
 SCRATCH = 8192  # elements of the gradient that a thread keeps in the first-level cache
 # Fields of Memory that kernels do not write, because arrays of the user may be read-only, such as memory-mapped files.
 ONLY_READ = ("X", "values", "Y", "sample_weight", "indptr", "indices", "labels")
-
-
-PLACES = {name: place for place, name in enumerate(MEMORY)}
+PLACES = {name: place for place, name in enumerate(MEMORY)}  # of the arrays in `addresses_of`
 
 
 def strips_of(rows: int, threads: int) -> int:

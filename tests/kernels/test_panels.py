@@ -2,11 +2,10 @@
 
 import numpy as np
 import pytest
+from fastmlp.kernels._arrays import address
 from fastmlp.kernels._link import entry, vector_bytes
 from fastmlp.kernels.layout import in_panels
 from fastmlp.kernels.product import matmul
-
-from fastmlp.training._aligned import address
 
 DTYPES = [np.float32, np.float64]
 # Around the heights of tiles and of blocks of rows, around the widths of panels, and more rows than a panel is read at

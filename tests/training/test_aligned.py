@@ -29,39 +29,6 @@ def at_page_end(size, dtype, before=0):
     return vector
 
 
-def read_only(array):
-    array = array.copy()
-    array.flags.writeable = False
-    return array
-
-
-FORMS = {
-    "plain": np.arange(12.0),
-    "matrix": np.arange(12, dtype=np.float32).reshape(3, 4),
-    "part": np.arange(12.0)[5:],
-    "read-only": read_only(np.arange(12.0)),
-    "strided": np.arange(12.0)[1::2],
-    "backwards": np.arange(12.0)[::-1],
-    "Fortran": np.asfortranarray(np.arange(12.0).reshape(3, 4)),
-    "empty": np.empty((0, 3)),
-    "one": np.ones(1, np.int32),
-}
-
-
-@pytest.mark.parametrize("form", FORMS)
-def test_addresses_match_numpy(form):
-    array = FORMS[form]
-    assert _aligned.address(array) == array.__array_interface__["data"][0]
-
-
-def test_address_releases_buffer():
-    """While its buffer is exported, an array cannot be resized."""
-    array = np.zeros(4)
-    _aligned.address(array)
-    array.resize(1000, refcheck=False)
-    assert array.size == 1000
-
-
 @pytest.mark.parametrize("dtype", ["float32", "float64"])
 @pytest.mark.parametrize("make", [_aligned.empty, _aligned.zeros])
 def test_new_vectors_are_padded(make, dtype):
