@@ -18,7 +18,7 @@ from ._records import record
 from ._simd import HAS_MASKS, VECTOR_BYTES, copy_part, copy_vector, lanes, prefetch
 from .activations import maxout, maxout_backward
 from .dropout import mix
-from .layout import KEEP_ACTIVATED, STRIP
+from .layout import KEEP_ACTIVATED
 from .tables import MAXOUT
 from .team import aborted
 
@@ -27,6 +27,9 @@ __all__ = ["layer_rows", "linked_backward", "linked_forward"]
 # Values of X that are prefetched ahead of the copy: 64 cache lines of float32.
 VALUES_AHEAD = 1024
 LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
+# Unit-major buffers have a multiple of this many samples: four vectors of float32, which the loops of the output error
+# process at a time.
+SAMPLES = VECTOR_BYTES
 
 
 @kernel
@@ -41,10 +44,10 @@ def row_of(plan, memory, i):
 def unit_major(layers, plan, memory, n, rank):
     """Return the thread's unit-major buffers for n samples: Z, targets Y (K, ld), work (2, ld), losses (ld), and ld.
 
-    ld is n rounded up to full strips; samples from n on are computed, but not used.
+    ld is n rounded up to a multiple of SAMPLES; samples from n on are computed, but not used.
     """
     K = record(layers, plan.last).units
-    ld = (n + STRIP - 1) // STRIP * STRIP
+    ld = (n + SAMPLES - 1) // SAMPLES * SAMPLES
     Z = offset(memory.units, rank * (2 * K + 2) * plan.strips)
     Y = offset(Z, K * ld)
     return Z, Y, offset(Y, K * ld), offset(memory.unit_loss, rank * plan.strips), ld
