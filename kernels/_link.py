@@ -37,7 +37,7 @@ SPARSE = ("csr_affine", "csr_add", "csr_gradient", "csr_seek")
 
 
 @functools.cache
-def address(name: str, dtype: str, output: int | None = None) -> int:
+def kernel_address(name: str, dtype: str, output: int | None = None) -> int:
     """Return the address of a kernel for networks of 'float32' or 'float64', and for the op code of an output."""
     with _lock:
         precompiled = load()
@@ -73,7 +73,11 @@ def linked_addresses(
     needed |= {*(NORMALISING if batch_norm else ()), *(SPARSE if csr else ())}
     of_output = "link" if predicting else "output_error"
     return tuple(
-        address(name, dtype, output) if name == of_output else address(name, dtype) if name in needed else 0
+        kernel_address(name, dtype, output)
+        if name == of_output
+        else kernel_address(name, dtype)
+        if name in needed
+        else 0
         for name in LINKED
     )
 
@@ -81,7 +85,7 @@ def linked_addresses(
 @functools.cache
 def entry(name: str, dtype: str, output: int | None = None) -> Any:
     """Return a kernel as a `ctypes` function. Callers pass arrays by their addresses."""
-    return prototype(name)(address(name, dtype, output))
+    return prototype(name)(kernel_address(name, dtype, output))
 
 
 @functools.cache

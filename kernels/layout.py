@@ -80,7 +80,8 @@ UNCHANGED, EACH_EPOCH, EACH_STEP = range(3)
 KEEP_NOTHING, KEEP_Z, KEEP_ACTIVATED = range(3)
 
 # LLVM vectorises elementwise loops in strips of up to 64 numbers and computes the remainder one by one, ten times
-# slower. Kernels therefore copy the remainder to a full strip, and pad the samples of a share to full strips.
+# slower. Kernels therefore copy the remainder to a full strip, and pad the samples of a share to a multiple of
+# `step.SAMPLES`, which divides a strip, because memory is allocated in full strips.
 STRIP = 64
 STRIP_BYTES = 8 * STRIP
 

@@ -110,7 +110,8 @@ class Engine:
             layers=self.layers,
         )
         self._hyper = record_of(self.hyper)
-        self._team_size = TeamSize.of(self.threads, (self.network.units, chunk, dtype.name))
+        kind = self.network, chunk, dtype.name, self.data.sparse, self.hyper.optimizer, self.layers
+        self._team_size = TeamSize.of(self.threads, kind)
         self._train, self._watch = (entry(name, NAMES[dtype]) for name in ("train", "watch"))
         self._last_finite = [np.empty_like(array) for array in self._trained()]
         self._fixed: dict[int, tuple[list[int], list[Array]]] = {}
@@ -172,7 +173,7 @@ class Engine:
         assert self.order is not None
         state = self.state
         if self._team_size.largest != team.size:
-            self._team_size = TeamSize(team.size)
+            self._team_size = TeamSize.of(team.size, self._team_size.work)
         done, status = 0, RUNNING
         while done < epochs and status == RUNNING:
             ahead = 1 if self.order.in_python else epochs - done

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from fastmlp.kernels._call import call
 from fastmlp.kernels._jit import OPTIONS, LinkedKernel
-from fastmlp.kernels._link import address, entry
+from fastmlp.kernels._link import entry, kernel_address
 from fastmlp.kernels._memory import at
 from fastmlp.kernels._records import KernelAddress
 from fastmlp.kernels._signatures import SIGNATURES
@@ -40,7 +40,7 @@ def test_call_converts_numbers(kind, reorder):
         order, picks = np.arange(9, dtype=np.int32), np.zeros(9, np.int32)
         state, drawn = np.arange(625, dtype=np.uint32), np.zeros(624, np.uint32)
         if run == "kernel":
-            shuffle(address("shuffle", "float32"), order, picks, kind(9), state, drawn, reorder)
+            shuffle(kernel_address("shuffle", "float32"), order, picks, kind(9), state, drawn, reorder)
         else:
             arrays = [array.ctypes.data for array in (order, picks, state, drawn)]
             entry("shuffle", "float32")(*arrays[:2], 9, *arrays[2:], reorder)

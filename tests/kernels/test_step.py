@@ -9,7 +9,7 @@ from typing import NamedTuple
 import numpy as np
 import pytest
 import scipy.sparse
-from fastmlp.kernels import layout
+from fastmlp.kernels import layout, step
 from fastmlp.kernels._link import vector_bytes
 from fastmlp.kernels.layout import Hyper, Memory, share_weights
 from fastmlp.kernels.tables import OPTIMIZERS, STORE
@@ -30,6 +30,10 @@ ROWS = 37
 BATCHES = [1, 2, 13, 14, 15, 16, 17, 37]  # with remainders of 0 to 11 rows
 TEAMS = [1, 2, 3]
 GUARD = 4096 + 8  # bytes; so that no array begins at a multiple of a vector
+
+
+def test_memory_in_full_strips_has_room_for_padded_samples():
+    assert layout.STRIP % step.SAMPLES == 0
 
 
 class Case(NamedTuple):

@@ -1,7 +1,6 @@
 """The number of threads follows the CPU time that the threads get, and does not change results."""
 
 import threading
-from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -35,7 +34,7 @@ class Machine:
 def machine(monkeypatch):
     machine = Machine()
     monkeypatch.setattr(_team_size.time, "perf_counter", lambda: machine.clock)
-    monkeypatch.setattr(TeamSize, "_last", SimpleNamespace())
+    monkeypatch.setattr(TeamSize, "_kept", type(TeamSize._kept)())
     return machine
 
 
@@ -101,27 +100,85 @@ def test_short_calls_are_evaluated_together(machine):
     assert sizing.next(CALL)[0] == 1
 
 
-def test_fits_with_the_same_work_share_a_trial(machine):
-    """A fit may be shorter than a trial."""
-    machine.busy = 1.2
+def test_team_that_still_loses_time_must_be_clearly_faster(machine):
+    """With two threads that lose CPU time, 5 % are not worth the disturbance of others."""
+    sizing = TeamSize(2)
+    machine.busy = 1.0
     for _ in range(6):
-        machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
-    assert machine.used == [2, 2, 1, 2, 1, 2]
-    assert TeamSize.of(2, "work").size == 1
+        machine.call(sizing, {1: 1e-3, 2: 1.3e-3})
+    for _ in range(60):
+        machine.call(sizing, {1: 1e-3, 2: 0.95e-3})
+    assert 2 in machine.used[6:]
+    assert sizing.size == 1
+    for _ in range(60):
+        machine.call(sizing, {1: 1e-3, 2: 0.8e-3})
+    assert sizing.size == 2
 
 
-def test_fit_with_other_work_begins_with_what_was_found(machine):
+def test_team_grows_again_while_it_loses_time(machine):
+    """If less is rejected, more is tried."""
+    sizing = TeamSize(4)
+    machine.busy = 2.5
+    for _ in range(40):
+        machine.call(sizing, {1: 9e-3, 2: 4e-3, 3: 5e-3, 4: 6e-3})
+    assert sizing.size == 2
+    machine.busy = 1.0
+    for _ in range(200):
+        machine.call(sizing, {1: 9e-3, 2: 4e-3, 3: 3e-3, 4: 2e-3})
+    assert sizing.size == 4
+    assert {2, 3, 4} <= set(machine.used[40:])
+
+
+def test_pause_is_no_training_time(machine):
+    """Fits with pauses between them do not try again in each fit."""
+    machine.busy = 1.2
+    for _ in range(100):
+        machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
+        machine.clock += 0.5
+    assert machine.used.count(2) < 0.35 * len(machine.used)
+
+
+def test_long_pause_begins_again(machine):
+    sizing = TeamSize(2)
     machine.busy = 1.2
     for _ in range(6):
-        machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
-    assert TeamSize.of(2, "other").size == 1
-    assert TeamSize.of(4, "other").size == 3
+        machine.call(sizing, {1: 1e-3, 2: 1.3e-3})
+    assert sizing.next(CALL)[0] == 1
     machine.clock += 2 * _team_size.FORGOTTEN_SECONDS
-    assert TeamSize.of(2, "other").size == 2
+    assert sizing.next(CALL)[0] == 2
 
 
-def test_threads_of_the_user_share_no_choice(machine, monkeypatch):
-    monkeypatch.setattr(TeamSize, "_last", threading.local())
+def test_fits_with_the_same_work_share_a_trial(machine):
+    """A fit may be shorter than a trial, and other fits may come between."""
+    machine.busy = 1.2
+    for _ in range(6):
+        for work in ("work", "other"):
+            machine.call(TeamSize.of(2, work), {1: 1e-3, 2: 1.3e-3})
+    assert machine.used == [2, 2, 2, 2, 1, 1, 2, 2, 1, 1, 2, 2]
+    assert TeamSize.of(2, "work").size == TeamSize.of(2, "other").size == 1
+
+
+@pytest.mark.parametrize(("largest", "size"), [(2, 2), (3, 3), (4, 3), (8, 7)])
+def test_fit_with_other_work_begins_with_what_was_found(machine, largest, size):
+    machine.busy = 1.2
+    for _ in range(6):
+        machine.call(TeamSize.of(4, "work"), {3: 1e-3, 4: 1.3e-3})
+    assert TeamSize.of(4, "work").size == 3
+    other = TeamSize.of(largest, "other")
+    assert other.next(CALL)[0] == size
+    other.record(other.size, CALL, CALL * other.size, 10)
+    assert other.next(CALL)[0] == other.size  # a trial has just been made
+    machine.clock += 2 * _team_size.FORGOTTEN_SECONDS
+    assert TeamSize.of(largest, "third").next(CALL)[0] == largest
+
+
+def test_python_thread_remembers_a_few_choices(machine):
+    for work in range(2 * _team_size.KEPT):
+        machine.call(TeamSize.of(2, work), {2: 1e-3})
+    assert len(TeamSize._kept.choices) == _team_size.KEPT
+
+
+def test_threads_of_the_user_share_no_choice(machine):
     machine.busy = 1.2
     for _ in range(6):
         machine.call(TeamSize.of(2, "work"), {1: 1e-3, 2: 1.3e-3})
@@ -130,6 +187,26 @@ def test_threads_of_the_user_share_no_choice(machine, monkeypatch):
     thread.start()
     thread.join()
     assert sizes == [1, 2]
+
+
+@pytest.mark.parametrize("change", [{}, {"activation": "tanh"}, {"solver": "sgd"}, {"hidden_layer_sizes": (9,)}])
+def test_fits_of_one_network_and_solver_share_a_choice(problems, monkeypatch, change):
+    """The duration of a pass depends on them."""
+    _, _, X, y, _ = problems["multiclass"]
+    works = []
+
+    class Noted(TeamSize):
+        @classmethod
+        def of(cls, largest, work):
+            works.append((largest, work))
+            return super().of(largest, work)
+
+    monkeypatch.setattr(_engine, "TeamSize", Noted)
+    params = {"hidden_layer_sizes": (8,), "max_iter": 2, "n_jobs": 1, "alpha": 0.1, "random_state": 0}
+    fastmlp.MLPClassifier(**params).fit(X, y)
+    fastmlp.MLPClassifier(**{**params, "alpha": 0.2, "random_state": 1, **change}).fit(X, y)
+    first, second = works
+    assert (first == second) == (not change)
 
 
 def test_changing_team_does_not_change_weights(problems, monkeypatch):
@@ -143,7 +220,7 @@ def test_changing_team_does_not_change_weights(problems, monkeypatch):
             sizes.append(1 + len(sizes) % self.largest)
             return sizes[-1], 1e-9  # one pass
 
-    monkeypatch.setattr(TeamSize, "_last", SimpleNamespace())
+    monkeypatch.setattr(TeamSize, "_kept", type(TeamSize._kept)())
     monkeypatch.setattr(_engine, "TeamSize", Changing)
     monkeypatch.setattr(_engine, "FLOPS_PER_THREAD", 1)
     for claimed in (1 << 40, 1):
