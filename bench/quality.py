@@ -385,8 +385,8 @@ def headline(stored: dict[str, Any]) -> str:
         f"On {len(ratio)} real tables that were not used to develop it, the error of `fastmlp.tabular` with default "
         f"parameters is {abs(mean):.1f} % {'lower' if mean < 0 else 'higher'} than that of scikit-learn's "
         f"HistGradientBoosting (standard error {error:.1f}); {worse or 'it is higher on no table'}. The "
-        f"median CPU time of a fit is {cpu[OURS]:.1f} seconds, that of HistGradientBoosting {cpu[BASE]:.1f} (measured "
-        "at different times)."
+        f"median CPU time of a fit is {cpu[OURS]:.1f} seconds, that of HistGradientBoosting {cpu[BASE]:.1f} (they "
+        "may be from different runs)."
     )
 
 

@@ -176,8 +176,8 @@ def headline(runs: list[Run]) -> str:
     ]
     if searches:
         lines += ["", f"Grid searches (alpha × hidden size, scikit-learn's time second): {'; '.join(searches)}."]
-    main = ("training", "grid", "predict")
-    lost = [f"{line} ({run.isa})" for run in runs for line in losses(run) if line.startswith(main)]
+    compared = ("training", "grid", "predict")
+    lost = [f"{line} ({run.isa})" for run in runs for line in losses(run) if line.startswith(compared)]
     if lost:
         lines += ["", f"Slower than the fastest other library: {'; '.join(lost)}."]
     else:

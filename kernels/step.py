@@ -27,8 +27,8 @@ __all__ = ["layer_rows", "linked_backward", "linked_forward"]
 # Values of X that are prefetched ahead of the copy: 64 cache lines of float32.
 VALUES_AHEAD = 1024
 LINE_VECTORS = 64 // VECTOR_BYTES  # in a cache line
-# Unit-major buffers have a multiple of this many samples: four vectors of float32, which the loops of the output error
-# process at a time.
+# Unit-major buffers have a multiple of this many samples: four vectors of float32, which is a strip (see
+# `layout.STRIP`) with the vectors of this CPU.
 SAMPLES = VECTOR_BYTES
 
 

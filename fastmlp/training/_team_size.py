@@ -22,7 +22,7 @@ __all__ = ["TeamSize"]
 # on Windows.
 WINDOW_SECONDS = 0.1 if sys.platform == "win32" else 0.005
 # Share of the CPU time that the threads of a team did not get. With one of two cores busy it was 0.5 to 0.8; on an idle
-# virtual machine, a tenth to a half of the windows lost more than this as well.
+# virtual machine, single windows lost as much.
 LOST_SHARE = 0.15
 LOSING_WINDOWS = 2  # in a row, before a trial
 # In a trial, both sizes take turns, for about so many seconds and at least so many mini-batches.

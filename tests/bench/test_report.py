@@ -105,6 +105,22 @@ def test_instruction_sets_are_side_by_side(make_run):
     assert "| tiny | float32 | fastmlp | 100 µs | 25 % | 160 µs | 31 % |" in page
 
 
+def test_readme_states_losses_of_all_runs(make_run):
+    """The table is that of the first run."""
+    facts = {"network": "", "flops": 1e6, "configuration": "2 threads"}
+
+    def run(isa, ours):
+        return make_run([(TINY, [ours], facts), (TINY._replace(implementation="JAX"), [2e-4], facts)], isa=isa)
+
+    text = report.headline([run("avx512", 1e-4), run("avx2", 3e-4)])
+    assert "One epoch of training, avx512" in text
+    assert "| 100 µs" in text
+    assert "300 µs |" not in text
+    assert "Slower than the fastest other library: training, tiny, float32: JAX 200 µs, fastmlp 300 µs" in text
+    assert text.endswith("(1.50 times) (avx2).")
+    assert "fastmlp was the fastest in every training" in report.headline([run("avx512", 1e-4)])
+
+
 def test_separately_stored_runs_have_sections(tmp_path, make_run, monkeypatch):
     """The comparisons that are not part of `python -m bench` state their machine and keep their place in the page."""
     monkeypatch.setattr(report, "SEPARATE", tmp_path)
